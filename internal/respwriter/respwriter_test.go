@@ -1,0 +1,81 @@
+package respwriter_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/genropy/genro-asgi-go/internal/respwriter"
+)
+
+func TestWriter_CommitHappensOnce(t *testing.T) {
+	cases := map[string]struct {
+		write  func(w *respwriter.Writer)
+		status int
+		bytes  int64
+	}{
+		"write implies 200":       {func(w *respwriter.Writer) { _, _ = io.WriteString(w, "hi") }, 200, 2},
+		"first status wins":       {func(w *respwriter.Writer) { w.WriteHeader(201); w.WriteHeader(500) }, 201, 0},
+		"informational is not it": {func(w *respwriter.Writer) { w.WriteHeader(103); w.WriteHeader(404) }, 404, 0},
+		"flush commits":           {func(w *respwriter.Writer) { w.Flush() }, 200, 0},
+		"copy is counted":         {func(w *respwriter.Writer) { _, _ = io.Copy(w, strings.NewReader("hello")) }, 200, 5},
+		"nothing":                 {func(*respwriter.Writer) {}, 0, 0},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			calls := 0
+			rec := httptest.NewRecorder()
+			w := respwriter.New(rec, func(status int) {
+				calls++
+				rec.Header().Set("X-Status", http.StatusText(status))
+			})
+			c.write(w)
+			if w.Status() != c.status || w.Bytes() != c.bytes || w.Committed() != (c.status != 0) {
+				t.Errorf("status %d, bytes %d, committed %v", w.Status(), w.Bytes(), w.Committed())
+			}
+			if want := min(c.status, 1); calls != want {
+				t.Errorf("before ran %d times, want %d", calls, want)
+			}
+			if c.status != 0 && rec.Header().Get("X-Status") != http.StatusText(c.status) {
+				t.Errorf("no header was set at the last moment: %v", rec.Header())
+			}
+		})
+	}
+}
+
+type bare struct{ http.ResponseWriter }
+
+func TestWriter_MissingCapabilitiesAreErrors(t *testing.T) {
+	w := respwriter.New(bare{httptest.NewRecorder()}, nil)
+	if err := w.FlushError(); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("flush: %v", err)
+	}
+	if _, _, err := w.Hijack(); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("hijack: %v", err)
+	}
+	if w.Committed() {
+		t.Error("committed by a capability that is not there")
+	}
+}
+
+func TestWriter_HijackIsKnown(t *testing.T) {
+	done := make(chan *respwriter.Writer, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		w := respwriter.New(rw, func(int) { t.Error("before ran for a hijacked connection") })
+		conn, _, err := w.Hijack()
+		if err == nil {
+			_ = conn.Close()
+		}
+		done <- w
+	}))
+	defer srv.Close()
+	if _, err := http.Get(srv.URL); err == nil {
+		t.Error("the closed connection answered")
+	}
+	if w := <-done; !w.Hijacked() || !w.Committed() || w.Status() != 101 {
+		t.Errorf("hijacked %v, committed %v, status %d", w.Hijacked(), w.Committed(), w.Status())
+	}
+}
