@@ -124,7 +124,7 @@ func (d *Dispatcher) Mount(prefix string, other *Dispatcher) {
 func (d *Dispatcher) Describe(name, doc string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.checkOpenLocked(name)
+	d.checkOpenLocked("Describe")
 	m := (*d.table.Load())[name]
 	if m == nil {
 		panic(fmt.Sprintf("wsx: Describe(%q): no such method", name))
@@ -165,8 +165,8 @@ func (d *Dispatcher) add(add ...*method) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	table := *d.table.Load()
+	d.checkOpenLocked("new method")
 	for _, m := range add {
-		d.checkOpenLocked(m.Name)
 		if err := checkName(m.Name); err != nil {
 			panic(err.Error())
 		}
@@ -233,7 +233,7 @@ func (m *method) call(ctx context.Context, r *Request) (err error) {
 	if err := m.handler(ctx, r); err != nil {
 		return err
 	}
-	if len(r.result) == before { // middleware that answered without calling the method
+	if len(r.result) == before && !r.Notify { // a notification's method, or middleware that did not call the method
 		r.result = append(r.result, "null"...)
 	}
 	return nil
@@ -255,4 +255,3 @@ func (a *appender) Write(p []byte) (int, error) {
 	*a = append(*a, p...)
 	return len(p), nil
 }
-

@@ -196,23 +196,18 @@ func peerError(err error, debug bool) *Error {
 		e.Code = CodeCancelled
 	case hasStatus:
 		e.Code = CodeFromStatus(status)
-	case debug:
+	}
+	if debug && e.Code == CodeInternalError {
 		e.Message = err.Error()
 	}
 	return e
 }
 
-// panicError is a handler's panic. Its stack is for the log only.
+// panicError is a handler's panic. It unwraps to nothing: a panic is a bug, whatever it was raised with, and the peer
+// learns of it as of any internal error. The stack is for the log only.
 type panicError struct {
 	value any
 	stack []byte
 }
 
 func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
-
-// Unwrap lets a panic with an error be asked about. It is not used for what the peer sees: a panic is a bug, whatever it was
-// raised with.
-func (p *panicError) Unwrap() error {
-	err, _ := p.value.(error)
-	return err
-}
