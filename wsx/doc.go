@@ -1,0 +1,2 @@
+// Package wsx serves RPC over WebSockets.
+package wsx
