@@ -19,7 +19,7 @@ test: ## run the tests of every module with the race detector
 cover: ## the same, and fail when a package is covered by less than MINIMUM_COVERAGE per cent
 	@scripts/each $(CURDIR)/scripts/cover $(MINIMUM_COVERAGE)
 
-check: check-format vet lint lint-selftest standalone cover ## all that CI checks
+check: check-format vet lint lint-selftest standalone test-consumers cover ## all that CI checks
 
 fmt: $(LINTER) ## format every Go file
 	$(LINTER) fmt
