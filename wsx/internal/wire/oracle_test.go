@@ -85,7 +85,7 @@ func oracle(b []byte, rules wire.Rules) (m wire.Message, f wire.Fault) {
 			if ns.IsInt64() {
 				m.Timeout = time.Duration(ns.Int64())
 			} else {
-				m.Timeout = math.MaxInt64 / time.Millisecond * time.Millisecond
+				m.Timeout = time.Duration(math.MaxInt64).Truncate(time.Millisecond)
 			}
 		}
 		m.Meta = meta
@@ -114,10 +114,13 @@ func oracle(b []byte, rules wire.Rules) (m wire.Message, f wire.Fault) {
 	default:
 		need(idOK, wire.BadID)
 	}
-	if fault != wire.OK && m.Type != wire.Unknown && !(rules.FromServer && (m.Type == wire.Subscribe || m.Type == wire.Unsubscribe)) {
+	clientsOnly := m.Type == wire.Subscribe || m.Type == wire.Unsubscribe
+	if m.Type == wire.Unknown || m.Type == wire.Event && !rules.FromServer || clientsOnly && rules.FromServer {
+		return m, wire.UnknownType
+	}
+	if fault != wire.OK {
 		return m, fault
 	}
-	fault = wire.OK
 
 	method := func() {
 		m.Params = members["params"]
@@ -166,16 +169,10 @@ func oracle(b []byte, rules wire.Rules) (m wire.Message, f wire.Fault) {
 		}
 	case wire.Cancel, wire.Ping, wire.Pong:
 	case wire.Subscribe:
-		if rules.FromServer {
-			return m, wire.UnknownType
-		}
 		m.Params, m.Recover = members["params"], members["recover"]
 		need(textOf("channel", &m.Channel), wire.BadMember)
 		need(m.Recover == nil || m.Recover[0] == '{', wire.BadMember)
 	case wire.Unsubscribe:
-		if rules.FromServer {
-			return m, wire.UnknownType
-		}
 		_, hasSubscription := members["subscription"]
 		_, hasChannel := members["channel"]
 		if !hasSubscription && !hasChannel {
@@ -188,14 +185,9 @@ func oracle(b []byte, rules wire.Rules) (m wire.Message, f wire.Fault) {
 			need(textOf("channel", &m.Channel), wire.BadMember)
 		}
 	case wire.Event:
-		if !rules.FromServer {
-			return m, wire.UnknownType
-		}
 		m.Payload = members["payload"]
 		need(textOf("channel", &m.Channel), wire.BadMember)
 		need(m.Payload != nil, wire.BadMember)
-	default:
-		return m, wire.UnknownType
 	}
 	return m, fault
 }
