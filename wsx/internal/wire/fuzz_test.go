@@ -96,13 +96,13 @@ func seeds() []string {
 		`WSX://{"id":1,"method":"GET","path":"/"}`, `WSX://`, "WSX://\xff", ` WSX://`, `WSX:/`,
 		``, ` `, `{`, `{"`, `{"a`, `{"a"`, `{"a":`, `{"a":1`, `{"a":1,`, `{"a":1,}`, `[1,]`, `{,}`, `{"a" 1}`, `{1:2}`, `{"a":1 "b":2}`,
 		`01`, `1.`, `.5`, `+1`, `--1`, `1e`, `1e+`, `0x1`, `NaN`, `Infinity`, `nul`, `truex`, `{} {}`, `{}x`, "{}\x00", "\xef\xbb\xbf{}",
-		"\"a\nb\"", "\"a\x00b\"", `"\x"`, `"\u12g4"`, `"\u123`, `"\`, "\"\x7f\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"12345678\xff\"",
+		"\"a\nb\"", "\"a\x00b\"", "\"a\x1f\"", "\"abcdefgh\nij\"", "\"abcdefgh\x1fijklmnop\"", `"\x"`, `"\u12g4"`, `"\u123`, `"\`, "\"\x7f\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"12345678\xff\"",
 		`"abcdefghijklmnop\"qrstuvwxyz"`, `"é€😀 abcdefgh é"`, "{\"\xff\":1}", `[1}`, `{"a":1]`, `{"a":[}`, "\u00a0{}",
 		nest(32), nest(33), nest(64), nest(65), nest(130), strings.Repeat("[", 65), nest(70)[:139], strings.Repeat(`{"a":[`, 40) + strings.Repeat(`]}`, 40),
 		`{"type":"rpc.request","params":` + nest(31) + `,"method":"m","id":"deep"}`,
 		`{"type":"rpc.request","params":` + nest(32) + `,"method":"m","id":"deep"}`,
 		`{"type":"rpc.request","params":[` + strings.Repeat(`{"a":`, 70) + `0` + strings.Repeat(`}`, 70) + `,{"b":[]}],"method":"m","id":"deep"}`,
-		many(8, `"n":1`), many(8, `"m":1`), many(40, `"n":1`), many(40, `"m":1`), many(40, `"mxxxxxxxxxxxx":1`),
+		many(8, `"n":1`), many(8, `"m":1`), many(12, `"n":1`), many(12, `"m":1`), many(12, `"mxxxxxxx":1`), many(12, `"mxxxxxxxxxx":1`),
 	}
 }
 
