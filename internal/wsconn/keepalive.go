@@ -51,8 +51,9 @@ func (k *keepalive) tick() {
 		return
 	}
 	l := k.conn.link
-	if !l.reading.Load() { // the clock stands still
+	if !l.reading.Load() { // the clock stands still; a ping that cannot be written still finds out that the peer is gone
 		k.stalled = true
+		_ = l.control(appendFrame(nil, opPing, nil, false, k.conn.client))
 		k.timer.Reset(k.after)
 		return
 	}

@@ -33,6 +33,7 @@ type link struct {
 	bad       *violation // to be returned by the next read
 	timed     bool       // a deadline for the open message is set
 	closeOnce sync.Once
+	closed    chan struct{}
 
 	mu        sync.Mutex // guards the deadline against interrupt
 	interrupt bool
@@ -183,6 +184,9 @@ func (l *link) control(frame []byte) error {
 func (l *link) Close() error {
 	l.queue.fail(net.ErrClosed)
 	var err error
-	l.closeOnce.Do(func() { err = l.nc.Close() })
+	l.closeOnce.Do(func() {
+		err = l.nc.Close()
+		close(l.closed)
+	})
 	return err
 }

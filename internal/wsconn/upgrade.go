@@ -159,7 +159,7 @@ func newConn(ws *websocket.Conn, l *link, o *Options, client bool) *Conn {
 }
 
 func newLink(nc io.ReadWriteCloser, o *Options) *link {
-	l := &link{nc: nc, src: newSource(nc), messageTimeout: o.MessageTimeout}
+	l := &link{nc: nc, src: newSource(nc), messageTimeout: o.MessageTimeout, closed: make(chan struct{})}
 	l.read, _ = nc.(readDeadliner)
 	l.acct = account{maxFrames: o.MaxFrames, maxBytes: o.MaxMessage, maxControl: o.MaxControl}
 	l.lastRead.Store(now())
