@@ -14,16 +14,16 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx"
 )
 
-type addParams struct {
+type addIn struct {
 	A int `json:"a"`
 	B int `json:"b"`
 }
 
-type addResult struct {
+type addOut struct {
 	Sum int `json:"sum"`
 }
 
-func add(_ context.Context, in addParams) (addResult, error) { return addResult{in.A + in.B}, nil }
+func add(_ context.Context, in addIn) (addOut, error) { return addOut{in.A + in.B}, nil }
 
 func nothing(context.Context, struct{}) (struct{}, error) { return struct{}{}, nil }
 
@@ -108,7 +108,7 @@ func TestDispatcher_DescribesWhatIsRegistered(t *testing.T) {
 	want := []wsx.Method{
 		{Name: "admin.users.seen", Kind: "notification", In: reflect.TypeFor[string](), Doc: "remembers a visit"},
 		{Name: "guest.seen", Kind: "notification", In: reflect.TypeFor[string](), Doc: "remembers a visit"},
-		{Name: "math/add", Kind: "request", In: reflect.TypeFor[addParams](), Out: reflect.TypeFor[addResult]()},
+		{Name: "math/add", Kind: "request", In: reflect.TypeFor[addIn](), Out: reflect.TypeFor[addOut]()},
 	}
 	if got := d.Methods(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)
