@@ -1,4 +1,4 @@
-// Package wsx serves typed Go functions over WebSockets with the WSX protocol, version 1 (docs/wsx-protocol.md).
+// Package wsx serves typed Go functions over WebSockets with the WSX protocol, version 1.
 //
 // # Methods
 //
