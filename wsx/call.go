@@ -128,8 +128,9 @@ func (c *call) expire(timeout time.Duration) {
 	})
 }
 
-// run calls the handler and answers. It leaves the call cancelled, so that what the handler started with its context ends.
-func (c *call) run() {
+// run calls the handler and answers; corked answers wait for the leader's next read. It leaves the call cancelled, so that what
+// the handler started with its context ends.
+func (c *call) run(corked bool) {
 	defer c.conn.finished(c)
 	out := getBuffer()
 	defer out.release()
@@ -137,7 +138,9 @@ func (c *call) run() {
 		out.b = wire.AppendResponseStart(out.b, c.id)
 	}
 	c.req.result = out.b
+	began := time.Now()
 	err := c.method.call(c, &c.req)
+	c.method.pace.note(time.Since(began))
 	out.b, c.req.result = c.req.result, nil
 	if c.timer != nil {
 		c.timer.Stop()
@@ -152,6 +155,10 @@ func (c *call) run() {
 		}
 	case answer:
 		out.b = wire.AppendEnd(out.b, nil)
-		c.conn.answer(out.b)
+		if corked {
+			c.conn.answerLater(out.b)
+		} else {
+			c.conn.answer(out.b)
+		}
 	}
 }
