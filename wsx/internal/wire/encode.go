@@ -63,6 +63,40 @@ func AppendServerNotify(dst []byte, event string, payload, meta []byte) []byte {
 	return AppendEnd(appendValue(AppendServerNotifyStart(dst, event), payload), meta)
 }
 
+// AppendEvent appends an rpc.event. Of its meta, an epoch of "" leaves epoch and offset out, and a dropped of 0 dropped.
+func AppendEvent(dst []byte, channel string, payload []byte, subID, epoch string, offset, dropped uint64) []byte {
+	dst = appendString(dst, `{"type":"rpc.event","channel":`, channel)
+	dst = append(append(dst, `,"payload":`...), payload...)
+	dst = appendString(dst, `,"meta":{"sub_id":`, subID)
+	if epoch != "" {
+		dst = appendString(dst, `,"epoch":`, epoch)
+		dst = strconv.AppendUint(append(dst, `,"offset":`...), offset, 10)
+	}
+	if dropped > 0 {
+		dst = strconv.AppendUint(append(dst, `,"dropped":`...), dropped, 10)
+	}
+	return append(dst, '}', '}')
+}
+
+// AppendSubscribe appends an rpc.subscribe. Params and recover, both JSON, are absent when nil.
+func AppendSubscribe(dst, id []byte, channel string, params, recover []byte) []byte {
+	dst = appendID(dst, "rpc.subscribe", id)
+	dst = appendString(dst, `,"channel":`, channel)
+	if params != nil {
+		dst = append(append(dst, `,"params":`...), params...)
+	}
+	if recover != nil {
+		dst = append(append(dst, `,"recover":`...), recover...)
+	}
+	return append(dst, '}')
+}
+
+// AppendUnsubscribe appends an rpc.unsubscribe of one subscription.
+func AppendUnsubscribe(dst, id []byte, subscription string) []byte {
+	dst = appendID(dst, "rpc.unsubscribe", id)
+	return append(appendString(dst, `,"subscription":`, subscription), '}')
+}
+
 // AppendError appends an rpc.error. An id of nil is null; details, JSON, are absent when nil.
 func AppendError(dst, id []byte, code, message string, details []byte) []byte {
 	dst = append(dst, `{"type":"rpc.error","id":`...)

@@ -1,0 +1,251 @@
+package wsx
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// MemoryBroker is the Broker of one process: any number of hubs may share one. It forgets everything with the process; a channel's
+// history that has grown old is forgotten whole, and its numbering with it.
+type MemoryBroker struct {
+	epoch string
+
+	mu       sync.RWMutex
+	hubs     map[Receiver]*interest
+	channels map[string]*memChannel
+	made     uint64
+}
+
+// interest is what one hub wants.
+type interest struct {
+	names    map[string]struct{}
+	patterns tree[struct{}]
+}
+
+// memChannel is a channel with history or presence. Its lock orders what is delivered of it.
+type memChannel struct {
+	mu      sync.Mutex
+	epoch   string
+	newest  uint64
+	events  []memEvent // the newest last
+	age     time.Duration
+	touched time.Time
+	members map[Member]int
+	gone    bool // taken out of the map: look it up again
+}
+
+type memEvent struct {
+	Event
+	at time.Time
+}
+
+var (
+	_ Broker         = (*MemoryBroker)(nil)
+	_ PresenceBroker = (*MemoryBroker)(nil)
+)
+
+// NewMemoryBroker returns a broker without hubs.
+func NewMemoryBroker() *MemoryBroker {
+	return &MemoryBroker{epoch: rand.Text()[:10], hubs: make(map[Receiver]*interest), channels: make(map[string]*memChannel)}
+}
+
+// Attach implements Broker.
+func (b *MemoryBroker) Attach(r Receiver) (detach func() error, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.hubs[r] != nil {
+		return nil, fmt.Errorf("wsx: the hub is attached to this broker already")
+	}
+	b.hubs[r] = &interest{names: make(map[string]struct{})}
+	return func() error {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.hubs, r)
+		return nil
+	}, nil
+}
+
+// Interest implements Broker.
+func (b *MemoryBroker) Interest(_ context.Context, r Receiver, name string, on bool) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	in := b.hubs[r]
+	switch {
+	case in == nil:
+		return fmt.Errorf("wsx: the hub is not attached to this broker")
+	case on && isPattern(name):
+		in.patterns.put(name, struct{}{})
+	case on:
+		in.names[name] = struct{}{}
+	case isPattern(name):
+		in.patterns.remove(name)
+	default:
+		delete(in.names, name)
+	}
+	return nil
+}
+
+func (in *interest) wants(channel string) bool {
+	if _, ok := in.names[channel]; ok {
+		return true
+	}
+	found := false
+	in.patterns.match(channel, func(struct{}) { found = true })
+	return found
+}
+
+// receivers calls each hub that wants the channel. The read lock is held meanwhile, so that detach waits.
+func (b *MemoryBroker) receivers(channel string, call func(Receiver)) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for r, in := range b.hubs {
+		if in.wants(channel) {
+			call(r)
+		}
+	}
+}
+
+// Publish implements Broker.
+func (b *MemoryBroker) Publish(_ context.Context, channel string, payload jsontext.Value, h History) (Position, error) {
+	e := Event{Channel: channel, Payload: payload}
+	if h.Size <= 0 {
+		b.receivers(channel, func(r Receiver) { r.Event(e) })
+		return Position{}, nil
+	}
+	c := b.lock(channel)
+	defer c.mu.Unlock()
+	c.newest++
+	e.Position = Position{Epoch: c.epoch, Offset: c.newest}
+	now := time.Now()
+	c.touched, c.age = now, h.Age
+	c.events = append(c.events, memEvent{e, now})
+	c.trim(h, now)
+	b.receivers(channel, func(r Receiver) { r.Event(e) })
+	return e.Position, nil
+}
+
+// trim drops what is over the history's size or age.
+func (c *memChannel) trim(h History, now time.Time) {
+	drop := max(0, len(c.events)-h.Size)
+	for h.Age > 0 && drop < len(c.events) && now.Sub(c.events[drop].at) > h.Age {
+		drop++
+	}
+	if drop == 0 {
+		return
+	}
+	clear(c.events[:drop])
+	c.events = c.events[drop:] // the room before it goes when append next needs more
+}
+
+// lock returns the channel, made if need be, with its lock held.
+func (b *MemoryBroker) lock(name string) *memChannel {
+	for {
+		b.mu.RLock()
+		c := b.channels[name]
+		b.mu.RUnlock()
+		if c == nil {
+			c = b.make(name)
+		}
+		c.mu.Lock()
+		if !c.gone {
+			return c
+		}
+		c.mu.Unlock()
+	}
+}
+
+func (b *MemoryBroker) make(name string) *memChannel {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c := b.channels[name]; c != nil {
+		return c
+	}
+	b.sweepLocked()
+	b.made++
+	c := &memChannel{epoch: b.epoch + "-" + strconv.FormatUint(b.made, 36), touched: time.Now()}
+	b.channels[name] = c
+	return c
+}
+
+// sweepLocked looks at a few channels and forgets those that are out of date: every new one pays for two old ones.
+func (b *MemoryBroker) sweepLocked() {
+	looked := 0
+	for name, c := range b.channels {
+		if looked++; looked > 2 {
+			return
+		}
+		if !c.mu.TryLock() {
+			continue
+		}
+		if len(c.members) == 0 && (c.newest == 0 && time.Since(c.touched) > time.Minute || c.age > 0 && time.Since(c.touched) > c.age) {
+			c.gone = true
+			delete(b.channels, name)
+		}
+		c.mu.Unlock()
+	}
+}
+
+// Since implements Broker.
+func (b *MemoryBroker) Since(_ context.Context, channel string, since Position, h History) (Replay, error) {
+	c := b.lock(channel)
+	defer c.mu.Unlock()
+	c.trim(h, time.Now())
+	r := Replay{Newest: Position{Epoch: c.epoch, Offset: c.newest}, Complete: true}
+	if since == (Position{}) {
+		return r, nil
+	}
+	first := c.newest - uint64(len(c.events)) // the offset before the oldest that is kept
+	if since.Epoch != c.epoch || since.Offset > c.newest || since.Offset < first {
+		r.Complete = false
+		return r, nil
+	}
+	for _, e := range c.events[since.Offset-first:] {
+		r.Events = append(r.Events, e.Event)
+	}
+	return r, nil
+}
+
+// Join implements PresenceBroker. A member may join a channel more than once and is there until it has left as often.
+func (b *MemoryBroker) Join(_ context.Context, _ Receiver, channel string, m Member) error {
+	c := b.lock(channel)
+	defer c.mu.Unlock()
+	if c.members == nil {
+		c.members = make(map[Member]int)
+	}
+	if c.members[m]++; c.members[m] == 1 {
+		b.receivers(channel, func(r Receiver) { r.Presence(Presence{Channel: channel, Member: m}) })
+	}
+	return nil
+}
+
+// Leave implements PresenceBroker.
+func (b *MemoryBroker) Leave(_ context.Context, _ Receiver, channel string, m Member) error {
+	c := b.lock(channel)
+	defer c.mu.Unlock()
+	if c.members[m] == 0 {
+		return nil
+	}
+	if c.members[m]--; c.members[m] == 0 {
+		delete(c.members, m)
+		c.touched = time.Now()
+		b.receivers(channel, func(r Receiver) { r.Presence(Presence{Channel: channel, Member: m, Left: true}) })
+	}
+	return nil
+}
+
+// Members implements PresenceBroker.
+func (b *MemoryBroker) Members(_ context.Context, channel string) ([]Member, error) {
+	c := b.lock(channel)
+	defer c.mu.Unlock()
+	members := make([]Member, 0, len(c.members))
+	for m := range c.members {
+		members = append(members, m)
+	}
+	return members, nil
+}
