@@ -37,7 +37,7 @@ const (
 func (c *Conn) Subprotocol() string { return c.ws.Subprotocol() }
 
 // Done is closed when the connection is, also while nobody reads.
-func (c *Conn) Done() <-chan struct{} { return c.link.closed }
+func (c *Conn) Done() <-chan struct{} { return c.link.done }
 
 // Read appends the next message to buf. When ctx ends between two messages the read gives up with its cause and the connection lives on;
 // a message that has begun is waited for, at most the message time-out, and so is a Close under way.

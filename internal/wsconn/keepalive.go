@@ -56,7 +56,8 @@ func (k *keepalive) tick() {
 		limit += k.wait
 	}
 	since := l.since.Load()
-	if since == 0 { // nobody reads: the clock stands still
+	if since == 0 { // nobody reads: the clock stands still; a ping that cannot be written still finds out that the peer is gone
+		k.ping()
 		k.timer.Reset(limit)
 		return
 	}
@@ -66,7 +67,7 @@ func (k *keepalive) tick() {
 	}
 	if !k.pinged {
 		k.pinged = true
-		_ = l.control(appendFrame(nil, opPing, nil, false, k.conn.client)) // a full queue is the write time-out's business
+		k.ping()
 		k.timer.Reset(k.wait)
 		return
 	}
@@ -74,4 +75,8 @@ func (k *keepalive) tick() {
 	k.closing.Go(func() {
 		_ = k.conn.close(StatusKeepalive, "keepalive timeout") // nobody is there to hear of an error
 	})
+}
+
+func (k *keepalive) ping() {
+	_ = k.conn.link.control(appendFrame(nil, opPing, nil, false, k.conn.client)) // a full queue is the write time-out's business
 }

@@ -39,6 +39,7 @@ type link struct {
 	pings pings // safe for concurrent use
 
 	messageTimeout time.Duration
+	done           chan struct{} // closed with the connection
 
 	src    *source       // reads Conn
 	avail  []byte        // read and not yet handed on
@@ -68,7 +69,7 @@ func newLink(nc net.Conn, early []byte, o *Options) *link {
 	if tcp, ok := tcp.(*net.TCPConn); ok && o.SendBuffer > 0 {
 		_ = tcp.SetWriteBuffer(o.SendBuffer) // a wish: the system has its own bounds
 	}
-	l := &link{Conn: nc, src: newSource(nc), avail: early, messageTimeout: o.MessageTimeout}
+	l := &link{Conn: nc, src: newSource(nc), avail: early, messageTimeout: o.MessageTimeout, done: make(chan struct{})}
 	l.acct = account{maxFrames: o.MaxFrames, maxBytes: o.MaxMessage, maxControl: o.MaxControl}
 	l.queue.dst, l.queue.try = nc, newTryWriter(nc)
 	l.queue.writeTimeout = o.WriteTimeout
@@ -269,6 +270,6 @@ func (l *link) cut() {
 		return
 	}
 	l.queue.fail(net.ErrClosed)
-	l.pings.end()
 	_ = l.Conn.Close() // it is gone, whatever it says
+	close(l.done)
 }

@@ -11,28 +11,20 @@ import (
 type pings struct {
 	mu      sync.Mutex
 	n       uint64
-	waiting map[string]chan error
-	ended   bool
+	waiting map[string]chan struct{}
 }
 
 // Ping sends a ping and waits for its pong, which somebody must read, until ctx ends.
 // (coder/websocket's own closes the connection when ctx ends while it writes.)
 func (c *Conn) Ping(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
 	p := &c.link.pings
+	pong := make(chan struct{})
 	p.mu.Lock()
-	if p.ended {
-		p.mu.Unlock()
-		return net.ErrClosed
-	}
-	if p.waiting == nil {
-		p.waiting = make(map[string]chan error)
-	}
 	p.n++
 	payload := binary.BigEndian.AppendUint64(nil, p.n)
-	pong := make(chan error, 1)
+	if p.waiting == nil {
+		p.waiting = make(map[string]chan struct{})
+	}
 	p.waiting[string(payload)] = pong
 	p.mu.Unlock()
 	defer func() {
@@ -44,8 +36,10 @@ func (c *Conn) Ping(ctx context.Context) error {
 		return err
 	}
 	select {
-	case err := <-pong:
-		return err
+	case <-pong:
+		return nil
+	case <-c.link.done:
+		return net.ErrClosed
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -55,18 +49,7 @@ func (p *pings) pong(_ context.Context, payload []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if pong, ok := p.waiting[string(payload)]; ok {
-		pong <- nil
+		close(pong)
 		delete(p.waiting, string(payload))
 	}
-}
-
-// end fails the pings that wait and those to come.
-func (p *pings) end() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.ended = true
-	for _, pong := range p.waiting {
-		pong <- net.ErrClosed
-	}
-	clear(p.waiting)
 }

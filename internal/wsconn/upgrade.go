@@ -78,8 +78,12 @@ type Refusal struct {
 	Header http.Header // to be set on the answer; may be nil
 }
 
-// Check looks at a handshake (RFC 6455 section 4.2.1) and its origin and returns nil when Upgrade would accept them.
+// Check looks at a handshake (RFC 6455 section 4.2.1) and its origin and returns nil when Upgrade would accept them. A nil policy is
+// the zero one.
 func Check(w http.ResponseWriter, r *http.Request, policy *Policy) *Refusal {
+	if policy == nil {
+		policy = &Policy{}
+	}
 	upgrade := http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}
 	keys := r.Header.Values("Sec-WebSocket-Key")
 	switch {
