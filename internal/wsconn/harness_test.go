@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -274,10 +275,13 @@ func (p *peer) untilClose() (int, error) {
 // dialRaw does the handshake over TCP by hand; early goes out together with it.
 func dialRaw(t testing.TB, url, early string, headers ...string) *peer {
 	t.Helper()
-	host := strings.TrimPrefix(url, "http://")
+	scheme, host, _ := strings.Cut(url, "://")
 	nc, err := net.Dial("tcp", host) //nolint:noctx // the listener is there
 	if err != nil {
 		t.Fatal(err)
+	}
+	if scheme == "tls" {
+		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true})
 	}
 	t.Cleanup(func() { _ = nc.Close() })
 	p := &peer{nc, bufio.NewReader(nc)}
