@@ -21,6 +21,11 @@ type call struct {
 	gone   bool    // answered before its handler returned; guarded by conn.mu
 	text   *buffer // what req and its params lie in; given back when the handler has returned
 
+	channel      string // of rpc.subscribe and rpc.unsubscribe, as the next two
+	subscription string
+	recover      []byte
+	then         func(answered bool) // to be called when the call is answered, or was before
+
 	deadline time.Time
 	timer    *time.Timer
 
@@ -160,5 +165,8 @@ func (c *call) run(corked bool) {
 		} else {
 			c.conn.answer(out.b)
 		}
+	}
+	if c.then != nil {
+		c.then(answer)
 	}
 }

@@ -25,6 +25,7 @@ type Conn struct {
 	end     context.CancelCauseFunc
 
 	lead leading
+	subs subscriptions
 
 	mu       sync.Mutex
 	calls    []*call       // running, at most Server's MaxInFlight

@@ -53,6 +53,11 @@ type ServerOptions struct {
 	KeepaliveAfter time.Duration // silence before a ping; 25 s; negative is no keepalive
 	KeepaliveWait  time.Duration // more silence before close 4408; 10 s
 
+	// Hub holds the channels that clients may subscribe to; without one every subscription is SUBSCRIPTION_DENIED.
+	Hub *Hub
+	// MaxSubscriptions is how many subscriptions one connection may have; 256. Zero and less mean the default.
+	MaxSubscriptions int
+
 	// DrainTimeout is how long Stop lets the requests in flight end; 10 s. Negative is not at all.
 	DrainTimeout time.Duration
 	// Compression offers permessage-deflate (RFC 7692) without context takeover. Off by default: it costs memory and time, and
@@ -77,6 +82,8 @@ type Server struct {
 	log        *slog.Logger
 	watcher    watcher
 
+	subscribe, unsubscribe, presence *method
+
 	mu      sync.Mutex
 	conns   map[*Conn]struct{}
 	stopped bool
@@ -89,6 +96,7 @@ type Server struct {
 func NewServer(d *Dispatcher, opts *ServerOptions) *Server {
 	s := &Server{dispatcher: d, conns: make(map[*Conn]struct{}), log: slog.Default()}
 	s.watcher.server = s
+	s.builtins()
 	if opts != nil {
 		s.opts = *opts
 	}
@@ -98,6 +106,9 @@ func NewServer(d *Dispatcher, opts *ServerOptions) *Server {
 	}
 	if o.MaxInFlight <= 0 {
 		o.MaxInFlight = 64
+	}
+	if o.MaxSubscriptions <= 0 {
+		o.MaxSubscriptions = 256
 	}
 	if o.MaxDepth < 0 {
 		o.MaxDepth = 1 << 20
@@ -141,6 +152,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := &Conn{server: s, id: rand.Text()}
 	c.rate = bucket{rate: s.opts.MessageRate, burst: float64(s.opts.MessageBurst)}
+	c.subs.conn = c
 	c.request, c.ctx, c.end = snapshot(r.Context(), r)
 	if !s.enter() {
 		w.Header().Set("Retry-After", "1")
@@ -238,6 +250,14 @@ func (s *Server) close(ctx context.Context, c *Conn) {
 	stop := context.AfterFunc(ctx, func() { _ = c.ws.CloseNow() }) // a peer that does not answer is dropped: there is no more to do
 	_ = c.ws.Close(websocket.StatusGoingAway, goingAway)
 	stop()
+}
+
+// method finds a method of the dispatcher or of the protocol's own.
+func (s *Server) method(name []byte) *method {
+	if string(name) == s.presence.Name {
+		return s.presence
+	}
+	return s.dispatcher.lookup(name)
 }
 
 // enter counts a connection in, unless the server was stopped.

@@ -43,6 +43,7 @@ func (c *Conn) serve() {
 	if quiet := c.drain(); quiet != nil {
 		<-quiet
 	}
+	c.subs.endAll()
 	c.server.remove(c)
 }
 
@@ -74,7 +75,18 @@ func (c *Conn) message(typ websocket.MessageType, in *buffer) (kept, leader bool
 	case fault != wire.OK:
 		c.answerError(m.ID, NewError(fault.Code(), fault.Text()))
 	case m.Type == wire.Request || m.Type == wire.Notify:
-		return c.begin(&m, in)
+		method := c.server.method(m.Method)
+		if method == nil {
+			if m.Type == wire.Request {
+				c.answerError(m.ID, methodNotFound(string(m.Method)))
+			}
+			return false, true
+		}
+		return c.begin(method, &m, in)
+	case m.Type == wire.Subscribe:
+		return c.begin(c.server.subscribe, &m, in)
+	case m.Type == wire.Unsubscribe:
+		return c.begin(c.server.unsubscribe, &m, in)
 	case m.Type == wire.Cancel:
 		if k := c.find(m.ID); k != nil && k.cancel(context.Canceled) {
 			c.answerEarly(k, CodeCancelled)
@@ -83,28 +95,20 @@ func (c *Conn) message(typ websocket.MessageType, in *buffer) (kept, leader bool
 		n := len(in.b)
 		in.b = wire.AppendPong(in.b, m.ID) // behind the message, which m.ID lies in
 		c.answer(in.b[n:])
-	case m.Type == wire.Subscribe:
-		c.answerError(m.ID, &Error{Code: CodeSubscriptionDenied})
-	case m.Type == wire.Unsubscribe:
-		c.answerError(m.ID, &Error{Code: CodeNotFound})
 	}
 	return false, true // pongs, and answers to requests that this server did not make, are nothing to it
 }
 
 // begin starts a request or notification, once there is room for one more: by itself when the method is quick, else in a
 // goroutine of its own.
-func (c *Conn) begin(m *wire.Message, in *buffer) (kept, leader bool) {
-	method := c.server.dispatcher.lookup(m.Method)
-	if method == nil {
-		if m.Type == wire.Request {
-			c.answerError(m.ID, methodNotFound(string(m.Method)))
-		}
-		return false, true
-	}
+func (c *Conn) begin(method *method, m *wire.Message, in *buffer) (kept, leader bool) {
 	k := &call{conn: c, method: method, text: in}
 	k.req = Request{Params: m.Params, Meta: m.Meta, Notify: m.Type == wire.Notify}
 	if !k.req.Notify {
 		k.id = append(k.short[:0], m.ID...)
+	}
+	if method == c.server.subscribe || method == c.server.unsubscribe {
+		k.channel, k.subscription, k.recover = string(m.Channel), string(m.Subscription), m.Recover
 	}
 	if err := c.add(k); err != nil {
 		if !k.req.Notify {

@@ -297,7 +297,11 @@ func (u *subscriptions) cut() {
 	u.cutting = true
 	u.mu.Unlock()
 	if first {
-		u.conn.ws.Cut(closeSlow, "slow consumer")
+		u.conn.server.hold()
+		go func() {
+			defer u.conn.server.leave()
+			_ = u.conn.ws.Drop(closeSlow, "slow consumer") // it ends either way, and the leader logs how
+		}()
 	}
 }
 

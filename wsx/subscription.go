@@ -50,6 +50,8 @@ type sink interface {
 	replay(s *subscription, f *eventFrame) error
 	// cut ends a subscriber that did not keep up.
 	cut()
+	// revoke ends s, which the server takes back, and tells the subscriber. It reports whether s was not ended before.
+	revoke(s *subscription, code string) bool
 	flush()
 }
 

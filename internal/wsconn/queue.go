@@ -32,6 +32,10 @@ type run struct {
 	b    []byte
 	msgs int
 	own  *[]byte // what b lies in when that came from chunks or gathers; nil when it did not
+
+	free    bool   // does not count towards the bounds
+	tag     any    // whose event it is, nil for what is never evicted
+	carried uint64 // how many lost events the event tells of
 }
 
 func (r *run) recycle() {
@@ -59,11 +63,13 @@ type queue struct {
 	runs    []run
 	bytes   int // queued and being written
 	msgs    int
-	writing bool          // somebody writes
-	out     run           // what is being written; it belongs to the writer
-	closing bool          // a close frame is queued: nothing may follow it (RFC 6455 section 5.5.1)
-	err     error         // the end
-	changed chan struct{} // closed when something was written or went wrong; nil while nobody waits
+	free    struct{ bytes, msgs int } // of these, what does not count
+	over    bool                      // an event found no room, and the queue has not been empty since
+	writing bool                      // somebody writes
+	out     run                       // what is being written; it belongs to the writer
+	closing bool                      // a close frame is queued: nothing may follow it (RFC 6455 section 5.5.1)
+	err     error                     // the end
+	changed chan struct{}             // closed when something was written or went wrong; nil while nobody waits
 }
 
 type deadlineWriter interface {
@@ -77,6 +83,7 @@ type kind int
 const (
 	copied   kind = iota // a message, copied
 	kept                 // a message, kept as it is: the caller will not change it
+	replayed             // a message, kept as it is, that does not count towards the bounds; its like have the same among themselves
 	control              // a ping or pong: small, copied
 	last                 // a close frame: always has room
 	lastOnly             // a close frame in place of what still waits
@@ -118,26 +125,48 @@ func (q *queue) push(wait context.Context, frame []byte, k kind) error {
 		q.dropLocked(len(q.runs))
 	}
 	q.closing = k >= last
-	q.bytes += len(frame)
-	q.msgs++
+	q.addLocked(len(frame), k == replayed)
 	q.appendLocked(frame, k)
 	return nil
 }
 
+func (q *queue) addLocked(bytes int, free bool) {
+	q.bytes += bytes
+	q.msgs++
+	if free {
+		q.free.bytes += bytes
+		q.free.msgs++
+	}
+}
+
+// lessLocked accounts for what is in the queue no more.
+func (q *queue) lessLocked(bytes, msgs int, free bool) {
+	q.bytes -= bytes
+	q.msgs -= msgs
+	if free {
+		q.free.bytes -= bytes
+		q.free.msgs -= msgs
+	}
+}
+
 // hasRoomLocked: an empty queue takes any message, as one larger than the queue has to get through somehow.
 func (q *queue) hasRoomLocked(n int, k kind) bool {
+	bytes, msgs := q.bytes-q.free.bytes, q.msgs-q.free.msgs
+	if k == replayed {
+		bytes, msgs = q.free.bytes, q.free.msgs
+	}
 	switch {
-	case q.bytes == 0 || k >= last:
+	case bytes == 0 || k >= last:
 		return true
 	case k == control:
-		return q.bytes+n <= q.maxBytes+controlRoom
+		return bytes+n <= q.maxBytes+controlRoom
 	}
-	return q.msgs < q.maxMsgs && q.bytes+n <= q.maxBytes
+	return msgs < q.maxMsgs && bytes+n <= q.maxBytes
 }
 
 func (q *queue) appendLocked(frame []byte, k kind) {
-	if k == kept && len(frame) > chunkSize/4 {
-		q.runs = append(q.runs, run{b: frame, msgs: 1})
+	if k == replayed || k == kept && len(frame) > chunkSize/4 {
+		q.runs = append(q.runs, run{b: frame, msgs: 1, free: k == replayed})
 		return
 	}
 	if n := len(q.runs); n > 0 {
@@ -210,15 +239,15 @@ func (q *queue) takeLocked() bool {
 	if len(q.runs) == 0 {
 		return false
 	}
-	if len(q.runs) == 1 || len(q.runs[0].b)+len(q.runs[1].b) > writeSize {
+	if len(q.runs) == 1 || len(q.runs[0].b)+len(q.runs[1].b) > writeSize || q.runs[0].free != q.runs[1].free {
 		q.out = q.runs[0]
 		q.runs[0] = run{}
 		q.shiftLocked(1)
 		return true
 	}
 	own := gathers.Get().(*[]byte)
-	out, n := run{b: (*own)[:0], own: own}, 0
-	for ; n < len(q.runs) && len(out.b)+len(q.runs[n].b) <= writeSize; n++ {
+	out, n := run{b: (*own)[:0], own: own, free: q.runs[0].free}, 0
+	for ; n < len(q.runs) && len(out.b)+len(q.runs[n].b) <= writeSize && q.runs[n].free == out.free; n++ {
 		out.b = append(out.b, q.runs[n].b...)
 		out.msgs += q.runs[n].msgs
 		q.runs[n].recycle()
@@ -241,8 +270,7 @@ func (q *queue) shiftLocked(n int) {
 // dropLocked loses the first n runs.
 func (q *queue) dropLocked(n int) {
 	for i := range q.runs[:n] {
-		q.bytes -= len(q.runs[i].b)
-		q.msgs -= q.runs[i].msgs
+		q.lessLocked(len(q.runs[i].b), q.runs[i].msgs, q.runs[i].free)
 		q.runs[i].recycle()
 	}
 	q.shiftLocked(n)
@@ -251,14 +279,14 @@ func (q *queue) dropLocked(n int) {
 // wroteLocked accounts for n bytes of out written, and for the error that ended the write.
 func (q *queue) wroteLocked(n int, err error) {
 	q.out.b = q.out.b[n:]
-	q.bytes -= n
+	q.lessLocked(n, 0, q.out.free)
 	if err != nil {
 		q.failLocked(err)
 	}
 	if len(q.out.b) == 0 || q.err != nil {
-		q.bytes -= len(q.out.b)
-		q.msgs -= q.out.msgs
+		q.lessLocked(len(q.out.b), q.out.msgs, q.out.free)
 		q.out.recycle()
+		q.over = q.over && q.bytes > 0
 	}
 	q.wakeLocked()
 }

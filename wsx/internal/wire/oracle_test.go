@@ -176,7 +176,7 @@ func oracle(b []byte, rules wire.Rules) (m wire.Message, f wire.Fault) {
 		_, hasSubscription := members["subscription"]
 		_, hasChannel := members["channel"]
 		if !hasSubscription && !hasChannel {
-			need(members["id"].Kind() == '"', wire.BadMember)
+			need(textOf("id", &m.Subscription), wire.BadMember)
 		}
 		if hasSubscription {
 			need(textOf("subscription", &m.Subscription), wire.BadMember)

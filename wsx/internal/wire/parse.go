@@ -295,10 +295,11 @@ func (m *Message) read(e *envelope, rules Rules, idFault Fault) Fault {
 }
 
 func (m *Message) readUnsubscribe(e *envelope) bool {
-	if e.at[mSubscription] == nil && e.at[mChannel] == nil {
-		return m.ID[0] == '"' // the id names the subscription
-	}
 	ok := true
+	if e.at[mSubscription] == nil && e.at[mChannel] == nil { // the id, a string, names the subscription
+		m.Subscription, ok = text(m.ID)
+		return ok
+	}
 	if e.at[mSubscription] != nil {
 		m.Subscription, ok = text(e.at[mSubscription])
 	}

@@ -1,0 +1,100 @@
+package wsx
+
+import (
+	"context"
+
+	"github.com/coder/websocket"
+	"github.com/go-json-experiment/json"
+
+	"github.com/genropy/genro-asgi-go/internal/wsconn"
+	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
+)
+
+// member is the connection as others see it.
+func (c *Conn) member() Member { return Member{Conn: c.id} }
+
+// join tells the broker of the connection's first subscription to a channel with presence, leave of the end of its last.
+func (u *subscriptions) join(s *subscription) {
+	err := s.hub.broker.(PresenceBroker).Join(context.Background(), receiver{s.hub}, s.name, u.conn.member())
+	if err != nil {
+		s.hub.log.Warn("wsx: presence not announced", "channel", s.name, u.conn.attr(), "error", err.Error())
+	}
+}
+
+func (u *subscriptions) leave(s *subscription) {
+	err := s.hub.broker.(PresenceBroker).Leave(context.Background(), receiver{s.hub}, s.name, u.conn.member())
+	if err != nil {
+		s.hub.log.Warn("wsx: end of presence not announced", "channel", s.name, u.conn.attr(), "error", err.Error())
+	}
+}
+
+// presenceNote is the payload of wsx.join and wsx.leave.
+type presenceNote struct {
+	Channel string `json:"channel"`
+	Member  Member `json:"member"`
+}
+
+// fanPresence tells the other connections subscribed to just that name, each once.
+func (h *Hub) fanPresence(p Presence) {
+	event := "wsx.join"
+	if p.Left {
+		event = "wsx.leave"
+	}
+	payload, err := json.Marshal(presenceNote{p.Channel, p.Member})
+	if err != nil {
+		h.log.Warn("wsx: presence not told", "channel", p.Channel, "error", err.Error())
+		return
+	}
+	frame := wsconn.NewFrame(websocket.MessageText, wire.AppendServerNotify(nil, event, payload, nil))
+	told := make(map[*Conn]bool)
+	h.mu.RLock()
+	var groups []*group
+	if t := h.names[p.Channel]; t != nil {
+		groups = t.groups
+	}
+	h.mu.RUnlock()
+	for _, g := range groups {
+		for _, s := range g.snapshot() {
+			c := s.about.Conn
+			if c == nil || c.id == p.Member.Conn || told[c] {
+				continue
+			}
+			told[c] = true
+			c.subs.notify(frame)
+		}
+	}
+}
+
+type presenceParams struct {
+	Channel string `json:"channel"`
+}
+
+type presenceResult struct {
+	Members []Member `json:"members"`
+}
+
+// servePresence is the method wsx.presence. It is for those who are subscribed to the channel themselves.
+func (s *Server) servePresence(ctx context.Context, r *Request) error {
+	var in presenceParams
+	if err := json.Unmarshal(r.Params, &in, decodeOptions...); err != nil {
+		return invalidParams(err)
+	}
+	if err := checkChannel(in.Channel, false); err != nil {
+		return err
+	}
+	var opts *ChannelOptions
+	if s.opts.Hub != nil {
+		opts = s.opts.Hub.options(in.Channel)
+	}
+	if opts == nil || !opts.Presence {
+		return NewError(CodeNotFound, "the channel has no presence")
+	}
+	if len(ConnFrom(ctx).subs.all(func(sub *subscription) bool { return sub.name == in.Channel })) == 0 {
+		return NewError(CodePermissionDenied, "only subscribers of a channel see who is in it")
+	}
+	members, err := s.opts.Hub.broker.(PresenceBroker).Members(ctx, in.Channel)
+	if err != nil {
+		return err
+	}
+	return json.MarshalWrite(&r.result, presenceResult{members})
+}
