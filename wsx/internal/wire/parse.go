@@ -88,7 +88,7 @@ func (m *Message) Parse(b []byte, rules Rules) Fault {
 	s := scanner{b: b}
 	var e envelope
 	start := s.space(0)
-	end := -1
+	var end int
 	if start < len(b) && b[start] == '{' {
 		end = s.envelope(start, &e)
 	} else {

@@ -15,7 +15,15 @@ type scanner struct {
 	deepest int  // the deepest level seen; the level of the text's own value is 1 when it is an object or array
 }
 
+// space passes over white space. Most often there is none, and the call is inlined for that.
 func (s *scanner) space(i int) int {
+	if i < len(s.b) && s.b[i] > ' ' {
+		return i
+	}
+	return s.spaces(i)
+}
+
+func (s *scanner) spaces(i int) int {
 	for i < len(s.b) {
 		switch s.b[i] {
 		case ' ', '\t', '\n', '\r':
