@@ -70,8 +70,8 @@ func (c *Conn) message(typ websocket.MessageType, in *buffer) (kept bool) {
 	case wire.Request, wire.Notify:
 		return c.begin(&m, in)
 	case wire.Cancel:
-		if k := c.find(m.ID); k != nil && k.cancel(context.Canceled) {
-			c.answerEarly(k, CodeCancelled)
+		if k := c.find(m.ID); k != nil {
+			k.endEarly(context.Canceled, CodeCancelled)
 		}
 	case wire.Ping:
 		n := len(in.b)
@@ -130,7 +130,10 @@ func (c *Conn) strike(code, text string) {
 func (c *Conn) overRate(b []byte) {
 	var m wire.Message
 	m.Parse(b, wire.Rules{})
-	if m.Type != wire.Notify {
+	switch m.Type {
+	case wire.Notify, wire.Pong: // nobody waits for an answer
+	case wire.Cancel, wire.Response, wire.Error, wire.Stream: // the id is that of another message, which this would answer
+	default:
 		c.answerError(m.ID, &Error{Code: CodeResourceExhausted, Details: retryDetails{RetryAfterMS: c.rate.wait().Milliseconds() + 1}})
 	}
 	if c.rate.refused > max(maxStrikes, c.server.opts.MessageBurst) {
