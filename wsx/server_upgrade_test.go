@@ -1,6 +1,7 @@
 package wsx_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -79,10 +80,18 @@ func TestServer_RefusesUpgradesWithAProblem(t *testing.T) {
 				expectProblem(t, resp, tc.status)
 				return
 			}
-			if resp.StatusCode != tc.status {
-				t.Errorf("status %d", resp.StatusCode)
+			defer resp.Body.Close()
+			rwc, ok := resp.Body.(io.ReadWriter)
+			if !ok || resp.StatusCode != tc.status {
+				t.Fatalf("status %d", resp.StatusCode)
 			}
-			_ = resp.Body.Close()
+			pong := make([]byte, 2)
+			if _, err := rwc.Write([]byte("\x89\x80mask")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(rwc, pong); err != nil || string(pong) != "\x8a\x00" {
+				t.Errorf("%x, %v", pong, err)
+			}
 		})
 	}
 }
