@@ -138,8 +138,9 @@ func (c *call) endEarly(err error, code string) {
 	}
 }
 
-// run calls the handler and answers. It leaves the call cancelled, so that what the handler started with its context ends.
-func (c *call) run() {
+// run calls the handler and answers; corked answers wait for the leader's next read. It leaves the call cancelled, so that what
+// the handler started with its context ends.
+func (c *call) run(corked bool) {
 	defer c.conn.finished(c)
 	out := getBuffer()
 	defer out.release()
@@ -147,7 +148,9 @@ func (c *call) run() {
 		out.b = wire.AppendResponseStart(out.b, c.id)
 	}
 	c.req.result = out.b
+	began := time.Now()
 	err := c.method.call(c, &c.req)
+	c.method.pace.note(time.Since(began))
 	out.b, c.req.result = c.req.result, nil
 	if c.timer != nil {
 		c.timer.Stop()
@@ -167,6 +170,10 @@ func (c *call) run() {
 		}
 	case answer:
 		out.b = wire.AppendEnd(out.b, nil)
-		c.conn.answer(out.b)
+		if corked {
+			c.conn.answerLater(out.b)
+		} else {
+			c.conn.answer(out.b)
+		}
 	}
 }

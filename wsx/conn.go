@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -25,15 +26,17 @@ type Conn struct {
 	ctx     context.Context // what calls get values from; ends with the connection
 	end     context.CancelCauseFunc
 
+	lead     leading
+
 	mu       sync.Mutex
-	calls    []*call // running, at most Server's MaxInFlight
-	draining bool    // takes no new requests
-	quiet    chan struct{}
+	calls    []*call       // running, at most Server's MaxInFlight
+	draining bool          // takes no new requests
+	room     chan struct{} // closed when a call has ended; nil while the leader does not wait
+	quiet    chan struct{} // closed when the last call has ended; nil while nobody waits
 	state    map[any]any
 
-	rate    bucket // the reader's own, as what follows
+	rate    bucket // the leader's own, as what follows
 	strikes int    // messages of no dialect in a row
-	slots   chan struct{}
 }
 
 // connKey is the key of the *Conn in a handler's context.
@@ -101,10 +104,24 @@ func (c *Conn) Close(code int, reason string) error {
 	return c.ws.Close(websocket.StatusCode(code), reason)
 }
 
-// add takes a request in, unless its id is in flight or no more are taken.
+// add takes a call in, unless its id is in flight or no more are taken. It waits while as many run as may: the leader does not
+// read meanwhile.
 func (c *Conn) add(k *call) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for len(c.calls) >= c.server.opts.MaxInFlight {
+		room := make(chan struct{})
+		c.room = room
+		c.mu.Unlock()
+		c.ws.Flush() // the client may wait for just these answers
+		select {
+		case <-room:
+		case <-c.ws.Done():
+			c.mu.Lock()
+			return net.ErrClosed
+		}
+		c.mu.Lock()
+	}
 	if c.draining {
 		return &Error{Code: CodeUnavailable, Message: "the server is shutting down"}
 	}
@@ -143,12 +160,15 @@ func (c *Conn) finished(k *call) {
 		c.calls[i], c.calls[last] = c.calls[last], nil
 		c.calls = c.calls[:last]
 	}
+	if c.room != nil {
+		close(c.room)
+		c.room = nil
+	}
 	if len(c.calls) == 0 && c.quiet != nil {
 		close(c.quiet)
 		c.quiet = nil
 	}
 	c.mu.Unlock()
-	<-c.slots
 }
 
 // drain takes no new requests from now on. It returns what is closed when the last one has ended, nil when there is none.
@@ -174,7 +194,13 @@ func (c *Conn) cancelAll() {
 
 // answer sends a whole message. It waits for room: an answer is never dropped while the connection is up.
 func (c *Conn) answer(b []byte) {
-	if err := c.ws.Send(c.ctx, websocket.MessageText, b); err != nil {
+	c.answerLater(b)
+	c.ws.Flush()
+}
+
+// answerLater is answer for the leader, whose next read sends what is queued before it waits.
+func (c *Conn) answerLater(b []byte) {
+	if err := c.ws.Queue(c.ctx, websocket.MessageText, b); err != nil {
 		c.server.log.LogAttrs(context.Background(), levelQuiet, "wsx: answer not sent", c.attr(), errAttr(err))
 	}
 }

@@ -65,6 +65,7 @@ type Method struct {
 type method struct {
 	Method
 	handler Handler
+	pace    *pace
 }
 
 // requestKey is the key of the *Request in a handler's context.
@@ -176,6 +177,7 @@ func (d *Dispatcher) add(add ...*method) {
 		for _, mw := range slices.Backward(d.middleware) {
 			m.handler = mw(m.handler)
 		}
+		m.pace = new(pace)
 	}
 	d.storeLocked(add...)
 }

@@ -75,6 +75,7 @@ type Server struct {
 	policy     wsconn.Policy
 	transport  wsconn.Options
 	log        *slog.Logger
+	watcher    watcher
 
 	mu      sync.Mutex
 	conns   map[*Conn]struct{}
@@ -87,6 +88,7 @@ type Server struct {
 // written. opts may be nil.
 func NewServer(d *Dispatcher, opts *ServerOptions) *Server {
 	s := &Server{dispatcher: d, conns: make(map[*Conn]struct{}), log: slog.Default()}
+	s.watcher.server = s
 	if opts != nil {
 		s.opts = *opts
 	}
@@ -137,7 +139,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, problem.Problem{Status: refusal.Status, Detail: refusal.Detail})
 		return
 	}
-	c := &Conn{server: s, id: rand.Text(), slots: make(chan struct{}, s.opts.MaxInFlight)}
+	c := &Conn{server: s, id: rand.Text()}
 	c.rate = bucket{rate: s.opts.MessageRate, burst: float64(s.opts.MessageBurst)}
 	c.request, c.ctx, c.end = snapshot(r.Context(), r)
 	if !s.enter() {
@@ -247,6 +249,13 @@ func (s *Server) enter() bool {
 	}
 	s.running++
 	return true
+}
+
+// hold counts a goroutine of the server's own in.
+func (s *Server) hold() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running++
 }
 
 // leave counts a connection out.

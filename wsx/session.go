@@ -17,16 +17,24 @@ const maxStrikes = 10
 // closeRate closes a connection that keeps sending over its rate (protocol section 5).
 const closeRate = 4429
 
-// serve reads until the connection ends, and stays until its handlers have. It is the connection's own goroutine.
+// serve is the leader of a connection: it reads until the connection ends, and stays until its handlers have; or until another
+// leader was made.
 func (c *Conn) serve() {
-	defer c.server.remove(c)
 	var err error
-	for err == nil {
+	for {
 		in := getBuffer()
 		var typ websocket.MessageType
 		typ, in.b, err = c.ws.Read(context.Background(), in.b)
-		if err != nil || !c.message(typ, in) {
+		if err != nil {
 			in.release()
+			break
+		}
+		kept, leader := c.message(typ, in)
+		if !kept {
+			in.release()
+		}
+		if !leader {
+			return
 		}
 	}
 	c.end(err)
@@ -35,69 +43,62 @@ func (c *Conn) serve() {
 	if quiet := c.drain(); quiet != nil {
 		<-quiet
 	}
+	c.server.remove(c)
 }
 
-// message serves one message. It reports whether the buffer was handed on.
-func (c *Conn) message(typ websocket.MessageType, in *buffer) (kept bool) {
+// message serves one message. It reports whether the buffer was handed on, and whether this goroutine is the leader still.
+func (c *Conn) message(typ websocket.MessageType, in *buffer) (kept, leader bool) {
 	if !c.rate.take() {
 		c.overRate(in.b)
-		return false
+		return false, true
 	}
 	if typ == websocket.MessageBinary && !utf8.Valid(in.b) {
 		c.strike(CodeParseError, wire.NotJSON.Text())
-		return false
+		return false, true
 	}
 	var m wire.Message
 	fault := m.Parse(in.b, wire.Rules{Depth: c.server.opts.MaxDepth})
 	switch {
 	case m.Dialect == wire.Tunnel:
 		c.strike(CodeParseError, wire.NotJSON.Text()) // without a handler for it, it is just not JSON
-		return false
+		return false, true
 	case m.Dialect == wire.None:
 		c.strike(fault.Code(), fault.Text())
-		return false
+		return false, true
 	}
 	c.strikes = 0
 	switch {
 	case m.Dialect == wire.JSONRPC:
 		c.answerError(nil, NewError(CodeInvalidRequest, "JSON-RPC is not served on this connection"))
-		return false
 	case fault != wire.OK:
 		c.answerError(m.ID, NewError(fault.Code(), fault.Text()))
-		return false
-	}
-	switch m.Type {
-	case wire.Request, wire.Notify:
+	case m.Type == wire.Request || m.Type == wire.Notify:
 		return c.begin(&m, in)
-	case wire.Cancel:
+	case m.Type == wire.Cancel:
 		if k := c.find(m.ID); k != nil {
 			k.endEarly(context.Canceled, CodeCancelled)
 		}
-	case wire.Ping:
+	case m.Type == wire.Ping:
 		n := len(in.b)
 		in.b = wire.AppendPong(in.b, m.ID) // behind the message, which m.ID lies in
 		c.answer(in.b[n:])
-	case wire.Subscribe:
+	case m.Type == wire.Subscribe:
 		c.answerError(m.ID, &Error{Code: CodeSubscriptionDenied})
-	case wire.Unsubscribe:
+	case m.Type == wire.Unsubscribe:
 		c.answerError(m.ID, &Error{Code: CodeNotFound})
 	}
-	return false // pongs, and answers to requests that this server did not make
+	return false, true // pongs, and answers to requests that this server did not make, are nothing to it
 }
 
-// begin starts a request or notification in a goroutine of its own, once there is a slot for it.
-func (c *Conn) begin(m *wire.Message, in *buffer) (started bool) {
+// begin starts a request or notification, once there is room for one more: by itself when the method is quick, else in a
+// goroutine of its own.
+func (c *Conn) begin(m *wire.Message, in *buffer) (kept, leader bool) {
 	method := c.server.dispatcher.lookup(m.Method)
 	if method == nil {
 		if m.Type == wire.Request {
 			c.answerError(m.ID, methodNotFound(string(m.Method)))
 		}
-		return false
-	}
-	select { // reading stops while as many as allowed are in flight
-	case c.slots <- struct{}{}:
-	case <-c.ws.Done():
-		return false
+		return false, true
 	}
 	k := &call{conn: c, method: method, text: in}
 	k.req = Request{Params: m.Params, Meta: m.Meta, Notify: m.Type == wire.Notify}
@@ -105,17 +106,26 @@ func (c *Conn) begin(m *wire.Message, in *buffer) (started bool) {
 		k.id = append(k.short[:0], m.ID...)
 	}
 	if err := c.add(k); err != nil {
-		<-c.slots
 		if !k.req.Notify {
 			c.answerError(m.ID, peerError(err, false))
 		}
-		return false
+		return false, true
 	}
 	if m.Timeout > 0 {
 		k.expire(m.Timeout)
 	}
-	go k.run()
-	return true
+	if !method.pace.quick() {
+		go k.run(false)
+		return true, true
+	}
+	state := c.lead.start()
+	c.server.watcher.watch(c)
+	k.run(true)
+	leader = c.lead.done(state)
+	if !leader {
+		c.ws.Flush() // its answer waits for a next read that is not this goroutine's any more
+	}
+	return true, leader
 }
 
 // strike answers a message of no dialect and closes the connection after too many in a row.
