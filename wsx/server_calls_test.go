@@ -146,7 +146,11 @@ func TestServer_AnIDInFlightIsNotTakenAgain(t *testing.T) {
 func TestServer_ServesManyCallsAtATime(t *testing.T) {
 	d := callDispatcher()
 	arrived, release := make(chan struct{}, 64), make(chan struct{})
-	wsx.Handle(d, "meet", func(context.Context, struct{}) (struct{}, error) { arrived <- struct{}{}; <-release; return struct{}{}, nil })
+	wsx.Handle(d, "meet", func(context.Context, struct{}) (struct{}, error) {
+		arrived <- struct{}{}
+		<-release
+		return struct{}{}, nil
+	})
 	s := dial(t, d, nil)
 	for i := range 64 {
 		s.send(request(fmt.Sprint(i), "meet", ""))
