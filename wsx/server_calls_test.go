@@ -45,7 +45,7 @@ func TestServer_AnswersByteForByte(t *testing.T) {
 		{"bad time-out", `{"type":"rpc.request","id":9,"method":"echo","meta":{"timeout_ms":-1}}`, fault("9", "INVALID_REQUEST", "meta.timeout_ms must be a positive integer")},
 		{"not JSON", `{"type":"rpc.request"`, fault("null", "PARSE_ERROR", "the message is not JSON")},
 		{"the tunnel, which is off", `WSX://{"id":1,"method":"GET","path":"/"}`, fault("null", "PARSE_ERROR", "the message is not JSON")},
-		{"another shape", `{"id":1}`, fault("null", "INVALID_REQUEST", "the message is neither a WSX message nor JSON-RPC 2.0")},
+		{"another shape", `{"id":1}`, fault("1", "INVALID_REQUEST", "the message is neither a WSX message nor JSON-RPC 2.0")},
 		{"nested too deeply", request("1", "echo", strings.Repeat("[", 32)+strings.Repeat("]", 32)), fault("1", "INVALID_REQUEST", "the message is nested too deeply")},
 		{"nested as deeply as allowed", request("1", "echo", strings.Repeat("[", 31)+strings.Repeat("]", 31)), response("1", strings.Repeat("[", 31)+strings.Repeat("]", 31))},
 		{"subscribing where no channel is open", `{"type":"rpc.subscribe","id":1,"channel":"a"}`, fault("1", "SUBSCRIPTION_DENIED", "subscription denied")},
@@ -219,7 +219,7 @@ func TestServer_FaultsOfHandlersKeepTheConnection(t *testing.T) {
 			if tc.log == "level=ERROR" && tc.want == internal && tc.method != "noResult" && tc.method != "nilmap" && !strings.Contains(logged, canary) {
 				t.Errorf("the log lacks the error: %q", logged)
 			}
-			if tc.method == "panic" && !strings.Contains(logged, "server_calls_test.go") {
+			if tc.method == "panic" && !strings.Contains(logged, "calls_test.go") {
 				t.Errorf("the log lacks the stack: %q", logged)
 			}
 		})
