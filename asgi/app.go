@@ -42,18 +42,13 @@ type App struct {
 	//	ReadHeaderTimeout  5 s
 	//	IdleTimeout        60 s
 	//	MaxHeaderBytes     16 KiB (net/http allows 4 KiB more)
-	//	ReadTimeout        none: see BodyTimeout
+	//	ReadTimeout        30 s, for header and body; it ends with the body and does not limit the answer. A handler that
+	//	                   expects more: http.NewResponseController(w).SetReadDeadline(later)
 	//	WriteTimeout       none, as it would cut streams: they have deadlines for each write
 	//
 	// A negative time means none. Functions registered with RegisterOnShutdown run only when the requests are drained: a
 	// stream that is to end at shutdown watches Shutdown(ctx).
 	Server http.Server
-
-	// BodyTimeout is how long a client may take to send a request's body; 0 means 30 s, negative no limit. It ends
-	// with the body, so a stream may answer for longer: http.Server.ReadTimeout instead would cancel the context
-	// of any HTTP/1 request that is still being answered. A handler that expects more time says so:
-	// http.NewResponseController(w).SetReadDeadline(later).
-	BodyTimeout time.Duration
 
 	// ShutdownDelay is how long the App goes on serving once it is unready, for load balancers to notice; 0 means not at all.
 	ShutdownDelay time.Duration
@@ -77,7 +72,7 @@ const (
 	defaultReadHeaderTimeout = 5 * time.Second
 	defaultIdleTimeout       = 60 * time.Second
 	defaultMaxHeaderBytes    = 16 << 10
-	defaultBodyTimeout       = 30 * time.Second
+	defaultReadTimeout       = 30 * time.Second
 	defaultShutdownTimeout   = 30 * time.Second
 )
 

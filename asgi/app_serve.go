@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 )
 
 // Run listens on the TCP address addr (as net.Listen takes it, such as ":8080") and serves as Serve does, until ctx ends or the process gets
@@ -100,8 +98,14 @@ func watchSignals(signals chan os.Signal, returned <-chan struct{}, end, stopNow
 // prepare completes the http.Server.
 func (a *App) prepare(ctx context.Context) {
 	srv := &a.Server
-	srv.Handler = http.HandlerFunc(a.serveOwn)
+	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 2 {
+			a.conns.isHTTP2(r.Context())
+		}
+		a.ServeHTTP(w, r)
+	})
 	srv.ReadHeaderTimeout = orDefault(srv.ReadHeaderTimeout, defaultReadHeaderTimeout)
+	srv.ReadTimeout = orDefault(srv.ReadTimeout, defaultReadTimeout)
 	srv.IdleTimeout = orDefault(srv.IdleTimeout, defaultIdleTimeout)
 	if srv.MaxHeaderBytes == 0 {
 		srv.MaxHeaderBytes = defaultMaxHeaderBytes
@@ -131,33 +135,4 @@ func (a *App) prepare(ctx context.Context) {
 			connState(conn, state)
 		}
 	}
-}
-
-// serveOwn is what the App's own server calls: ServeHTTP with a deadline on the body.
-func (a *App) serveOwn(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor == 2 {
-		a.conns.isHTTP2(r.Context())
-	}
-	if limit := orDefault(a.BodyTimeout, defaultBodyTimeout); limit > 0 && r.Body != http.NoBody {
-		rc := http.NewResponseController(w)
-		if rc.SetReadDeadline(time.Now().Add(limit)) == nil {
-			r.Body = &timedBody{r.Body, rc}
-		}
-	}
-	a.ServeHTTP(w, r)
-}
-
-// timedBody lifts the read deadline when the body ends, so that it does not cut the answer off.
-type timedBody struct {
-	io.ReadCloser
-	rc *http.ResponseController // nil when the deadline was lifted
-}
-
-func (b *timedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF && b.rc != nil { //nolint:errorlint // io.Reader returns io.EOF itself
-		_ = b.rc.SetReadDeadline(time.Time{}) // fails on a closed connection only
-		b.rc = nil
-	}
-	return n, err
 }
