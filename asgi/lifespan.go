@@ -148,8 +148,8 @@ func (l *Lifespan) Start(ctx context.Context) error {
 	}
 
 	l.mu.Lock()
-	if cause := context.Cause(ctx); err == nil && errors.Is(cause, ErrShutdown) {
-		err = cause // Stop was called during the last hook
+	if cause := context.Cause(ctx); errors.Is(cause, ErrShutdown) && !errors.Is(err, cause) {
+		err = errors.Join(err, cause) // Stop was called, perhaps during the last hook
 	}
 	if err == nil {
 		l.phase = phaseStarted
