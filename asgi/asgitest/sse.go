@@ -2,6 +2,7 @@ package asgitest
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -115,17 +116,14 @@ func ParseSSE(r io.Reader) iter.Seq2[Event, error] {
 type lineSplitter struct{ afterCR bool }
 
 func (s *lineSplitter) split(data []byte, atEOF bool) (advance int, token []byte, err error) {
-	if s.afterCR && len(data) > 0 {
-		s.afterCR = false
-		if data[0] == '\n' {
-			return 1, nil, nil
-		}
+	start := 0
+	if s.afterCR && len(data) > 0 && data[0] == '\n' {
+		start = 1 // kept until a line follows: a Scanner that gets no token waits for more input
 	}
-	for i, b := range data {
-		if b == '\n' || b == '\r' {
-			s.afterCR = b == '\r'
-			return i + 1, data[:i], nil
-		}
+	if i := bytes.IndexAny(data[start:], "\r\n"); i >= 0 {
+		end := start + i
+		s.afterCR = data[end] == '\r'
+		return end + 1, data[start:end], nil
 	}
 	if atEOF {
 		return len(data), nil, nil
