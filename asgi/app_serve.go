@@ -120,7 +120,7 @@ func (a *App) prepare(ctx context.Context) {
 			parent = base(l)
 		}
 		parent, cancel := context.WithCancelCause(parent)
-		context.AfterFunc(a.shutdown.cut, func() { cancel(ErrShutdown) })
+		a.shutdown.cancelBase.Store(&cancel)
 		return a.context(parent)
 	}
 	srv.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {

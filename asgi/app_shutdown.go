@@ -32,6 +32,8 @@ type shutdown struct {
 	cutOff   context.CancelCauseFunc
 	requests inflight
 
+	cancelBase atomic.Pointer[context.CancelCauseFunc] // of the requests' contexts, nil when not serving
+
 	called atomic.Bool
 	over   chan struct{}
 	err    error // valid when over is closed
@@ -91,6 +93,9 @@ func (a *App) Stop(ctx context.Context) error {
 // cutOff ends all that is left.
 func (a *App) cutOff() {
 	a.shutdown.cutOff(ErrShutdown)
+	if cancel := a.shutdown.cancelBase.Load(); cancel != nil {
+		(*cancel)(ErrShutdown) // before the connections are closed, which would be the cause otherwise
+	}
 	_ = a.Server.Close() // its error is that of a listener closed before
 }
 

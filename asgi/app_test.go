@@ -68,7 +68,7 @@ func TestApp_ContextOfRequests(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.WithValue(t.Context(), userKey{}, "run"))
 		served := make(chan error, 1)
 		go func() { served <- app.Serve(ctx, l) }()
-		if got := get(t, base); got != "hello run <nil>" {
+		if got := bodyOf(t, base); got != "hello run <nil>" {
 			t.Errorf("got %q", got)
 		}
 		cancel()
@@ -89,7 +89,7 @@ func TestApp_ContextOfRequests(t *testing.T) {
 	})
 }
 
-func get(t *testing.T, url string) string {
+func bodyOf(t *testing.T, url string) string {
 	t.Helper()
 	resp, err := http.Get(url)
 	if err != nil {
