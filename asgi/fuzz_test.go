@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"iter"
 	"mime"
 	"net/http"
 	"net/http/httptest"
@@ -107,7 +108,7 @@ func FuzzLastEventID(f *testing.F) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header["Last-Event-Id"] = []string{id}
 		w := httptest.NewRecorder()
-		err := asgi.SSE(func(_ context.Context, last string) func(func(asgi.Event, error) bool) {
+		err := asgi.SSE(func(_ context.Context, last string) iter.Seq2[asgi.Event, error] {
 			return events(asgi.Event{ID: last, Data: "x"})(nil, "")
 		}, nil).WriteResponse(w, r)
 		good := len(id) <= 1024 && utf8.ValidString(id) && !strings.ContainsAny(id, "\r\n\x00")
