@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -50,7 +51,7 @@ func newBinder(t reflect.Type) *binder {
 
 func (b *binder) compile(root, t reflect.Type, index []int) {
 	for f := range t.Fields() {
-		at := append(index[:len(index):len(index)], f.Index...)
+		at := slices.Concat(index, f.Index)
 		fail := func(format string, args ...any) {
 			panic(fmt.Sprintf("asgi: Handle: %v: field %s: %s", root, f.Name, fmt.Sprintf(format, args...)))
 		}
@@ -99,13 +100,13 @@ func sourceOf(f reflect.StructField, fail func(string, ...any)) (in, name string
 }
 
 func (b *binder) add(f reflect.StructField, index []int, in, name, jsonName string, fail func(string, ...any)) {
+	if in == "header" {
+		name = http.CanonicalHeaderKey(name)
+	}
 	for _, other := range b.fields {
 		if other.in == in && other.name == name {
 			fail("another field has the same %s tag", in)
 		}
-	}
-	if in == "header" {
-		name = http.CanonicalHeaderKey(name)
 	}
 	if jsonName == "" {
 		jsonName = f.Name

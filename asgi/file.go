@@ -19,15 +19,15 @@ import (
 // File answers with a file in dir. name is a path within dir with forward slashes, and may come from the request: it
 // cannot lead out of dir, not by "..", not by a symbolic link (os.Root). A leading slash is ignored.
 //
-// Ranges, If-Range, If-Modified-Since and If-None-Match are answered as RFC 9110 says; the ETag is made of the time of change and the size
-// unless the handler set one. The media type comes from the name's extension, else from the content, unless the handler
-// set it. What is missing, a directory or no regular file, or has a name part beginning with a dot is answered as 404, what the
-// server may not read as 403.
+// Ranges, If-Range, If-Modified-Since and If-None-Match are answered as RFC 9110 says; the ETag is made of the time of
+// change and the size unless the handler set one. The media type comes from the name's extension, else from the
+// content, unless the handler set it. What is missing, a directory or no regular file, or has a name part beginning
+// with a dot is answered as 404, what the server may not read as 403.
 func File(dir, name string) *Reply {
 	return fileReply(name, func(name string) (fs.File, error) {
 		root, err := os.OpenRoot(dir)
 		if err != nil {
-			return nil, fmt.Errorf("asgi: open the directory of files: %s", err) // %s: the program's fault and not the client's
+			return nil, errors.New("asgi: open the directory of files: " + err.Error()) // not wrapped: it is no 404
 		}
 		defer root.Close()
 		return openRegular(root.FS(), name)
@@ -116,7 +116,7 @@ func notThere(err error) bool {
 		return true
 	}
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return errno == syscall.ENOTDIR || errno == syscall.ENAMETOOLONG || errno == syscall.ELOOP
+		return errno == syscall.EINVAL || errno == syscall.ENOTDIR || errno == syscall.ENAMETOOLONG || errno == syscall.ELOOP
 	}
 	// What is left of path errors is os.Root refusing a path that leads out.
 	_, ok := errors.AsType[*fs.PathError](err)

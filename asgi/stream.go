@@ -26,9 +26,9 @@ func StreamFunc(contentType string, write func(ctx context.Context, w io.Writer)
 	})}
 }
 
-// Stream answers 200 with the chunks of a sequence, as StreamFunc does, each sent at once. The sequence ends with the first error it
-// yields. It is stopped between two chunks when the client goes away or the server stops; one that waits for something is
-// for StreamFunc, whose function gets a context.
+// Stream answers 200 with the chunks of a sequence, as StreamFunc does, each sent at once. The sequence ends with the
+// first error it yields. It is stopped between two chunks when the client goes away or the server stops; one that waits
+// for something is for StreamFunc, whose function gets a context.
 func Stream(contentType string, chunks iter.Seq2[[]byte, error]) *Reply {
 	return StreamFunc(contentType, func(ctx context.Context, w io.Writer) error {
 		for chunk, err := range chunks {
@@ -58,7 +58,9 @@ func stream(w *respwriter.Writer, r *http.Request, status int, contentType strin
 	}
 	ctx, stop := untilShutdown(r.Context())
 	defer stop(nil)
-	err := write(ctx, newStreamWriter(w, status, streamWrite))
+	out := newStreamWriter(w, status, streamWrite)
+	err := write(ctx, out)
+	out.extend() // for what ends the stream
 	if err == nil {
 		err = context.Cause(ctx)
 	}
@@ -84,10 +86,13 @@ func newStreamWriter(w *respwriter.Writer, status int, timeout time.Duration) *s
 	return s
 }
 
+// extend gives the next write its time. A writer without deadlines is as slow as its client: that of a test, or of another
+// server than net/http's.
+func (s *streamWriter) extend() { _ = s.control.SetWriteDeadline(time.Now().Add(s.timeout)) }
+
 // Write writes and flushes. An error is the client's: it is gone or too slow.
 func (s *streamWriter) Write(p []byte) (int, error) {
-	// A writer without deadlines is as slow as its client: that of a test, or of a server beneath this one's.
-	_ = s.control.SetWriteDeadline(time.Now().Add(s.timeout))
+	s.extend()
 	s.w.WriteHeader(s.status)
 	n, err := s.w.Write(p)
 	if err == nil {
