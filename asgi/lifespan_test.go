@@ -326,8 +326,8 @@ func TestLifespan_ConcurrentStops(t *testing.T) {
 }
 
 func TestLifespan_UnnamedComponentsHaveTheirType(t *testing.T) {
-	err := asgi.NewLifespan(nil, failing{}).Start(t.Context())
-	if err == nil || err.Error() != "start asgi_test.failing: a broke" {
+	err := asgi.NewLifespan(nil, neverStarts{}).Start(t.Context())
+	if err == nil || err.Error() != "start asgi_test.neverStarts: a broke" {
 		t.Errorf("error %v", err)
 	}
 	err = asgi.NewLifespan(nil, nil).Start(t.Context())
@@ -336,10 +336,10 @@ func TestLifespan_UnnamedComponentsHaveTheirType(t *testing.T) {
 	}
 }
 
-type failing struct{}
+type neverStarts struct{}
 
-func (failing) Start(context.Context) error { return errA }
-func (failing) Stop(context.Context) error  { return nil }
+func (neverStarts) Start(context.Context) error { return errA }
+func (neverStarts) Stop(context.Context) error  { return nil }
 
 func ExampleLifespan() {
 	say := func(text string) func(context.Context) error {
