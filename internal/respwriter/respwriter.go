@@ -36,6 +36,12 @@ func New(w http.ResponseWriter, before func(status int)) *Writer {
 	return &Writer{under: w, before: before}
 }
 
+// Init makes the zero Writer ready, for a type that embeds one and so saves an allocation a request.
+func (w *Writer) Init(under http.ResponseWriter) { w.under = under }
+
+// Before sets the function New takes as before; it replaces an earlier one, and nil removes it.
+func (w *Writer) Before(before func(status int)) { w.before = before }
+
 // Status is the final status written so far, 0 before. A hijacked connection that wrote none has 101.
 func (w *Writer) Status() int { return w.status }
 

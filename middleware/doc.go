@@ -1,0 +1,2 @@
+// Package middleware x
+package middleware
