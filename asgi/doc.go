@@ -1,0 +1,2 @@
+// Package asgi answers HTTP requests with typed functions and response values.
+package asgi
