@@ -78,8 +78,11 @@ func TestBase_LearnsWhatWasSent(t *testing.T) {
 	}
 }
 
+type wrapped struct{ http.ResponseWriter }
+
+func (w wrapped) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
 func TestBase_KnowsTheWriterBeneathAWrappedOne(t *testing.T) {
-	type wrapped struct{ *middleware.Writer }
 	type opaque struct{ http.ResponseWriter }
 	for name, c := range map[string]struct {
 		wrap   func(*middleware.Writer) http.ResponseWriter

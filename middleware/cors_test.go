@@ -247,11 +247,8 @@ func TestNewCORS_RefusesBadOptions(t *testing.T) {
 		"https://[::1", "https://[0:0:0:0:0:0:0:1]", "https://[::FFFF]", "https://[fe80::1%eth0]", "https://[::ffff:1.2.3.4]", "https://127.1", "https://1.2.3.04",
 		"https://1.2.3", "https://a.0x7f", "1https://a.example", "app.example:8080",
 	) {
-		ok := []string{
-			"https://*.example.org", "https://a.example.org:8443", "http://a.example.org", "https://localhost:8443", "https://app.example:8443", "https://evil.test",
-		}
-		if _, reason := middleware.ParseOrigin(bad); reason == "" || slices.Contains(ok, bad) {
-			continue // a good origin, only not on the list of that test
+		if _, reason := middleware.ParseOrigin(bad); reason == "" || bad == "*" || bad == "https://*.example.org" {
+			continue // good as an option, only not on the list of that test
 		}
 		cases["origin "+bad] = struct {
 			o     middleware.CORSOptions
