@@ -97,7 +97,7 @@ func (w *errorWriter) finish() {
 func (w *errorWriter) answer(text string) {
 	e := &asgi.HTTPError{Status: w.held}
 	switch text = trimDetail(text); {
-	case text == "":
+	case text == "" || text == http.StatusText(w.held):
 	case w.held < http.StatusInternalServerError:
 		e.Detail = text
 	default:
@@ -126,8 +126,8 @@ func (w *errorWriter) WriteHeader(status int) {
 	case w.Committed():
 		if status >= 500 && status != http.StatusGatewayTimeout && w.Status() < 400 && !w.Hijacked() {
 			w.late, w.dropped = true, true
+			return
 		}
-		return
 	case w.held != 0:
 		if !w.ownBody() {
 			return // a second status is dropped, as net/http does

@@ -60,9 +60,11 @@ func (w *Writer) Unwrap() http.ResponseWriter { return w.under }
 // Header implements http.ResponseWriter.
 func (w *Writer) Header() http.Header { return w.under.Header() }
 
-// WriteHeader implements http.ResponseWriter. A second final status is dropped, as net/http does.
+// WriteHeader implements http.ResponseWriter. A second final status changes nothing but is passed on, so that net/http
+// logs it as it does without a Writer, and a writer further out learns of an error that came too late.
 func (w *Writer) WriteHeader(status int) {
 	if w.Committed() {
+		w.under.WriteHeader(status)
 		return
 	}
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,6 +44,26 @@ func TestWriter_CommitHappensOnce(t *testing.T) {
 				t.Errorf("no header was set at the last moment: %v", rec.Header())
 			}
 		})
+	}
+}
+
+type statuses struct {
+	http.ResponseWriter
+	seen []int
+}
+
+func (s *statuses) WriteHeader(status int) { s.seen = append(s.seen, status) }
+
+func TestWriter_ALateStatusIsPassedOn(t *testing.T) {
+	under := &statuses{ResponseWriter: httptest.NewRecorder()}
+	var w respwriter.Writer
+	w.Init(under)
+	told := 0
+	w.Before(func(int) { told++ })
+	w.WriteHeader(200)
+	w.WriteHeader(500)
+	if w.Status() != 200 || told != 1 || !slices.Equal(under.seen, []int{200, 500}) {
+		t.Errorf("status %d, before ran %d times, beneath %v", w.Status(), told, under.seen)
 	}
 }
 
