@@ -1,0 +1,212 @@
+package asgi
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/genropy/genro-asgi-go/internal/respwriter"
+)
+
+// Response is an answer as a value. Reply is the one of this package; another type may be one too.
+//
+// WriteResponse writes it. An error it returns before it has written is answered by WriteError; after that it cuts the connection.
+type Response interface {
+	WriteResponse(w http.ResponseWriter, r *http.Request) error
+}
+
+// Reply is a Response made by one of JSON, HTML, Text, Bytes, NoContent, Redirect, RedirectExternal, Stream, StreamFunc, SSE, File
+// and FileFS. Its methods change it and return it, to be chained:
+//
+//	return asgi.JSON(order).Status(http.StatusCreated).Header("Location", "/orders/7"), nil
+//
+// A Reply belongs to one request, save one that is no longer changed and is no stream: that can be written at will, by many
+// goroutines.
+type Reply struct {
+	status      int // 0 means the default of its kind
+	contentType string
+	header      http.Header
+	err         error // what was wrong in making it; answered in its place
+	kind        replyKind
+
+	// One of them is the body; none means there is no body.
+	data   []byte
+	value  any // encoded as JSON if isJSON
+	isJSON bool
+	stream func(w *respwriter.Writer, r *http.Request, status int) error
+}
+
+// replyKind says which statuses Status may set.
+type replyKind uint8
+
+const (
+	anyStatus      replyKind = iota
+	redirectStatus           // only those of a redirect
+	ownStatus                // the reply decides itself
+)
+
+func (k replyKind) allows(status int) bool {
+	switch k {
+	case redirectStatus:
+		return isRedirect(status)
+	case ownStatus:
+		return false
+	default:
+		return status >= 200 && status <= 599
+	}
+}
+
+// JSON answers 200 with v encoded by json/v2, as application/json. What cannot be encoded is answered as 500.
+func JSON(v any) *Reply { return &Reply{contentType: "application/json", value: v, isJSON: true} }
+
+// HTML answers 200 with a page in UTF-8. It escapes nothing: the page comes from html/template or is a constant.
+func HTML(page string) *Reply {
+	return &Reply{contentType: "text/html; charset=utf-8", data: []byte(page)}
+}
+
+// Text answers 200 with plain text in UTF-8.
+func Text(text string) *Reply {
+	return &Reply{contentType: "text/plain; charset=utf-8", data: []byte(text)}
+}
+
+// Bytes answers 200 with data of the media type given. data is not copied.
+func Bytes(contentType string, data []byte) *Reply {
+	return &Reply{contentType: contentType, data: data}
+}
+
+// NoContent answers 204.
+func NoContent() *Reply { return &Reply{status: http.StatusNoContent} }
+
+// Status sets the status, from 200 to 599; of a redirect one of 301, 302, 303, 307 and 308. Another status is answered as 500. With 204, 205
+// and 304 the body is left out. SSE, File and FileFS have statuses of their own and allow no other.
+func (p *Reply) Status(status int) *Reply {
+	p.status = status
+	return p
+}
+
+// Header sets a header of the answer, in place of what the handler or a middleware had set. Content-Length is not for it.
+func (p *Reply) Header(name, value string) *Reply {
+	if p.header == nil {
+		p.header = make(http.Header)
+	}
+	p.header.Set(name, value)
+	return p
+}
+
+// Cookie adds a cookie. One that is not valid is answered as 500.
+func (p *Reply) Cookie(c Cookie) *Reply {
+	header, err := c.header()
+	if err != nil {
+		return p.fail(err)
+	}
+	if p.header == nil {
+		p.header = make(http.Header)
+	}
+	p.header.Add("Set-Cookie", header)
+	return p
+}
+
+// Attachment makes the browser save the answer under a file name, of which any path and control characters are cut
+// (RFC 6266).
+func (p *Reply) Attachment(filename string) *Reply {
+	return p.Header("Content-Disposition", contentDisposition("attachment", filename))
+}
+
+func (p *Reply) fail(err error) *Reply {
+	if p.err == nil {
+		p.err = err
+	}
+	return p
+}
+
+var errNoResponse = errors.New("asgi: the handler returned neither a response nor an error")
+
+// WriteResponse writes the reply; see Response.
+func (p *Reply) WriteResponse(w http.ResponseWriter, r *http.Request) error {
+	if p == nil {
+		return errNoResponse
+	}
+	if p.err != nil {
+		return p.err
+	}
+	status := http.StatusOK
+	if p.status != 0 {
+		if status = p.status; !p.kind.allows(status) {
+			return fmt.Errorf("asgi: status %d is not one for this response", status)
+		}
+	}
+	if p.stream != nil {
+		p.writeHeaders(w.Header())
+		rw, ok := w.(*respwriter.Writer)
+		if !ok {
+			rw = respwriter.New(w, nil)
+		}
+		return p.stream(rw, r, status)
+	}
+	if !p.isJSON {
+		p.writeHeaders(w.Header())
+		writeBytes(w, status, p.contentType, p.data)
+		return nil
+	}
+	return writeJSON(w, status, p.value, p)
+}
+
+func (p *Reply) writeHeaders(h http.Header) {
+	for name, values := range p.header {
+		if name == "Set-Cookie" { // beside those of the session and the like
+			h[name] = append(h[name], values...)
+			continue
+		}
+		h[name] = values
+	}
+}
+
+// writeJSON encodes v before it writes anything, so that a value that cannot be encoded is still answered. p may be nil.
+func writeJSON(w http.ResponseWriter, status int, v any, p *Reply) error {
+	buf := bodyBuffers.Get().(*bytes.Buffer)
+	buf.Reset()
+	defer putBuffer(buf)
+	if err := json.MarshalWrite(buf, v); err != nil {
+		return fmt.Errorf("asgi: encode the response: %w", err)
+	}
+	if p != nil {
+		p.writeHeaders(w.Header())
+	}
+	writeBytes(w, status, "application/json", buf.Bytes())
+	return nil
+}
+
+// The value slices are shared by all answers; len equals cap, so that an append makes a new one.
+var jsonContentType = []string{"application/json"}
+
+// writeBytes writes a whole answer. Headers that are set already stay, except Content-Length, which must be right.
+func writeBytes(w http.ResponseWriter, status int, contentType string, data []byte) {
+	h := w.Header()
+	if !bodyAllowed(status) {
+		h.Del("Content-Length")
+		w.WriteHeader(status)
+		return
+	}
+	if contentType != "" && h["Content-Type"] == nil {
+		if contentType == jsonContentType[0] {
+			h["Content-Type"] = jsonContentType
+		} else {
+			h["Content-Type"] = []string{contentType}
+		}
+	}
+	h["Content-Length"] = []string{strconv.Itoa(len(data))}
+	if status != http.StatusOK {
+		w.WriteHeader(status)
+	}
+	// net/http drops the body of an answer to HEAD. An error means the client is gone: nobody is left to tell.
+	_, _ = w.Write(data)
+}
+
+// bodyAllowed is RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5.
+func bodyAllowed(status int) bool {
+	return status != http.StatusNoContent && status != http.StatusResetContent && status != http.StatusNotModified
+}
