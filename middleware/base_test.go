@@ -169,7 +169,7 @@ func TestBase_KeepsTheConnectionsAbilities(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer res.Body.Close() //nolint:errcheck // the body was read
+		defer res.Body.Close()
 		lines := bufio.NewReader(res.Body)
 		if line, err := lines.ReadString('\n'); line != "first\n" {
 			t.Errorf("before the handler went on: %q, %v", line, err)
@@ -234,7 +234,7 @@ func rawGet(t *testing.T, srv *httptest.Server, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close() //nolint:errcheck // the peer closed it
+	defer conn.Close()
 	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path)
 	if err != nil {
 		t.Fatal(err)

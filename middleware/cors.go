@@ -176,7 +176,7 @@ func matchesAny(wild []origin, sent string) bool {
 
 func checkMethods(methods []string) (errs []error) {
 	for _, m := range methods {
-		reason := ""
+		var reason string
 		switch {
 		case m == "*":
 			reason = "list the methods"

@@ -66,7 +66,7 @@ func TestErrors_PlainAnswersBecomeProblems(t *testing.T) {
 			mux.ServeHTTP(w, httptest.NewRequest("PUT", "/only", nil))
 		}, 405, "", "Allow: GET, HEAD"},
 		"http.Error 400":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "name is required", 400) }, 400, "name is required", ""},
-		"http.Error 413":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "too much", 413) }, 413, "too much", ""},
+		"http.Error 413":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "too much", http.StatusRequestEntityTooLarge) }, 413, "too much", ""},
 		"http.Error 500":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, canary, 500) }, 500, "", ""},
 		"http.Error twice": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "first", 400); http.Error(w, canary, 500) }, 400, "first", ""},
 		"long text":        {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, strings.Repeat("é", 1000), 400) }, 400, strings.Repeat("é", 512), ""},
@@ -164,7 +164,7 @@ func TestErrors_OwnAnswersPassUntouched(t *testing.T) {
 		"text, no kind": {write(404, "", "mine"), 404, "mine"},
 		"other text":    {write(404, "text/plain", "mine"), 404, "mine"},
 		"good text":     {write(200, "text/plain; charset=utf-8", "mine"), 200, "mine"},
-		"redirect":      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x", 303) }, 303, "<a href=\"/x\">See Other</a>.\n\n"},
+		"redirect":      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x", http.StatusSeeOther) }, 303, "<a href=\"/x\">See Other</a>.\n\n"},
 		"not modified":  {write(304, "", ""), 304, ""},
 		"copy, no kind": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(404)
@@ -393,7 +393,7 @@ func fetch(url string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer res.Body.Close() //nolint:errcheck // read to its end
+	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	return string(body), err
 }
@@ -437,5 +437,56 @@ func TestErrors_AFileReachesTheConnectionWithoutACopy(t *testing.T) {
 	defer srv.Close()
 	if body, err := fetch(srv.URL); len(body) != 1<<20 || err != nil {
 		t.Errorf("got %d bytes, %v", len(body), err)
+	}
+}
+
+func TestErrors_TypedHandlers(t *testing.T) {
+	type in struct {
+		Name string `json:"name"`
+	}
+	type out struct {
+		Hello string `json:"hello"`
+	}
+	greet := asgi.Handle(func(_ context.Context, i in) (out, error) {
+		if i.Name == canary {
+			return out{}, errors.New(canary)
+		}
+		return out{i.Name}, nil
+	})
+	for name, c := range map[string]struct {
+		body   string
+		status int
+	}{
+		"good":      {`{"name":"Ada"}`, 200},
+		"failed":    {`{"name":"` + canary + `"}`, 500},
+		"malformed": {`{`, 400},
+		"too large": {`{"name":"` + strings.Repeat("x", 2<<20) + `"}`, 413},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest("POST", "/", strings.NewReader(c.body))
+			r.Header.Set("Content-Type", "application/json")
+			w, _ := problems(asgi.ErrorOptions{}, greet, r)
+			if w.Code != c.status || strings.Contains(w.Body.String(), canary) {
+				t.Errorf("got %d %s", w.Code, w.Body)
+			}
+			if c.status >= 400 && !strings.Contains(w.Body.String(), `"request_id":"`+w.Header().Get("X-Request-Id")) {
+				t.Errorf("no request id in %s", w.Body)
+			}
+		})
+	}
+}
+
+func TestErrors_AStreamThatFailsIsCut(t *testing.T) {
+	o := &asgi.ErrorOptions{Logger: slog.New(slog.DiscardHandler)}
+	srv := httptest.NewServer(middleware.Errors(o)(asgi.Respond(func(*asgi.Request) (asgi.Response, error) {
+		return asgi.Stream("text/csv", func(yield func([]byte, error) bool) {
+			if yield([]byte("a,b\n"), nil) {
+				yield(nil, errors.New(canary))
+			}
+		}), nil
+	})))
+	defer srv.Close()
+	if body, err := fetch(srv.URL); err == nil || strings.Contains(body, canary) {
+		t.Errorf("the client takes %q for the whole answer", body)
 	}
 }

@@ -100,3 +100,29 @@ func TestWriter_HijackIsKnown(t *testing.T) {
 		t.Errorf("hijacked %v, committed %v, status %d", w.Hijacked(), w.Committed(), w.Status())
 	}
 }
+
+func TestWriter_FlushReachesThroughWrappers(t *testing.T) {
+	rec := httptest.NewRecorder()
+	outer := respwriter.New(respwriter.New(rec, nil), nil)
+	if err := outer.FlushError(); err != nil || !rec.Flushed || outer.Status() != 200 {
+		t.Errorf("%v, flushed %v, status %d", err, rec.Flushed, outer.Status())
+	}
+	rec.Flushed = false
+	if err := http.NewResponseController(outer).Flush(); err != nil || !rec.Flushed {
+		t.Errorf("once committed: %v, flushed %v", err, rec.Flushed)
+	}
+}
+
+type wrapping struct{ http.ResponseWriter }
+
+func (w wrapping) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func TestWriter_FlushFindsAFlusherBehindUnwrap(t *testing.T) {
+	rec := httptest.NewRecorder()
+	if err := respwriter.New(wrapping{rec}, nil).FlushError(); err != nil || !rec.Flushed {
+		t.Errorf("%v, flushed %v", err, rec.Flushed)
+	}
+	if err := respwriter.New(wrapping{bare{rec}}, nil).FlushError(); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("got %v", err)
+	}
+}
