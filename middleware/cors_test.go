@@ -3,8 +3,10 @@ package middleware_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -139,6 +141,67 @@ func TestCORS_NoBadOriginIsAccepted(t *testing.T) {
 					t.Errorf("Host %q, Origin %q: Vary %q and %q", host, origin, actual.Get("Vary"), preflight.Get("Vary"))
 				}
 			}
+		}
+	}
+}
+
+// TestCORS_RandomOrigins puts origins together at random from the pieces that attacks are made of, and holds the answer against a
+// regular expression that says the same as the options.
+func TestCORS_RandomOrigins(t *testing.T) {
+	mw := middleware.CORS(middleware.CORSOptions{AllowedOrigins: []string{"https://app.example", "https://*.example.org"}, AllowCredentials: true})
+	good := regexp.MustCompile(`^(https://app\.example|https://([a-z0-9_-]{1,63}\.)+example\.org)$`)
+	pieces := []string{
+		"https", "http", "://", "://", ":", "/", "//", ".", "..", "@", "\\", "%2e", "*", "*.", "\x00", " ", "null", "app.example", "example.org", ".example.org",
+		"a", "a.", "b-c.", "evil.test", "A", ":443", ":8443", "#", "?", "https://app.example", "https://a", "https://a.example.org", "\u3002",
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	accepted := 0
+	for range 20_000 {
+		var origin strings.Builder
+		for range 1 + rng.IntN(4) {
+			origin.WriteString(pieces[rng.IntN(len(pieces))])
+		}
+		actual, preflight := ask(mw, "app.example", origin.String())
+		want := ""
+		if good.MatchString(origin.String()) {
+			want = origin.String()
+			accepted++
+		}
+		for _, h := range []http.Header{actual, preflight} {
+			if got := h.Get("Access-Control-Allow-Origin"); got != want || (want == "") != (len(granted(h)) == 0) {
+				t.Fatalf("Origin %q: got %v, want %q", origin.String(), h, want)
+			}
+		}
+	}
+	if accepted < 100 {
+		t.Errorf("only %d were good ones, so that a refusal of everything would hardly show", accepted)
+	}
+}
+
+func TestCORS_PreflightForWhatIsNotAllowed(t *testing.T) {
+	mw := middleware.CORS(middleware.CORSOptions{
+		AllowedOrigins: []string{"https://app.example"}, AllowedMethods: []string{"GET", "PUT"}, AllowedHeaders: []string{"X-Token"},
+	})(http.NotFoundHandler())
+	for _, c := range []struct {
+		method, header string
+		granted        bool
+	}{
+		{"PUT", "", true},
+		{"PUT", "x-token", true},
+		{"DELETE", "", false},
+		{"PUT", "x-other", false},
+		{"PUT", "x-other,x-token", false},
+	} {
+		r := httptest.NewRequest("OPTIONS", "/", nil)
+		r.Header.Set("Origin", "https://app.example")
+		r.Header.Set("Access-Control-Request-Method", c.method)
+		if c.header != "" {
+			r.Header.Set("Access-Control-Request-Headers", c.header)
+		}
+		w := httptest.NewRecorder()
+		mw.ServeHTTP(w, r)
+		if got := len(granted(w.Header())) > 0; got != c.granted {
+			t.Errorf("%s with %q: %v", c.method, c.header, w.Header())
 		}
 	}
 }

@@ -226,14 +226,15 @@ func newIDs() *ids { return &ids{prefix: rand.Text()[:16] + "-"} }
 
 // set sees to it that the response has a request id that asgi.WriteError takes.
 func (i *ids) set(response http.Header, r *http.Request) {
-	if validID(response.Get(requestIDHeader)) {
+	if set := response[requestIDHeader]; len(set) > 0 && validID(set[0]) {
 		return
 	}
-	id := r.Header.Get(requestIDHeader)
-	if !validID(id) {
-		id = i.prefix + strconv.FormatUint(i.last.Add(1), 10)
+	if sent := r.Header[requestIDHeader]; len(sent) > 0 && validID(sent[0]) {
+		response[requestIDHeader] = sent[:1:1]
+		return
 	}
-	response[requestIDHeader] = []string{id}
+	id := append(make([]byte, 0, 40), i.prefix...)
+	response[requestIDHeader] = []string{string(strconv.AppendUint(id, i.last.Add(1), 10))}
 }
 
 // validID reports whether id matches [A-Za-z0-9-]{1,64}, so that it can neither forge a log line nor fill the log.

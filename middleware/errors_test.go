@@ -65,8 +65,10 @@ func TestErrors_PlainAnswersBecomeProblems(t *testing.T) {
 		"ServeMux 405": {func(w http.ResponseWriter, _ *http.Request) {
 			mux.ServeHTTP(w, httptest.NewRequest("PUT", "/only", nil))
 		}, 405, "", "Allow: GET, HEAD"},
-		"http.Error 400":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "name is required", 400) }, 400, "name is required", ""},
-		"http.Error 413":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "too much", http.StatusRequestEntityTooLarge) }, 413, "too much", ""},
+		"http.Error 400": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "name is required", 400) }, 400, "name is required", ""},
+		"http.Error 413": {func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "too much", http.StatusRequestEntityTooLarge)
+		}, 413, "too much", ""},
 		"http.Error 500":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, canary, 500) }, 500, "", ""},
 		"http.Error twice": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "first", 400); http.Error(w, canary, 500) }, 400, "first", ""},
 		"long text":        {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, strings.Repeat("é", 1000), 400) }, 400, strings.Repeat("é", 512), ""},
@@ -370,26 +372,30 @@ var cutAnswers = map[string]http.HandlerFunc{
 func TestErrors_CutsTheConnectionOnceCommitted(t *testing.T) {
 	for name, handler := range cutAnswers {
 		t.Run(name, func(t *testing.T) {
-			log := new(bytes.Buffer)
-			srv := httptest.NewServer(middleware.Errors(&asgi.ErrorOptions{Logger: slog.New(slog.NewTextHandler(log, nil))})(handler))
-			body, err := fetch(srv.URL)
-			srv.Close() // waits for the handler, so that its log may be read
-			if err == nil {
-				t.Errorf("the client takes %q for the whole answer", body)
-			}
-			if strings.Contains(body, canary) {
-				t.Errorf("the client sees %q", body)
-			}
-			if logged := strings.Contains(log.String(), "level=ERROR"); logged != (name != "abort") {
-				t.Errorf("log: %s", log)
+			for _, http2 := range []bool{false, true} {
+				log := new(bytes.Buffer)
+				srv := httptest.NewUnstartedServer(middleware.Errors(&asgi.ErrorOptions{Logger: slog.New(slog.NewTextHandler(log, nil))})(handler))
+				srv.EnableHTTP2 = http2
+				srv.StartTLS()
+				body, err := fetch(srv.Client(), srv.URL)
+				srv.Close() // waits for the handler, so that its log may be read
+				if err == nil {
+					t.Errorf("HTTP/2 %v: the client takes %q for the whole answer", http2, body)
+				}
+				if strings.Contains(body, canary) {
+					t.Errorf("HTTP/2 %v: the client sees %q", http2, body)
+				}
+				if logged := strings.Contains(log.String(), "level=ERROR"); logged != (name != "abort") {
+					t.Errorf("HTTP/2 %v: log: %s", http2, log)
+				}
 			}
 		})
 	}
 }
 
 // fetch reads a whole answer; the error is what an honest client would see.
-func fetch(url string) (string, error) {
-	res, err := http.Get(url)
+func fetch(client *http.Client, url string) (string, error) {
+	res, err := client.Get(url)
 	if err != nil {
 		return "", err
 	}
@@ -435,7 +441,7 @@ func TestErrors_AFileReachesTheConnectionWithoutACopy(t *testing.T) {
 	}
 	srv := httptest.NewServer(middleware.Errors(nil)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, name) })))
 	defer srv.Close()
-	if body, err := fetch(srv.URL); len(body) != 1<<20 || err != nil {
+	if body, err := fetch(srv.Client(), srv.URL); len(body) != 1<<20 || err != nil {
 		t.Errorf("got %d bytes, %v", len(body), err)
 	}
 }
@@ -486,7 +492,7 @@ func TestErrors_AStreamThatFailsIsCut(t *testing.T) {
 		}), nil
 	})))
 	defer srv.Close()
-	if body, err := fetch(srv.URL); err == nil || strings.Contains(body, canary) {
+	if body, err := fetch(srv.Client(), srv.URL); err == nil || strings.Contains(body, canary) {
 		t.Errorf("the client takes %q for the whole answer", body)
 	}
 }

@@ -228,7 +228,7 @@ func TestMiddleware_WorksUnderChisInAnyOrder(t *testing.T) {
 				if name == "http.Error" && slices.Index(names(order), "Errors") < slices.Index(names(order), "Logger") {
 					continue
 				}
-				if body, err := fetch(srv.URL + "/cut/" + strings.ReplaceAll(name, " ", "-")); err == nil {
+				if body, err := fetch(srv.Client(), srv.URL+"/cut/"+strings.ReplaceAll(name, " ", "-")); err == nil {
 					t.Errorf("%s: the client takes %q for the whole answer", name, body)
 				}
 			}
