@@ -178,6 +178,14 @@ func (w *errorWriter) Write(p []byte) (int, error) {
 	return w.commitWriter.Write(p)
 }
 
+// WriteString implements io.StringWriter.
+func (w *errorWriter) WriteString(s string) (int, error) {
+	if w.held != 0 || w.dropped {
+		return w.Write([]byte(s))
+	}
+	return w.commitWriter.WriteString(s)
+}
+
 // ReadFrom implements io.ReaderFrom.
 func (w *errorWriter) ReadFrom(src io.Reader) (int64, error) {
 	if w.held != 0 || w.dropped {

@@ -161,13 +161,14 @@ func TestErrors_OwnAnswersPassUntouched(t *testing.T) {
 		status  int
 		body    string
 	}{
-		"JSON error":    {write(404, "application/json", `{"error":"mine"}`), 404, `{"error":"mine"}`},
-		"HTML error":    {write(500, "text/html; charset=utf-8", "<h1>mine</h1>"), 500, "<h1>mine</h1>"},
-		"text, no kind": {write(404, "", "mine"), 404, "mine"},
-		"other text":    {write(404, "text/plain", "mine"), 404, "mine"},
-		"good text":     {write(200, "text/plain; charset=utf-8", "mine"), 200, "mine"},
-		"redirect":      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x", http.StatusSeeOther) }, 303, "<a href=\"/x\">See Other</a>.\n\n"},
-		"not modified":  {write(304, "", ""), 304, ""},
+		"JSON error":     {write(404, "application/json", `{"error":"mine"}`), 404, `{"error":"mine"}`},
+		"HTML error":     {write(500, "text/html; charset=utf-8", "<h1>mine</h1>"), 500, "<h1>mine</h1>"},
+		"text, no kind":  {write(404, "", "mine"), 404, "mine"},
+		"other text":     {write(404, "text/plain", "mine"), 404, "mine"},
+		"good text":      {write(200, "text/plain; charset=utf-8", "mine"), 200, "mine"},
+		"redirect":       {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x", http.StatusSeeOther) }, 303, "<a href=\"/x\">See Other</a>.\n\n"},
+		"not modified":   {write(304, "", ""), 304, ""},
+		"bytes, no kind": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404); _, _ = w.Write([]byte("mine")) }, 404, "mine"},
 		"copy, no kind": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(404)
 			_, _ = io.Copy(w, strings.NewReader("mine"))

@@ -25,9 +25,10 @@ type Writer struct {
 }
 
 var (
-	_ http.Flusher  = (*Writer)(nil)
-	_ http.Hijacker = (*Writer)(nil)
-	_ io.ReaderFrom = (*Writer)(nil)
+	_ http.Flusher    = (*Writer)(nil)
+	_ http.Hijacker   = (*Writer)(nil)
+	_ io.ReaderFrom   = (*Writer)(nil)
+	_ io.StringWriter = (*Writer)(nil)
 )
 
 // New wraps w. before, if not nil, is called once with the status just before the final header is written, the
@@ -88,6 +89,16 @@ func (w *Writer) Write(p []byte) (int, error) {
 		w.WriteHeader(http.StatusOK)
 	}
 	n, err := w.under.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// WriteString implements io.StringWriter, so that io.WriteString copies no more than it does without a Writer.
+func (w *Writer) WriteString(s string) (int, error) {
+	if !w.Committed() {
+		w.WriteHeader(http.StatusOK)
+	}
+	n, err := io.WriteString(w.under, s)
 	w.bytes += int64(n)
 	return n, err
 }

@@ -18,7 +18,8 @@ func TestWriter_CommitHappensOnce(t *testing.T) {
 		status int
 		bytes  int64
 	}{
-		"write implies 200":       {func(w *respwriter.Writer) { _, _ = io.WriteString(w, "hi") }, 200, 2},
+		"write implies 200":       {func(w *respwriter.Writer) { _, _ = w.Write([]byte("hi")) }, 200, 2},
+		"so does a string":        {func(w *respwriter.Writer) { _, _ = io.WriteString(w, "hi") }, 200, 2},
 		"first status wins":       {func(w *respwriter.Writer) { w.WriteHeader(201); w.WriteHeader(500) }, 201, 0},
 		"informational is not it": {func(w *respwriter.Writer) { w.WriteHeader(103); w.WriteHeader(404) }, 404, 0},
 		"flush commits":           {func(w *respwriter.Writer) { w.Flush() }, 200, 0},
