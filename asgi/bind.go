@@ -199,11 +199,11 @@ func (b *binder) bindFields(r *Request, v reflect.Value) error {
 			wrong = append(wrong, FieldError{Pointer: f.member, Detail: "is not part of the body but of the " + f.in})
 			continue
 		}
-		values, err := f.values(r)
+		detail, at, err := f.fill(r, field)
 		if err != nil {
 			return err
 		}
-		if detail, at := f.store(field, values); detail != "" {
+		if detail != "" {
 			wrong = append(wrong, FieldError{In: f.in, Pointer: f.pointer + at, Detail: detail})
 		}
 	}
@@ -227,43 +227,61 @@ func fieldAt(v reflect.Value, index []int) reflect.Value {
 	return v
 }
 
-// values are the texts that the request has for the field.
-func (f *boundField) values(r *Request) ([]string, error) {
+// fill sets the field, if the request has it. detail says what is wrong for the client; at is the JSON Pointer of the
+// element at fault within a list.
+func (f *boundField) fill(r *Request, field reflect.Value) (detail, at string, err error) {
+	if f.list {
+		return f.fillList(r, field)
+	}
+	var text string
+	n := 1
 	switch f.in {
 	case "path":
-		return []string{r.http.PathValue(f.name)}, nil
+		text = r.http.PathValue(f.name)
 	case "query":
 		q := r.Query()
-		return q.values[f.name], q.err
+		if text, n = q.first(f.name); q.err != nil {
+			return "", "", q.err
+		}
 	case "header":
-		if f.list {
-			return r.Headers().List(f.name), nil
+		values := r.http.Header[f.name]
+		if n = len(values); n == 1 {
+			text = values[0]
 		}
-		return r.http.Header[f.name], nil
-	default:
-		if value, ok := r.Cookie(f.name); ok {
-			return []string{value}, nil
+	case "cookie":
+		var ok bool
+		if text, ok = r.Cookie(f.name); !ok {
+			n = 0
 		}
-		return nil, nil
 	}
+	switch n {
+	case 0:
+		return "", "", nil
+	case 1:
+		return f.set(field, text), "", nil
+	}
+	return givenTwice, "", nil
 }
 
-// store sets the field; at is the JSON Pointer of the element at fault within it.
-func (f *boundField) store(field reflect.Value, values []string) (detail, at string) {
-	switch {
-	case len(values) == 0:
-		return "", ""
-	case !f.list && len(values) > 1:
-		return givenTwice, ""
-	case !f.list:
-		return f.set(field, values[0]), ""
+func (f *boundField) fillList(r *Request, field reflect.Value) (detail, at string, err error) {
+	var texts []string
+	if f.in == "header" {
+		texts = r.Headers().List(f.name)
+	} else {
+		q := r.Query()
+		if texts = q.Values(f.name); q.err != nil {
+			return "", "", q.err
+		}
 	}
-	list := reflect.MakeSlice(field.Type(), len(values), len(values))
-	for i, value := range values {
-		if detail := f.set(list.Index(i), value); detail != "" {
-			return detail, fmt.Sprintf("/%d", i)
+	if texts == nil {
+		return "", "", nil
+	}
+	list := reflect.MakeSlice(field.Type(), len(texts), len(texts))
+	for i, text := range texts {
+		if detail := f.set(list.Index(i), text); detail != "" {
+			return detail, fmt.Sprintf("/%d", i), nil
 		}
 	}
 	field.Set(list)
-	return "", ""
+	return "", "", nil
 }

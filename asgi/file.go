@@ -53,9 +53,10 @@ func openRegular(fsys fs.FS, name string) (fs.File, error) {
 }
 
 func fileReply(name string, open func(string) (fs.File, error)) *Reply {
-	return &Reply{kind: ownStatus, stream: func(w *respwriter.Writer, r *http.Request, _ int) error {
-		return serveFile(w, r, strings.TrimPrefix(name, "/"), open)
-	}}
+	return &Reply{allows: ownStatus, body: bodyStream, content: streamBody(
+		func(w *respwriter.Writer, r *http.Request, _ int) error {
+			return serveFile(w, r, strings.TrimPrefix(name, "/"), open)
+		})}
 }
 
 func serveFile(w *respwriter.Writer, r *http.Request, name string, open func(string) (fs.File, error)) error {

@@ -36,7 +36,7 @@ func (r *Request) Form() (*Form, error) {
 		if err != nil {
 			return nil, err
 		}
-		if form.QueryParams = parsePairs(text, "form"); form.err != nil {
+		if form.QueryParams = parsePairs(text, true); form.err != nil {
 			return nil, form.err
 		}
 	case "multipart/form-data":
@@ -60,7 +60,7 @@ func (r *Request) Form() (*Form, error) {
 		if parts > limits.Parts {
 			return nil, tooManyParts(limits.Parts)
 		}
-		form.QueryParams = QueryParams{values: parsed.Value, in: "form"}
+		form.QueryParams = valuesParams(parsed.Value, true)
 		form.Files = parsed.File
 	default:
 		return nil, NewHTTPError(http.StatusUnsupportedMediaType, formTypes)

@@ -44,7 +44,7 @@ func Handle[In, Out any](fn func(context.Context, In) (Out, error)) http.Handler
 	b := newBinder(t)
 	write := outputOf[Out]()
 	return func(w http.ResponseWriter, hr *http.Request) {
-		r := newRequest(w, hr)
+		r := &Request{http: hr, writer: w}
 		defer r.close()
 		var in In
 		var target any = &in
@@ -56,7 +56,7 @@ func Handle[In, Out any](fn func(context.Context, In) (Out, error)) http.Handler
 			WriteError(w, hr, err)
 			return
 		}
-		out, err := fn(&r.ctx, in)
+		out, err := fn(r.Context(), in)
 		if err == nil {
 			err = write(r, &out)
 		}

@@ -60,7 +60,9 @@ type getIn struct {
 	Lang  string `header:"Accept-Language"`
 }
 
-func get(_ context.Context, in getIn) (addOut, error) { return addOut{in.ID + in.Limit + len(in.Lang)}, nil }
+func get(_ context.Context, in getIn) (addOut, error) {
+	return addOut{in.ID + in.Limit + len(in.Lang)}, nil
+}
 
 func respondGet(r *asgi.Request) (asgi.Response, error) {
 	id, err := r.PathInt("id")

@@ -1,8 +1,12 @@
 package asgi
 
 import (
+	"iter"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -13,40 +17,116 @@ import (
 // with the name and what the value must be, when it does not parse or is given more than once; 400 when
 // the query as a whole is malformed.
 type QueryParams struct {
-	values url.Values
-	in     string // "query" or "form"
-	err    error
+	pairs []pair     // a query is short: to look through it is cheaper than to make a map
+	err   *HTTPError // the whole is malformed
+	form  bool       // not a query
 }
 
-// ParseQuery decodes a raw query, at most 10000 pairs. What is wrong in it is told by Err and the typed getters; the
-// pairs that are well formed are there nevertheless.
-func ParseQuery(raw string) QueryParams { return parsePairs(raw, "query") }
+type pair struct{ name, value string }
 
-func parsePairs(raw, in string) QueryParams {
+// maxPairs is how many pairs a query or form may have; more are malformed.
+const maxPairs = 10000
+
+func (q QueryParams) in() string {
+	if q.form {
+		return "form"
+	}
+	return "query"
+}
+
+// ParseQuery decodes a raw query as url.ParseQuery does, at most 10000 pairs. What is wrong in it is told by Err and the
+// typed getters; the pairs before it are there nevertheless.
+func ParseQuery(raw string) QueryParams { return parsePairs(raw, false) }
+
+func parsePairs(raw string, form bool) QueryParams {
+	q := QueryParams{form: form}
 	if raw == "" {
-		return QueryParams{in: in}
+		return q
 	}
-	values, err := url.ParseQuery(raw)
-	if err != nil {
-		err = &HTTPError{Status: http.StatusBadRequest, Detail: "The " + in + " is not well formed.", Err: err}
+	n := strings.Count(raw, "&") + 1
+	q.pairs = make([]pair, 0, min(n, maxPairs))
+	for part := range strings.SplitSeq(raw, "&") {
+		if part == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(part, "=")
+		name, nameErr := url.QueryUnescape(name)
+		value, valueErr := url.QueryUnescape(value)
+		// Some servers split at a semicolon too: what it means is not certain.
+		if nameErr != nil || valueErr != nil || strings.Contains(part, ";") || len(q.pairs) == maxPairs {
+			q.err = NewHTTPError(http.StatusBadRequest, "The "+q.in()+" is not well formed.")
+			return q
+		}
+		q.pairs = append(q.pairs, pair{name, value})
 	}
-	return QueryParams{values: values, in: in, err: err}
+	return q
+}
+
+// valuesParams are those of a map, sorted by name.
+func valuesParams(values url.Values, form bool) QueryParams {
+	q := QueryParams{form: form}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		for _, value := range values[name] {
+			q.pairs = append(q.pairs, pair{name, value})
+		}
+	}
+	return q
 }
 
 // Err is nil, or the *HTTPError (400) that says the query is malformed.
-func (q QueryParams) Err() error { return q.err }
+func (q QueryParams) Err() error {
+	if q.err == nil {
+		return nil
+	}
+	return q.err
+}
+
+// first is the first value of the name and how many there are.
+func (q QueryParams) first(name string) (value string, n int) {
+	for i := range q.pairs {
+		if q.pairs[i].name == name {
+			if n == 0 {
+				value = q.pairs[i].value
+			}
+			n++
+		}
+	}
+	return value, n
+}
 
 // Has reports whether the name is there, be its value empty.
-func (q QueryParams) Has(name string) bool { return q.values.Has(name) }
+func (q QueryParams) Has(name string) bool {
+	_, n := q.first(name)
+	return n > 0
+}
 
 // Get is the first value of the name, empty if there is none.
-func (q QueryParams) Get(name string) string { return q.values.Get(name) }
+func (q QueryParams) Get(name string) string {
+	value, _ := q.first(name)
+	return value
+}
 
-// Values are all values of the name in their order, nil if there is none. They are not copied.
-func (q QueryParams) Values(name string) []string { return q.values[name] }
+// Values are all values of the name in their order, nil if there is none.
+func (q QueryParams) Values(name string) []string {
+	var values []string
+	for i := range q.pairs {
+		if q.pairs[i].name == name {
+			values = append(values, q.pairs[i].value)
+		}
+	}
+	return values
+}
 
-// All are the names with their values. They are not copied.
-func (q QueryParams) All() url.Values { return q.values }
+// All are the names and values in their order.
+func (q QueryParams) All() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for i := range q.pairs {
+			if !yield(q.pairs[i].name, q.pairs[i].value) {
+				return
+			}
+		}
+	}
+}
 
 // String is the one value of the name, def if there is none.
 func (q QueryParams) String(name, def string) (string, error) {
@@ -85,16 +165,16 @@ func oneParam[T any](q QueryParams, name string, def T, parse func(string) (T, s
 	if q.err != nil {
 		return def, q.err
 	}
-	values := q.values[name]
-	if len(values) == 0 {
+	text, n := q.first(name)
+	if n == 0 {
 		return def, nil
 	}
 	detail := givenTwice
-	if len(values) == 1 {
+	if n == 1 {
 		var value T
-		if value, detail = parse(values[0]); detail == "" {
+		if value, detail = parse(text); detail == "" {
 			return value, nil
 		}
 	}
-	return def, FieldError{In: q.in, Pointer: pointer(name), Detail: detail}.problem(nil)
+	return def, FieldError{In: q.in(), Pointer: pointer(name), Detail: detail}.problem(nil)
 }

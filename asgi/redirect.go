@@ -12,7 +12,7 @@ import (
 // begin with one "/", and have no second one nor a backslash after it, and no space or control character anywhere.
 // Status changes it to 301, 302, 307 or 308.
 func Redirect(path string) *Reply {
-	p := &Reply{status: http.StatusSeeOther, kind: redirectStatus}
+	p := &Reply{status: http.StatusSeeOther, allows: redirectStatus}
 	local := strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") && !strings.Contains(path, `\`) && visible(path)
 	if _, err := url.Parse(path); err != nil || !local {
 		return p.fail(NewHTTPError(http.StatusBadRequest, "The target of the redirect must be a path on this server."))
@@ -23,7 +23,7 @@ func Redirect(path string) *Reply {
 // RedirectExternal answers 303 (See Other) with any http or https URL. The URL must be the program's own, or checked by it: a target from the
 // request would let anyone use this server to send people elsewhere. What is no absolute URL is answered as 500.
 func RedirectExternal(target string) *Reply {
-	p := &Reply{status: http.StatusSeeOther, kind: redirectStatus}
+	p := &Reply{status: http.StatusSeeOther, allows: redirectStatus}
 	u, err := url.Parse(target)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || !visible(target) || strings.Contains(target, `\`) {
 		return p.fail(fmt.Errorf("asgi: %q is not an absolute http or https URL", target))

@@ -27,30 +27,38 @@ type Response interface {
 // A Reply belongs to one request, save one that is no longer changed and is no stream: that can be written at will, by many
 // goroutines.
 type Reply struct {
-	status      int // 0 means the default of its kind
+	status      int32 // 0 means the default of its kind
+	allows      statuses
+	body        bodyKind
 	contentType string
 	header      http.Header
-	err         error // what was wrong in making it; answered in its place
-	kind        replyKind
-
-	// One of them is the body; none means there is no body.
-	data   []byte
-	value  any // encoded as JSON if isJSON
-	isJSON bool
-	stream func(w *respwriter.Writer, r *http.Request, status int) error
+	content     any // as body says
 }
 
-// replyKind says which statuses Status may set.
-type replyKind uint8
+// bodyKind says what a reply's content is.
+type bodyKind uint8
 
 const (
-	anyStatus      replyKind = iota
-	redirectStatus           // only those of a redirect
-	ownStatus                // the reply decides itself
+	bodyNone   bodyKind = iota
+	bodyJSON            // a value to encode
+	bodyBytes           // []byte
+	bodyStream          // streamBody
+	bodyFailed          // error: what was wrong in making the reply, answered in its place
 )
 
-func (k replyKind) allows(status int) bool {
-	switch k {
+type streamBody func(w *respwriter.Writer, r *http.Request, status int) error
+
+// statuses are those that Status may set.
+type statuses uint8
+
+const (
+	anyStatus      statuses = iota
+	redirectStatus          // only those of a redirect
+	ownStatus               // the reply decides itself
+)
+
+func (s statuses) allow(status int) bool {
+	switch s {
 	case redirectStatus:
 		return isRedirect(status)
 	case ownStatus:
@@ -61,21 +69,19 @@ func (k replyKind) allows(status int) bool {
 }
 
 // JSON answers 200 with v encoded by json/v2, as application/json. What cannot be encoded is answered as 500.
-func JSON(v any) *Reply { return &Reply{contentType: "application/json", value: v, isJSON: true} }
+func JSON(v any) *Reply {
+	return &Reply{contentType: jsonContentType[0], body: bodyJSON, content: v}
+}
 
 // HTML answers 200 with a page in UTF-8. It escapes nothing: the page comes from html/template or is a constant.
-func HTML(page string) *Reply {
-	return &Reply{contentType: "text/html; charset=utf-8", data: []byte(page)}
-}
+func HTML(page string) *Reply { return Bytes("text/html; charset=utf-8", []byte(page)) }
 
 // Text answers 200 with plain text in UTF-8.
-func Text(text string) *Reply {
-	return &Reply{contentType: "text/plain; charset=utf-8", data: []byte(text)}
-}
+func Text(text string) *Reply { return Bytes("text/plain; charset=utf-8", []byte(text)) }
 
 // Bytes answers 200 with data of the media type given. data is not copied.
 func Bytes(contentType string, data []byte) *Reply {
-	return &Reply{contentType: contentType, data: data}
+	return &Reply{contentType: contentType, body: bodyBytes, content: data}
 }
 
 // NoContent answers 204.
@@ -84,7 +90,7 @@ func NoContent() *Reply { return &Reply{status: http.StatusNoContent} }
 // Status sets the status, from 200 to 599; of a redirect one of 301, 302, 303, 307 and 308. Another status is answered as 500. With 204, 205
 // and 304 the body is left out. SSE, File and FileFS have statuses of their own and allow no other.
 func (p *Reply) Status(status int) *Reply {
-	p.status = status
+	p.status = int32(min(max(status, -1), 1000)) // what is cut here is refused as well
 	return p
 }
 
@@ -117,8 +123,8 @@ func (p *Reply) Attachment(filename string) *Reply {
 }
 
 func (p *Reply) fail(err error) *Reply {
-	if p.err == nil {
-		p.err = err
+	if p.body != bodyFailed {
+		p.body, p.content = bodyFailed, err
 	}
 	return p
 }
@@ -130,29 +136,30 @@ func (p *Reply) WriteResponse(w http.ResponseWriter, r *http.Request) error {
 	if p == nil {
 		return errNoResponse
 	}
-	if p.err != nil {
-		return p.err
-	}
 	status := http.StatusOK
 	if p.status != 0 {
-		if status = p.status; !p.kind.allows(status) {
+		if status = int(p.status); !p.allows.allow(status) {
 			return fmt.Errorf("asgi: status %d is not one for this response", status)
 		}
 	}
-	if p.stream != nil {
+	switch p.body {
+	case bodyFailed:
+		return p.content.(error)
+	case bodyJSON:
+		return writeJSON(w, status, p.content, p)
+	case bodyStream:
 		p.writeHeaders(w.Header())
 		rw, ok := w.(*respwriter.Writer)
 		if !ok {
 			rw = respwriter.New(w, nil)
 		}
-		return p.stream(rw, r, status)
-	}
-	if !p.isJSON {
+		return p.content.(streamBody)(rw, r, status)
+	default:
+		data, _ := p.content.([]byte)
 		p.writeHeaders(w.Header())
-		writeBytes(w, status, p.contentType, p.data)
+		writeBytes(w, status, p.contentType, data)
 		return nil
 	}
-	return writeJSON(w, status, p.value, p)
 }
 
 func (p *Reply) writeHeaders(h http.Header) {

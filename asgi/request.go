@@ -4,46 +4,42 @@ import (
 	"context"
 	"mime/multipart"
 	"net/http"
+	"time"
 )
 
 // Request is one HTTP request as a handler sees it. It is valid until the handler returns, and for one goroutine.
 type Request struct {
 	http   *http.Request
 	writer http.ResponseWriter
-	ctx    requestContext
 	limits *Limits // nil means those of the context
 
 	state    *State
-	query    *QueryParams
+	query    QueryParams
+	queried  bool // query is decoded
 	bodyRead bool
 	form     *Form
 	temp     *multipart.Form // holds the temporary files
 	after    afterResponse
 }
 
-// requestContext is the context of a request, from which RequestFrom finds the request. It lies in the Request, which saves
-// an allocation per request.
-type requestContext struct {
-	context.Context
-	request *Request
-}
+// requestContext is the context of a request, from which RequestFrom finds the request. It is the Request itself under another
+// name, which saves an allocation per request.
+type requestContext Request
 
 type requestKey struct{}
+
+func (c *requestContext) Deadline() (time.Time, bool) { return c.http.Context().Deadline() }
+func (c *requestContext) Done() <-chan struct{}       { return c.http.Context().Done() }
+func (c *requestContext) Err() error                  { return c.http.Context().Err() }
 
 func (c *requestContext) Value(key any) any {
 	switch key.(type) {
 	case requestKey:
-		return c.request
+		return (*Request)(c)
 	case stateKey:
-		return c.request.State()
+		return (*Request)(c).State()
 	}
-	return c.Context.Value(key)
-}
-
-func newRequest(w http.ResponseWriter, hr *http.Request) *Request {
-	r := &Request{http: hr, writer: w}
-	r.ctx = requestContext{hr.Context(), r}
-	return r
+	return c.http.Context().Value(key)
 }
 
 // close ends what belongs to the request, however its handler ended.
@@ -63,7 +59,7 @@ func RequestFrom(ctx context.Context) (*Request, bool) {
 
 // Context is the request's context: cancelled when the client goes away and when the handler has returned. RequestFrom,
 // StateFrom and After work on it.
-func (r *Request) Context() context.Context { return &r.ctx }
+func (r *Request) Context() context.Context { return (*requestContext)(r) }
 
 // HTTP is the request beneath. Its Body has no limit but those set elsewhere; Request.Body has.
 func (r *Request) HTTP() *http.Request { return r.http }
@@ -93,11 +89,10 @@ func (r *Request) Cookie(name string) (string, bool) {
 
 // Query is the URL's query, decoded once.
 func (r *Request) Query() QueryParams {
-	if r.query == nil {
-		q := ParseQuery(r.http.URL.RawQuery)
-		r.query = &q
+	if !r.queried {
+		r.query, r.queried = ParseQuery(r.http.URL.RawQuery), true
 	}
-	return *r.query
+	return r.query
 }
 
 // PathValue is a value from the route's pattern, empty if the pattern has none of that name. It comes from net/http's PathValue, which

@@ -17,7 +17,7 @@ func Respond(fn func(*Request) (Response, error)) http.HandlerFunc {
 		panic("asgi: Respond without a function")
 	}
 	return func(w http.ResponseWriter, hr *http.Request) {
-		r := newRequest(w, hr)
+		r := &Request{http: hr, writer: w}
 		defer r.close()
 		response, err := fn(r)
 		if err == nil && response == nil {
@@ -34,7 +34,7 @@ func Respond(fn func(*Request) (Response, error)) http.HandlerFunc {
 // answer writes the response and then starts what waits for that.
 func (r *Request) answer(response Response) {
 	w := r.writer
-	if reply, ok := response.(*Reply); !ok || reply != nil && reply.stream != nil {
+	if reply, ok := response.(*Reply); !ok || reply != nil && reply.body == bodyStream {
 		w = respwriter.New(w, nil) // tells an error that can be answered from one that cannot
 	}
 	if err := response.WriteResponse(w, r.http); err != nil {

@@ -60,9 +60,8 @@ func SSE(events func(ctx context.Context, lastEventID string) iter.Seq2[Event, e
 	if o.WriteTimeout <= 0 {
 		o.WriteTimeout = streamWrite
 	}
-	return &Reply{kind: ownStatus, stream: func(w *respwriter.Writer, r *http.Request, _ int) error {
-		return o.serve(w, r, events)
-	}}
+	return &Reply{allows: ownStatus, body: bodyStream, content: streamBody(
+		func(w *respwriter.Writer, r *http.Request, _ int) error { return o.serve(w, r, events) })}
 }
 
 func (o SSEOptions) serve(w *respwriter.Writer, r *http.Request,

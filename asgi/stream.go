@@ -21,9 +21,9 @@ const streamWrite = 30 * time.Second
 // An error before the first Write is answered as a problem. Later, or when the server stops, the connection is cut, so that no
 // client takes the answer for a whole one. For a HEAD request write is not called.
 func StreamFunc(contentType string, write func(ctx context.Context, w io.Writer) error) *Reply {
-	return &Reply{contentType: contentType, stream: func(w *respwriter.Writer, r *http.Request, status int) error {
+	return &Reply{body: bodyStream, content: streamBody(func(w *respwriter.Writer, r *http.Request, status int) error {
 		return stream(w, r, status, contentType, write)
-	}}
+	})}
 }
 
 // Stream answers 200 with the chunks of a sequence, as StreamFunc does, each sent at once. The sequence ends with the first error it
