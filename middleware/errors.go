@@ -38,8 +38,8 @@ const maxDetail = 1024
 // Every response bears X-Request-Id: the one a middleware further out has put there or else that of the request, if it matches
 // [A-Za-z0-9-]{1,64}, or else a fresh one. Logs and problems name the same id.
 //
-// Put Errors inside chi's Recoverer rather than around it: Recoverer hides panics from what is around it. Errors then still makes its
-// 500 a problem, but learns of a panic after the header only where no Logger stands between the two.
+// Put Errors inside chi's Recoverer and Logger rather than around them. Recoverer hides panics from what is around it: Errors still makes
+// its 500 a problem, but of a failure after the header it then learns by the second status alone, and Logger drops that.
 func Errors(o *asgi.ErrorOptions) func(http.Handler) http.Handler {
 	ids := newIDs()
 	return func(next http.Handler) http.Handler {
