@@ -86,7 +86,7 @@ func TestServer_StopGivesUpOnHandlersThatIgnoreTheirContext(t *testing.T) {
 		s.send(request("1", "hand", ""))
 		call := <-contexts
 		settle()
-		go s.closedAnyhow()
+		go func() { _, _ = s.closedAnyhow() }()
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		start := time.Now()

@@ -133,6 +133,9 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 func (c *Client) Close() error {
 	err := c.ws.Close(websocket.StatusNormalClosure, "")
 	c.work.Wait()
+	if websocket.CloseStatus(err) != -1 {
+		return nil // the server was closing as well
+	}
 	return err
 }
 
