@@ -137,6 +137,10 @@ func canHijack(w http.ResponseWriter) bool {
 // Upgrade answers a request that Check accepted with 101 and takes the connection over. The handler may return after it, and should:
 // its goroutine and its buffers are not needed any more. On an error the response has been used up.
 func Upgrade(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, error) {
+	if !canHijack(w) { // the library would send its 101 first
+		http.Error(w, http.StatusText(http.StatusNotImplemented), http.StatusNotImplemented)
+		return nil, http.ErrNotSupported
+	}
 	o := opts.withDefaults()
 	hw := &hijackWriter{ResponseWriter: w, opts: &o}
 	ws, err := websocket.Accept(hw, r, &websocket.AcceptOptions{
