@@ -236,7 +236,7 @@ func TestConn_ControlFramesGoOverAFullQueue(t *testing.T) {
 			}
 		}
 		_ = c.CloseNow()
-		<-ended
+		_ = <-ended // too many pongs
 	})
 	synctest.Test(t, func(t *testing.T) {
 		c, p := pipe(t, &wsconn.Options{MaxQueueBytes: 1, MaxControl: -1, KeepaliveAfter: -1})

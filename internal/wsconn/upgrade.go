@@ -189,7 +189,7 @@ func (h *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		_ = nc.Close()
 		return nil, nil, err
 	}
-	early, err := brw.Reader.Peek(brw.Reader.Buffered()) // the client did not wait for the answer
+	early, err := brw.Peek(brw.Reader.Buffered()) // the client did not wait for the answer
 	if err != nil {
 		return nil, nil, errors.Join(err, nc.Close())
 	}
