@@ -45,7 +45,9 @@ func TestConn_CloseDoesTheHandshake(t *testing.T) {
 			if err := <-closed; err != nil {
 				t.Error(err)
 			}
-			_ = <-ended // the peer's close, or nothing
+			if err := <-ended; (err != nil) != reading {
+				t.Error(err)
+			}
 			if left := p.all(); len(left) > 0 {
 				t.Errorf("then came %q", left)
 			}

@@ -195,10 +195,10 @@ func TestConn_APeerThatNeverReadsIsCut(t *testing.T) {
 			t.Error(err)
 		}
 		<-c.Done()
+		_ = c.CloseNow() // waits for the writer
 		if b, m := c.Queued(); b != 0 || m != 0 {
 			t.Errorf("queued %d bytes, %d messages", b, m)
 		}
-		_ = c.CloseNow()
 	})
 }
 
@@ -236,7 +236,9 @@ func TestConn_ControlFramesGoOverAFullQueue(t *testing.T) {
 			}
 		}
 		_ = c.CloseNow()
-		_ = <-ended // too many pongs
+		if err := <-ended; err == nil {
+			t.Error("a flood of pings was borne")
+		}
 	})
 	synctest.Test(t, func(t *testing.T) {
 		c, p := pipe(t, &wsconn.Options{MaxQueueBytes: 1, MaxControl: -1, KeepaliveAfter: -1})
