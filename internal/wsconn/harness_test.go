@@ -37,15 +37,18 @@ func upgrader(t testing.TB, opts *wsconn.Options, wg *sync.WaitGroup, handle fun
 			http.Error(w, ref.Detail, ref.Status)
 			return
 		}
+		wg.Add(1) // here, as the server does not wait for this goroutine once the connection is taken over
 		c, err := wsconn.Upgrade(w, r, opts)
 		if err != nil {
+			wg.Done()
 			t.Error(err)
 			return
 		}
-		wg.Go(func() {
+		go func() {
+			defer wg.Done()
 			defer func() { _ = c.CloseNow() }()
 			handle(c)
-		})
+		}()
 	}
 }
 

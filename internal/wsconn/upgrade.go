@@ -25,7 +25,7 @@ type Options struct {
 
 	MaxQueueBytes    int           // out-queue in bytes; 1 MiB
 	MaxQueueMessages int           // out-queue in messages; 1,024
-	WriteTimeout     time.Duration // for one write; 5 s
+	WriteTimeout     time.Duration // for one write of at most 64 KiB; 5 s
 	SendBuffer       int           // SO_SNDBUF in bytes; 64 KiB, negative leaves the system's
 
 	KeepaliveAfter time.Duration // silence before a ping; 25 s
