@@ -14,8 +14,10 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx/wsxclient"
 )
 
-type addParams struct{ A, B int }
-type addResult struct{ Sum int }
+type (
+	addParams struct{ A, B int }
+	addResult struct{ Sum int }
+)
 
 func newTestServer(t testing.TB, opts *wsx.ServerOptions) (*wsx.Server, string) {
 	t.Helper()
