@@ -125,7 +125,14 @@ func (c *Conn) begin(method *method, m *wire.Message, in *buffer) (kept, leader 
 	}
 	state := c.lead.start()
 	c.server.watcher.watch(c)
+	returned := false
+	defer func() {
+		if !returned && c.lead.done(state) { // the handler ended this goroutine (runtime.Goexit): another one has to read
+			go c.serve()
+		}
+	}()
 	k.run(true)
+	returned = true
 	leader = c.lead.done(state)
 	if !leader {
 		c.ws.Flush() // its answer waits for a next read that is not this goroutine's any more
