@@ -99,13 +99,13 @@ func sourceOf(f reflect.StructField, fail func(string, ...any)) (in, name string
 }
 
 func (b *binder) add(f reflect.StructField, index []int, in, name, jsonName string, fail func(string, ...any)) {
+	if in == "header" {
+		name = http.CanonicalHeaderKey(name)
+	}
 	for _, other := range b.fields {
 		if other.in == in && other.name == name {
 			fail("another field has the same %s tag", in)
 		}
-	}
-	if in == "header" {
-		name = http.CanonicalHeaderKey(name)
 	}
 	if jsonName == "" {
 		jsonName = f.Name

@@ -116,7 +116,7 @@ func notThere(err error) bool {
 		return true
 	}
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return errno == syscall.ENOTDIR || errno == syscall.ENAMETOOLONG || errno == syscall.ELOOP
+		return errno == syscall.EINVAL || errno == syscall.ENOTDIR || errno == syscall.ENAMETOOLONG || errno == syscall.ELOOP
 	}
 	// What is left of path errors is os.Root refusing a path that leads out.
 	_, ok := errors.AsType[*fs.PathError](err)

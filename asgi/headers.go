@@ -27,7 +27,7 @@ func (h Headers) List(name string) []string {
 		for i := 0; i <= len(line); i++ {
 			if i < len(line) {
 				switch {
-				case quoted && line[i] == '\\':
+				case quoted && line[i] == '\\' && i+1 < len(line):
 					i++ // what is escaped ends nothing
 					continue
 				case line[i] == '"':
@@ -37,7 +37,7 @@ func (h Headers) List(name string) []string {
 					continue
 				}
 			}
-			if member := strings.Trim(line[start:min(i, len(line))], " \t"); member != "" {
+			if member := strings.Trim(line[start:i], " \t"); member != "" {
 				list = append(list, member)
 			}
 			start = i + 1

@@ -83,6 +83,7 @@ func (o SSEOptions) serve(w *respwriter.Writer, r *http.Request,
 	}
 	ctx, cancel := untilShutdown(r.Context())
 	s := &sseWriter{out: newStreamWriter(w, http.StatusOK, o.WriteTimeout), cancel: cancel}
+	defer s.out.extend() // for what ends the stream
 	var beat sync.WaitGroup
 	defer beat.Wait()
 	defer cancel(nil)
@@ -111,10 +112,11 @@ func (o SSEOptions) serve(w *respwriter.Writer, r *http.Request,
 
 // sseWriter is shared by the sequence and the heartbeat.
 type sseWriter struct {
-	mu     sync.Mutex
-	out    *streamWriter
-	quiet  bool // nothing was sent since the last beat
 	cancel context.CancelCauseFunc
+
+	mu      sync.Mutex
+	out     *streamWriter
+	written time.Time // when something was written last
 }
 
 func (s *sseWriter) send(e Event) error {
@@ -128,34 +130,31 @@ func (s *sseWriter) send(e Event) error {
 func (s *sseWriter) write(p []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.quiet = false
 	_, err := s.out.Write(p)
+	s.written = time.Now()
 	if err != nil {
 		s.cancel(err)
 	}
 	return err
 }
 
-// wasQuiet reports whether nothing was sent since it was last called.
-func (s *sseWriter) wasQuiet() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	quiet := s.quiet
-	s.quiet = true
-	return quiet
-}
-
+// heartbeat writes a comment whenever nothing was written for as long as every.
 func (s *sseWriter) heartbeat(ctx context.Context, every time.Duration) {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
+	timer := time.NewTimer(every)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
-			if s.wasQuiet() {
+		case <-timer.C:
+			s.mu.Lock()
+			left := every - time.Since(s.written)
+			s.mu.Unlock()
+			if left <= 0 {
 				_ = s.write([]byte(":\n\n")) // its error becomes the context's cause
+				left = every
 			}
+			timer.Reset(left)
 		}
 	}
 }

@@ -58,7 +58,9 @@ func stream(w *respwriter.Writer, r *http.Request, status int, contentType strin
 	}
 	ctx, stop := untilShutdown(r.Context())
 	defer stop(nil)
-	err := write(ctx, newStreamWriter(w, status, streamWrite))
+	out := newStreamWriter(w, status, streamWrite)
+	err := write(ctx, out)
+	out.extend() // for what ends the stream
 	if err == nil {
 		err = context.Cause(ctx)
 	}
@@ -84,10 +86,13 @@ func newStreamWriter(w *respwriter.Writer, status int, timeout time.Duration) *s
 	return s
 }
 
+// extend gives the next write its time. A writer without deadlines is as slow as its client: that of a test, or of another
+// server than net/http's.
+func (s *streamWriter) extend() { _ = s.control.SetWriteDeadline(time.Now().Add(s.timeout)) }
+
 // Write writes and flushes. An error is the client's: it is gone or too slow.
 func (s *streamWriter) Write(p []byte) (int, error) {
-	// A writer without deadlines is as slow as its client: that of a test, or of a server beneath this one's.
-	_ = s.control.SetWriteDeadline(time.Now().Add(s.timeout))
+	s.extend()
 	s.w.WriteHeader(s.status)
 	n, err := s.w.Write(p)
 	if err == nil {
