@@ -24,7 +24,7 @@ type Conn struct {
 	ctx     context.Context // what calls get values from; ends with the connection
 	end     context.CancelCauseFunc
 
-	lead     leading
+	lead leading
 
 	mu       sync.Mutex
 	calls    []*call       // running, at most Server's MaxInFlight

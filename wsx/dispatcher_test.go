@@ -19,6 +19,19 @@ type addIn struct {
 	B int `json:"b"`
 }
 
+// wrongTag has a tag that no int can have.
+type wrongTag struct {
+	A int `json:",embed"`
+}
+
+// day reads itself, and refuses what a registration would try.
+type day struct{ name string }
+
+func (d *day) UnmarshalText(b []byte) error {
+	d.name = string(b)
+	return nil
+}
+
 type addOut struct {
 	Sum int `json:"sum"`
 }
@@ -73,6 +86,9 @@ func TestDispatcher_RefusesBadRegistrations(t *testing.T) {
 		}, `"taken" is registered already`},
 		{"nil function", func(d *wsx.Dispatcher) { wsx.Handle[int, int](d, "x", nil) }, "nil function"},
 		{"nil notification", func(d *wsx.Dispatcher) { wsx.HandleNotify[int](d, "x", nil) }, "nil function"},
+		{"wrong tags", func(d *wsx.Dispatcher) {
+			wsx.HandleNotify(d, "x", func(context.Context, wrongTag) error { return nil })
+		}, "no params can be read as wsx_test.wrongTag"},
 		{"Use after methods", func(d *wsx.Dispatcher) { d.Use() }, "Use after methods"},
 		{"mount on itself", func(d *wsx.Dispatcher) { d.Mount("x", d) }, "mounted on itself"},
 		{"method after mounting", func(*wsx.Dispatcher) { wsx.Handle(mounted, "late", nothing) }, `was mounted (as "at")`},

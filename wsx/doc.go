@@ -1,4 +1,4 @@
-// Package wsx serves typed Go functions over WebSockets with the WSX protocol, version 1 (docs/wsx-protocol.md).
+// Package wsx serves typed Go functions over WebSockets with the WSX protocol, version 1.
 //
 // # Methods
 //
@@ -62,5 +62,44 @@
 // (protocol section 2): what is not JSON is PARSE_ERROR; JSON of another shape, a duplicate member name in the message or
 // in its meta, an id that is neither string nor number, nesting deeper than 32 levels (the message itself is level 1), or
 // a meta.timeout_ms that is not a positive integer is INVALID_REQUEST; a type that a client may not send is
-// UNSUPPORTED_TYPE. The answer carries the id wherever that could be read. Unknown members are ignored.
+// UNSUPPORTED_TYPE. The answer carries the id wherever that could be read; a notification is never answered, also
+// when it is faulty. Unknown members are ignored. Ten messages in a row that are none of the protocol's close the
+// connection with 1008.
+//
+// # Server
+//
+// [NewServer] makes the endpoint: an http.Handler for any router. A request is upgraded when it is a handshake (RFC 6455
+// section 4.2.1) and its Origin is the server's own, listed in ServerOptions.AllowedOrigins, or absent; else it is answered with a
+// problem (RFC 9457). The subprotocol is wsx.v1 where the client offers it.
+//
+//	server := wsx.NewServer(d, nil)
+//	r.Handle("/ws", server)
+//	app := asgi.New(r, server) // or call server.Stop when the program ends
+//
+// ServeHTTP returns as soon as the connection is upgraded, so that time-outs and throttles around it hold for the handshake
+// and for nothing after it. Values that middleware put into the request's context stay; chi's RouteContext, which chi uses
+// again for other requests, does not, but path values do ([Conn.Request]).
+//
+// A handler reaches its connection with [ConnFrom]: its id, the upgrade request, values of its own, [Conn.Notify] and
+// [Conn.Close].
+//
+// Calls of one connection run concurrently, at most 64 at a time (ServerOptions.MaxInFlight): with as many in flight the
+// connection is not read until one has ended. Answers come in the order in which handlers end. The goroutine that reads a
+// connection runs handlers that have been quick so far by itself and goes on reading when they return; when one takes longer
+// than 4 ms, another goroutine takes the reading over. So a handler may always wait, also for a later message of
+// its own client; the first call of a method that waits only holds its connection's other messages up for these 4 ms.
+//
+// A call's context ends when its handler returns, by rpc.cancel (answered CANCELLED), when meta.timeout_ms is over
+// (DEADLINE_EXCEEDED), or with the connection. The answer to the first two is sent at once, also when the handler does not
+// look at its context; its result is then dropped.
+//
+// [Server.Stop] drains: requests that come are UNAVAILABLE, those in flight may end within 10 s (DrainTimeout), then every
+// connection is closed with 1001.
+//
+// # Limits
+//
+// Each is a field of [ServerOptions]: a message 64 KiB, 1,024 frames and 10 s; 32 levels of JSON; 10 WebSocket pings a
+// second; 64 calls in flight; messages a second not limited; 1 MiB or 1,024 messages in a connection's out-queue, 5 s for a
+// write; a ping after 25 s of silence and the end 10 s later. An answer that finds the out-queue full waits, and with it
+// its handler's goroutine or the reading.
 package wsx

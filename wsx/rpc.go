@@ -2,6 +2,7 @@ package wsx
 
 import (
 	"context"
+	"encoding"
 	"errors"
 	"fmt"
 	"reflect"
@@ -19,7 +20,7 @@ var decodeOptions = []json.Options{json.RejectUnknownMembers(true)}
 type validator interface{ Validate() error }
 
 // Handle registers fn as the method name of d. It is called for requests and, its result discarded, for
-// notifications of that name. It panics when the name is invalid or taken.
+// notifications of that name. It panics when the name is invalid or taken or In is a struct whose JSON tags are wrong.
 //
 // Params are decoded into an In: a member that In lacks, one in another case, a duplicate or a value of another type
 // is INVALID_PARAMS with details.path, a JSON Pointer (RFC 6901) into the params. Absent and null params are the zero
@@ -39,7 +40,7 @@ func Handle[In, Out any](d *Dispatcher, name string, fn func(ctx context.Context
 	if fn == nil {
 		panic(fmt.Sprintf("wsx: Handle(%q): nil function", name))
 	}
-	decode, encode := decoder[In](), encoder[Out]()
+	decode, encode := decoder[In](name), encoder[Out]()
 	d.add(&method{
 		Method: Method{Name: name, Kind: "request", In: reflect.TypeFor[In](), Out: reflect.TypeFor[Out]()},
 		handler: func(ctx context.Context, r *Request) error {
@@ -65,7 +66,7 @@ func HandleNotify[In any](d *Dispatcher, name string, fn func(ctx context.Contex
 	if fn == nil {
 		panic(fmt.Sprintf("wsx: HandleNotify(%q): nil function", name))
 	}
-	decode := decoder[In]()
+	decode := decoder[In](name)
 	d.add(&method{
 		Method: Method{Name: name, Kind: "notification", In: reflect.TypeFor[In]()},
 		handler: func(ctx context.Context, r *Request) error {
@@ -78,8 +79,18 @@ func HandleNotify[In any](d *Dispatcher, name string, fn func(ctx context.Contex
 	})
 }
 
-// decoder returns the function that reads params into an In and validates it.
-func decoder[In any]() func(params []byte, in *In) error {
+// decoder returns the function that reads params into an In and validates it. It panics for a struct type whose JSON
+// tags are wrong: the peers would be told that their params are.
+func decoder[In any](name string) func(params []byte, in *In) error {
+	if reflect.TypeFor[In]().Kind() == reflect.Struct {
+		switch any(new(In)).(type) {
+		case json.Unmarshaler, json.UnmarshalerFrom, encoding.TextUnmarshaler: // their own affair
+		default:
+			if err := json.Unmarshal([]byte("{}"), new(In)); err != nil {
+				panic(fmt.Sprintf("wsx: method %q: no params can be read as %v: %v", name, reflect.TypeFor[In](), err))
+			}
+		}
+	}
 	validate := func(*In) error { return nil }
 	switch reflect.TypeFor[In]().Kind() {
 	case reflect.Pointer, reflect.Interface:

@@ -100,6 +100,7 @@ func TestHandle_TakesAnyParamsAndResult(t *testing.T) {
 	wsx.Handle(d, "nilpointer", func(context.Context, struct{}) (*order, error) { return nil, nil })
 	wsx.Handle(d, "positive", func(_ context.Context, in positive) (positive, error) { return in, nil })
 	wsx.Handle(d, "nothing", nothing)
+	wsx.Handle(d, "day", func(_ context.Context, in day) (string, error) { return in.name, nil })
 	wsx.HandleNotify(d, "notify", func(context.Context, int) error { return nil })
 
 	for _, tc := range []struct{ method, params, want string }{
@@ -124,6 +125,8 @@ func TestHandle_TakesAnyParamsAndResult(t *testing.T) {
 		{"positive", ``, wsx.CodeInvalidParams},
 		{"nothing", `{}`, `null`},
 		{"nothing", `null`, `null`},
+		{"day", `"Monday"`, `"Monday"`},
+		{"day", `{}`, wsx.CodeInvalidParams},
 		{"notify", `3`, `null`},
 		{"notify", `"x"`, wsx.CodeInvalidParams},
 	} {

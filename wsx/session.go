@@ -53,23 +53,24 @@ func (c *Conn) message(typ websocket.MessageType, in *buffer) (kept, leader bool
 		return false, true
 	}
 	if typ == websocket.MessageBinary && !utf8.Valid(in.b) {
-		c.strike(CodeParseError, wire.NotJSON.Text())
+		c.strike(nil, CodeParseError, wire.NotJSON.Text())
 		return false, true
 	}
 	var m wire.Message
 	fault := m.Parse(in.b, wire.Rules{Depth: c.server.opts.MaxDepth})
-	switch {
-	case m.Dialect == wire.Tunnel:
-		c.strike(CodeParseError, wire.NotJSON.Text()) // without a handler for it, it is just not JSON
+	switch m.Dialect {
+	case wire.Tunnel:
+		c.strike(nil, CodeParseError, wire.NotJSON.Text()) // without a handler for it, it is just not JSON
 		return false, true
-	case m.Dialect == wire.None:
-		c.strike(fault.Code(), fault.Text())
+	case wire.None:
+		c.strike(m.ID, fault.Code(), fault.Text())
 		return false, true
 	}
 	c.strikes = 0
 	switch {
 	case m.Dialect == wire.JSONRPC:
 		c.answerError(nil, NewError(CodeInvalidRequest, "JSON-RPC is not served on this connection"))
+	case fault != wire.OK && m.Type == wire.Notify: // nothing is answered, also when it fails
 	case fault != wire.OK:
 		c.answerError(m.ID, NewError(fault.Code(), fault.Text()))
 	case m.Type == wire.Request || m.Type == wire.Notify:
@@ -129,8 +130,8 @@ func (c *Conn) begin(m *wire.Message, in *buffer) (kept, leader bool) {
 }
 
 // strike answers a message of no dialect and closes the connection after too many in a row.
-func (c *Conn) strike(code, text string) {
-	c.answerError(nil, NewError(code, text))
+func (c *Conn) strike(id []byte, code, text string) {
+	c.answerError(id, NewError(code, text))
 	if c.strikes++; c.strikes >= maxStrikes {
 		_ = c.ws.Close(websocket.StatusPolicyViolation, "no WSX messages") // the next read tells how it went
 	}
@@ -139,8 +140,9 @@ func (c *Conn) strike(code, text string) {
 // overRate refuses a message that came too soon, and the connection when as many in a row did as a burst may hold.
 func (c *Conn) overRate(b []byte) {
 	var m wire.Message
-	m.Parse(b, wire.Rules{})
-	if m.Type != wire.Notify {
+	m.Parse(b, wire.Rules{Depth: c.server.opts.MaxDepth})
+	switch m.Type {
+	case wire.Request, wire.Subscribe, wire.Unsubscribe, wire.Ping:
 		c.answerError(m.ID, &Error{Code: CodeResourceExhausted, Details: retryDetails{RetryAfterMS: c.rate.wait().Milliseconds() + 1}})
 	}
 	if c.rate.refused > max(maxStrikes, c.server.opts.MessageBurst) {
