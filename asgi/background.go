@@ -84,14 +84,24 @@ func NewBackground(opts *BackgroundOptions) *Background {
 }
 
 // Go runs a function soon. The function's context has the values of ctx but not its end: it ends after Timeout, or when Stop gives up waiting. Of a
-// request's values those that are reused after it, such as chi's RouteContext, must be read before.
+// request's values the state stays and RequestFrom finds none; those that are reused after it, such as chi's RouteContext, must be read before.
 // The error is ErrBackgroundFull or ErrBackgroundStopped.
 func (b *Background) Go(ctx context.Context, fn func(context.Context) error) error {
 	if err := b.reserve(); err != nil {
 		return err
 	}
-	b.submit(work{ctx, fn})
+	b.submit(work{detach(ctx), fn})
 	return nil
+}
+
+// detach is ctx without its end and without the request, which must not be used once its handler has returned. The
+// request's state stays.
+func detach(ctx context.Context) context.Context {
+	ctx = context.WithoutCancel(ctx)
+	if r, ok := RequestFrom(ctx); ok {
+		ctx = ContextWithState(context.WithValue(ctx, requestKey{}, nil), r.State())
+	}
+	return ctx
 }
 
 // reserve accepts one function; submit or release must follow.
@@ -149,7 +159,7 @@ func (b *Background) drain() {
 }
 
 func (b *Background) run(w work) {
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(w.ctx))
+	ctx, cancel := context.WithCancelCause(w.ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(b.life, func() { cancel(context.Cause(b.life)) })()
 	if b.opts.Timeout > 0 {
@@ -227,7 +237,7 @@ func After(ctx context.Context, fn func(context.Context) error) error {
 	if err := b.reserve(); err != nil {
 		return err
 	}
-	r.after = append(r.after, heldWork{b, work{ctx, fn}})
+	r.after = append(r.after, heldWork{b, work{detach(ctx), fn}})
 	return nil
 }
 

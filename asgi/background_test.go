@@ -213,6 +213,32 @@ func TestAfter_InATypedFunctionAndOutsideOfARequest(t *testing.T) {
 	}
 }
 
+func TestAfter_WorkMayEnlistMoreAndSeesTheState(t *testing.T) {
+	b := background(asgi.BackgroundOptions{})
+	key := asgi.NewKey[string]("k")
+	seen := make(chan string, 1)
+	h := asgi.Respond(func(r *asgi.Request) (asgi.Response, error) {
+		key.Set(r.State(), "v")
+		return asgi.NoContent(), asgi.After(r.Context(), func(ctx context.Context) error {
+			if _, ok := asgi.RequestFrom(ctx); ok {
+				t.Error("the request is still there")
+			}
+			return asgi.After(ctx, func(ctx context.Context) error {
+				value, _ := key.Get(asgi.StateFrom(ctx))
+				seen <- value
+				return nil
+			})
+		})
+	})
+	serve(t, h, httptest.NewRequestWithContext(asgi.ContextWithBackground(t.Context(), b), "GET", "/", nil))
+	if got := <-seen; got != "v" {
+		t.Errorf("state %q", got)
+	}
+	if err := b.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAfter_StopWaitsForARequestThatHoldsAPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := background(asgi.BackgroundOptions{})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -50,7 +51,7 @@ func newBinder(t reflect.Type) *binder {
 
 func (b *binder) compile(root, t reflect.Type, index []int) {
 	for f := range t.Fields() {
-		at := append(index[:len(index):len(index)], f.Index...)
+		at := slices.Concat(index, f.Index)
 		fail := func(format string, args ...any) {
 			panic(fmt.Sprintf("asgi: Handle: %v: field %s: %s", root, f.Name, fmt.Sprintf(format, args...)))
 		}

@@ -44,7 +44,7 @@ func validationError(err error) *HTTPError {
 	var other *HTTPError
 	var walk func(error)
 	walk = func(err error) {
-		switch e := err.(type) {
+		switch e := err.(type) { //nolint:errorlint // it unwraps by itself, to reach all of several
 		case *HTTPError:
 			other = e
 		case FieldError:

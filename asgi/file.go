@@ -27,7 +27,7 @@ func File(dir, name string) *Reply {
 	return fileReply(name, func(name string) (fs.File, error) {
 		root, err := os.OpenRoot(dir)
 		if err != nil {
-			return nil, fmt.Errorf("asgi: open the directory of files: %s", err) // %s: the program's fault and not the client's
+			return nil, errors.New("asgi: open the directory of files: " + err.Error()) // not wrapped: it is no 404
 		}
 		defer root.Close()
 		return openRegular(root.FS(), name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"mime/multipart"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,7 +14,7 @@ type Request struct {
 	writer http.ResponseWriter
 	limits *Limits // nil means those of the context
 
-	state    *State
+	state    atomic.Pointer[State] // contexts are used by many goroutines
 	query    QueryParams
 	queried  bool // query is decoded
 	bodyRead bool
@@ -51,10 +52,10 @@ func (r *Request) close() {
 }
 
 // RequestFrom is the HTTP request that a typed handler serves, found by its context. It is false where the handler
-// serves something else, such as a WSX call.
+// serves something else, such as a WSX call, and in background work, which outlives the request.
 func RequestFrom(ctx context.Context) (*Request, bool) {
-	r, ok := ctx.Value(requestKey{}).(*Request)
-	return r, ok
+	r, _ := ctx.Value(requestKey{}).(*Request)
+	return r, r != nil
 }
 
 // Context is the request's context: cancelled when the client goes away and when the handler has returned. RequestFrom,
@@ -96,7 +97,7 @@ func (r *Request) Query() QueryParams {
 }
 
 // PathValue is a value from the route's pattern, empty if the pattern has none of that name. It comes from net/http's PathValue, which
-// http.ServeMux and chi fill.
+// http.ServeMux and chi fill; chi leaves it percent-encoded where the path has encoded slashes and the like.
 func (r *Request) PathValue(name string) string { return r.http.PathValue(name) }
 
 // PathInt is a decimal integer from the route's pattern; the error is an *HTTPError (422) for the client.
@@ -110,12 +111,17 @@ func (r *Request) PathInt(name string) (int, error) {
 
 // State is the request's state: that of ContextWithState if a middleware set one, or else one of its own.
 func (r *Request) State() *State {
-	if r.state == nil {
-		if r.state = StateFrom(r.http.Context()); r.state == nil {
-			r.state = new(State)
-		}
+	if s := r.state.Load(); s != nil {
+		return s
 	}
-	return r.state
+	s := StateFrom(r.http.Context())
+	if s == nil {
+		s = new(State)
+	}
+	if !r.state.CompareAndSwap(nil, s) {
+		s = r.state.Load()
+	}
+	return s
 }
 
 // ResponseHeader are the headers of the answer. They can be changed until the handler returns; those of the response

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -101,7 +102,11 @@ func TestRequest_StateIsSharedWithMiddleware(t *testing.T) {
 		}
 	})
 	see(t, hr, func(r *asgi.Request) {
-		key.Set(asgi.StateFrom(r.Context()), "bob")
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() { key.Set(asgi.StateFrom(r.Context()), "bob") })
+		}
+		wg.Wait()
 		if got, _ := key.Get(r.State()); got != "bob" {
 			t.Errorf("got %q", got)
 		}

@@ -2,6 +2,7 @@ package asgi
 
 import (
 	"encoding"
+	"errors"
 	"math"
 	"reflect"
 	"strconv"
@@ -49,7 +50,7 @@ func numberDetail(err error, detail string) string {
 	if err == nil {
 		return ""
 	}
-	if e, ok := err.(*strconv.NumError); ok && e.Err == strconv.ErrRange {
+	if errors.Is(err, strconv.ErrRange) {
 		return outOfRange
 	}
 	return detail

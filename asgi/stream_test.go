@@ -322,7 +322,9 @@ func TestSSE_EndsWithTheClient(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = c.Close()
-		<-ended
+		if err := <-ended; err == nil {
+			t.Error("the context has no cause")
+		}
 	})
 }
 

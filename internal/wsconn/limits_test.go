@@ -85,7 +85,7 @@ func TestConn_LimitsCloseWithTheirCode(t *testing.T) {
 // A client that is still sending when it is refused would lose the close frame to a reset if the server closed at once.
 func TestConn_ARefusedClientThatGoesOnSendingGetsTheCloseFrame(t *testing.T) {
 	url := serve(t, nil, echo(t))
-	for range 20 {
+	for range 8 {
 		p := dialRaw(t, url, "")
 		p.send(frame(fin|opBinary, noise(2<<20)))
 		if code, err := p.untilClose(); code != 1009 {

@@ -173,6 +173,14 @@ func (q *queue) flushLocked() {
 		go q.drain() // the socket is full, or others queue faster than this goroutine should write for them
 		return
 	}
+	q.leaveLocked()
+}
+
+// leaveLocked is the writer's last act.
+func (q *queue) leaveLocked() {
+	q.bytes -= len(q.out.b) // lost with an error, if anything
+	q.msgs -= q.out.msgs
+	q.out.recycle()
 	q.writing = false
 	q.wakeLocked()
 }
@@ -197,8 +205,7 @@ func (q *queue) drain() {
 	if q.err == nil && q.try != nil {
 		_ = q.dst.SetWriteDeadline(time.Time{}) // it would hold for the next try too
 	}
-	q.writing = false
-	q.wakeLocked()
+	q.leaveLocked()
 }
 
 // takeLocked makes out the next write: what is left of the last one, one run as it is, or several copied together. It reports
@@ -255,8 +262,7 @@ func (q *queue) wroteLocked(n int, err error) {
 	if err != nil {
 		q.failLocked(err)
 	}
-	if len(q.out.b) == 0 || q.err != nil {
-		q.bytes -= len(q.out.b)
+	if len(q.out.b) == 0 {
 		q.msgs -= q.out.msgs
 		q.out.recycle()
 	}

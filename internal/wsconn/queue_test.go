@@ -24,7 +24,7 @@ func TestConn_KeepsTheOrder(t *testing.T) {
 		t.Run(fmt.Sprint("compression ", compression), func(t *testing.T) {
 			opts := &wsconn.Options{Compression: compression, KeepaliveAfter: -1}
 			sizes := []int{0, 1, 100, 1000, 4090, 4096, 5000, 70000}
-			const n = 400
+			const n = 160
 			url := serve(t, opts, func(c *wsconn.Conn) {
 				for i := range n {
 					b := binary.BigEndian.AppendUint32(nil, uint32(i))
@@ -319,7 +319,7 @@ func TestConn_ManySendersManyKinds(t *testing.T) {
 
 // stress has 8 goroutines send numbered messages, a ninth shared frames and a tenth pings; the client checks every byte and each sender's order.
 func stress(t *testing.T, opts *wsconn.Options) {
-	const senders, each = 8, 150
+	const senders, each = 8, 30
 	body := noise(9000)
 	size := func(who, i int) int { return (i*37 + who*911) % 9000 }
 	url := serve(t, opts, func(c *wsconn.Conn) {
