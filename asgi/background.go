@@ -26,9 +26,9 @@ type BackgroundOptions struct {
 	Logger *slog.Logger
 }
 
-// Background runs functions that no one waits for, such as sending a mail after the answer. It is bounded, it holds no goroutine
-// while there is nothing to do, and a function that fails or panics is logged and stops no other. What is accepted lives in
-// memory only: work that must survive a crash belongs in a task queue.
+// Background runs functions that no one waits for, such as sending a mail after the answer. It is bounded, it holds no
+// goroutine while there is nothing to do, and a function that fails or panics is logged and stops no other. What is
+// accepted lives in memory only: work that must survive a crash belongs in a task queue.
 //
 // It is a Component that needs no Start; Stop drains it. All methods are safe for concurrent use.
 type Background struct {
@@ -83,9 +83,9 @@ func NewBackground(opts *BackgroundOptions) *Background {
 	return b
 }
 
-// Go runs a function soon. The function's context has the values of ctx but not its end: it ends after Timeout, or when Stop gives up waiting. Of a
-// request's values the state stays and RequestFrom finds none; those that are reused after it, such as chi's RouteContext, must be read before.
-// The error is ErrBackgroundFull or ErrBackgroundStopped.
+// Go runs a function soon. The function's context has the values of ctx but not its end: it ends after Timeout, or when
+// Stop gives up waiting. Of a request's values the state stays and RequestFrom finds none; those that are reused after
+// it, such as chi's RouteContext, must be read before. The error is ErrBackgroundFull or ErrBackgroundStopped.
 func (b *Background) Go(ctx context.Context, fn func(context.Context) error) error {
 	if err := b.reserve(); err != nil {
 		return err
@@ -185,8 +185,9 @@ func protect(ctx context.Context, fn func(context.Context) error) (err error) {
 // Start does nothing: a Background is ready once it is made.
 func (b *Background) Start(context.Context) error { return nil }
 
-// Stop accepts nothing more and waits until all that was accepted is done. When ctx ends before, the contexts of
-// what runs are cancelled, what is queued runs with a context that has ended, and the error says how much was left. Stop is idempotent.
+// Stop accepts nothing more and waits until all that was accepted is done. When ctx ends before, the contexts of what
+// runs are cancelled, what is queued runs with a context that has ended, and the error says how much was left. Stop is
+// idempotent.
 func (b *Background) Stop(ctx context.Context) error {
 	b.mu.Lock()
 	if !b.stopped {
@@ -221,10 +222,10 @@ func ContextWithBackground(ctx context.Context, b *Background) context.Context {
 
 var errNoBackground = errors.New("asgi: After needs a Background in the context; see ContextWithBackground")
 
-// After runs a function once the answer of the request of ctx is written, by the context's Background. The place in its queue is taken at once:
-// ErrBackgroundFull and ErrBackgroundStopped are told while they can still be answered. The function does not
-// run when the request ends in an error. Where ctx belongs to no request of this package, the function runs soon, as by
-// Background.Go. For the function's context see there.
+// After runs a function once the answer of the request of ctx is written, by the context's Background. The place in its
+// queue is taken at once: ErrBackgroundFull and ErrBackgroundStopped are told while they can still be answered. The
+// function does not run when the request ends in an error. Where ctx belongs to no request of this package, the
+// function runs soon, as by Background.Go. For the function's context see there.
 func After(ctx context.Context, fn func(context.Context) error) error {
 	b, _ := ctx.Value(backgroundKey{}).(*Background)
 	if b == nil {

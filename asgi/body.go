@@ -151,11 +151,11 @@ func bodyError(err error) error {
 	return &HTTPError{Status: http.StatusBadRequest, Detail: "The body could not be read.", Err: err}
 }
 
-// JSON decodes the body, which must be one JSON value of a media type application/json or +json in UTF-8, into what v points to.
-// Members that v's type lacks or has in another case, duplicate names, invalid UTF-8 and data after the value are refused. The
-// errors are those of Bytes, and *HTTPError with 415 for another media type, 400 for what is not JSON or nests beyond
-// Limits.Depth, and 422 naming the member that does not fit, in the problem's member "errors".
-// If v has a method Validate() error, it is called; see Handle for its errors.
+// JSON decodes the body, which must be one JSON value of a media type application/json or +json in UTF-8, into what v
+// points to. Members that v's type lacks or has in another case, duplicate names, invalid UTF-8 and data after the
+// value are refused. The errors are those of Bytes, and *HTTPError with 415 for another media type, 400 for what is not
+// JSON or nests beyond Limits.Depth, and 422 naming the member that does not fit, in the problem's member "errors". If
+// v has a method Validate() error, it is called; see Handle for its errors.
 func (r *Request) JSON(v any) error {
 	if err := r.decodeJSON(v); err != nil {
 		return err

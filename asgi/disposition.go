@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// contentDisposition is the header for a file name (RFC 6266): what comes before the last slash or backslash and all control and
-// formatting characters are cut, so that no name points elsewhere or looks like another. A name that is not
+// contentDisposition is the header for a file name (RFC 6266): what comes before the last slash or backslash and all
+// control and formatting characters are cut, so that no name points elsewhere or looks like another. A name that is not
 // plain ASCII is sent twice, the second time as RFC 5987 encodes it. An empty name is left out.
 func contentDisposition(kind, name string) string {
 	name = strings.ToValidUTF8(name, "_")

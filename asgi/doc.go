@@ -36,8 +36,8 @@
 //
 // # Clients behind proxies
 //
-// No header of the kind of X-Forwarded-For, Forwarded or X-Real-IP is believed, as any client can send it. Where a proxy is known
-// to set them, a middleware says so. With chi's ClientIP middlewares, and a proxy that ends TLS:
+// No header of the kind of X-Forwarded-For, Forwarded or X-Real-IP is believed, as any client can send it. Where a
+// proxy is known to set them, a middleware says so. With chi's ClientIP middlewares, and a proxy that ends TLS:
 //
 //	r.Use(middleware.ClientIPFromXFF("10.0.0.0/8"))
 //	r.Use(func(next http.Handler) http.Handler {
@@ -53,10 +53,10 @@
 //
 // # Responses
 //
-// A Response is a value: JSON, HTML, Text, Bytes, NoContent, Redirect, RedirectExternal, Stream, StreamFunc, SSE, File and FileFS
-// make a Reply, whose Status, Header, Cookie and Attachment go with any of them. What is whole in memory is encoded before the
-// first byte is sent and has a Content-Length. Cookies are Secure, HttpOnly and SameSite=Lax unless they say otherwise;
-// a Redirect stays on this server; a File stays in its directory.
+// A Response is a value: JSON, HTML, Text, Bytes, NoContent, Redirect, RedirectExternal, Stream, StreamFunc, SSE, File
+// and FileFS make a Reply, whose Status, Header, Cookie and Attachment go with any of them. What is whole in memory is
+// encoded before the first byte is sent and has a Content-Length. Cookies are Secure, HttpOnly and SameSite=Lax unless
+// they say otherwise; a Redirect stays on this server; a File stays in its directory.
 //
 // Streams send each write at once and give each 30 s, instead of the server's time-outs, which do not count for them. They end
 // when the client goes away and when the server stops (ContextWithShutdown). SSE also sends a comment after 15 s of silence.
@@ -70,8 +70,8 @@
 //	{"title":"Unprocessable Entity","status":422,"detail":"The request has invalid fields.",
 //	 "errors":[{"in":"query","pointer":"/limit","detail":"must be an integer"}]}
 //
-// What cannot be read at all is 400, another media type 415, too large 413, too slow 408, a deadline 504. An error after the answer has begun cuts the connection
-// by http.ErrAbortHandler, so that no client takes a part for the whole.
+// What cannot be read at all is 400, another media type 415, too large 413, too slow 408, a deadline 504. An error
+// after the answer has begun cuts the connection by http.ErrAbortHandler, so that no client takes a part for the whole.
 //
 // # State
 //
@@ -80,6 +80,6 @@
 //
 // # Background work
 //
-// Background runs functions after the answer (After) or at any time (Background.Go): 8 at a time, 1024 accepted, 1 minute each by
-// default. Its Stop drains it. It is a Component.
+// Background runs functions after the answer (After) or at any time (Background.Go): 8 at a time, 1024 accepted, 1
+// minute each by default. Its Stop drains it. It is a Component.
 package asgi

@@ -114,8 +114,8 @@ func (o *ErrorOptions) logger() *slog.Logger {
 // problem's member "request_id".
 //
 // An error that is http.ErrAbortHandler, and any error after the response was committed (which w tells by a method
-// Committed() bool, its own or that of a writer it unwraps to), cannot be answered: WriteError panics with http.ErrAbortHandler,
-// which cuts the connection so that no client takes the answer for a whole one.
+// Committed() bool, its own or that of a writer it unwraps to), cannot be answered: WriteError panics with
+// http.ErrAbortHandler, which cuts the connection so that no client takes the answer for a whole one.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, http.ErrAbortHandler) {
 		panic(http.ErrAbortHandler)

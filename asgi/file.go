@@ -19,10 +19,10 @@ import (
 // File answers with a file in dir. name is a path within dir with forward slashes, and may come from the request: it
 // cannot lead out of dir, not by "..", not by a symbolic link (os.Root). A leading slash is ignored.
 //
-// Ranges, If-Range, If-Modified-Since and If-None-Match are answered as RFC 9110 says; the ETag is made of the time of change and the size
-// unless the handler set one. The media type comes from the name's extension, else from the content, unless the handler
-// set it. What is missing, a directory or no regular file, or has a name part beginning with a dot is answered as 404, what the
-// server may not read as 403.
+// Ranges, If-Range, If-Modified-Since and If-None-Match are answered as RFC 9110 says; the ETag is made of the time of
+// change and the size unless the handler set one. The media type comes from the name's extension, else from the
+// content, unless the handler set it. What is missing, a directory or no regular file, or has a name part beginning
+// with a dot is answered as 404, what the server may not read as 403.
 func File(dir, name string) *Reply {
 	return fileReply(name, func(name string) (fs.File, error) {
 		root, err := os.OpenRoot(dir)

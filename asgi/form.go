@@ -69,8 +69,8 @@ func (r *Request) Form() (*Form, error) {
 	return form, nil
 }
 
-// Parts reads the parts of a multipart body one after the other, without keeping any; a part can be read until the next one is asked for.
-// The sequence ends after the first error, which is as for Form. It can be ranged over once.
+// Parts reads the parts of a multipart body one after the other, without keeping any; a part can be read until the next
+// one is asked for. The sequence ends after the first error, which is as for Form. It can be ranged over once.
 func (r *Request) Parts() iter.Seq2[*multipart.Part, error] {
 	return func(yield func(*multipart.Part, error) bool) {
 		reader, err := r.multipart()

@@ -16,12 +16,13 @@ import (
 //	}
 //	r.Get("/orders/{id}", asgi.Handle(getOrder)) // func(context.Context, GetOrder) (Order, error)
 //
-// In is filled from the request. A struct field with a tag path, query, header or cookie comes from there and nowhere else: a
-// body that has it as well is refused. It is a string, bool, number, time.Time (RFC 3339), time.Duration, an
-// encoding.TextUnmarshaler, a pointer to one of them, which stays nil where the value is missing, or, of a query or header, a
-// slice. All other fields come from the JSON body by their json tags, as Request.JSON reads it; a type without such fields needs no
-// body and reads none, and GET, HEAD and DELETE may come without. Fields of embedded structs count as the struct's own. An
-// In that is no struct, or decodes itself, comes from the body as a whole. A pointer to any of these is filled alike, and never nil.
+// In is filled from the request. A struct field with a tag path, query, header or cookie comes from there and nowhere
+// else: a body that has it as well is refused. It is a string, bool, number, time.Time (RFC 3339), time.Duration, an
+// encoding.TextUnmarshaler, a pointer to one of them, which stays nil where the value is missing, or, of a query or
+// header, a slice. All other fields come from the JSON body by their json tags, as Request.JSON reads it; a type
+// without such fields needs no body and reads none, and GET, HEAD and DELETE may come without. Fields of embedded
+// structs count as the struct's own. An In that is no struct, or decodes itself, comes from the body as a whole. A
+// pointer to any of these is filled alike, and never nil.
 //
 // What does not fit is answered as 422, naming all wrong fields in the problem's member "errors" by their place (FieldError).
 // If In or *In has a method Validate() error, it is called last; a FieldError, several joined by errors.Join, or an *HTTPError
@@ -30,8 +31,8 @@ import (
 // Out is answered as JSON with 200, or with the status that its method StatusCode() int gives; struct{} as 204. An Out that
 // is a Response is written as it is. An error is answered by WriteError.
 //
-// The function's context leads to the request by RequestFrom. Handle panics if In cannot be filled: if a tagged field has another
-// type or two tags, if two fields share a name, or if a part of it can come from no JSON.
+// The function's context leads to the request by RequestFrom. Handle panics if In cannot be filled: if a tagged field
+// has another type or two tags, if two fields share a name, or if a part of it can come from no JSON.
 func Handle[In, Out any](fn func(context.Context, In) (Out, error)) http.HandlerFunc {
 	if fn == nil {
 		panic("asgi: Handle without a function")
@@ -71,11 +72,12 @@ type coder interface{ StatusCode() int }
 // outputOf chooses how values of type Out are answered.
 func outputOf[Out any]() func(*Request, *Out) error {
 	t := reflect.TypeFor[Out]()
-	response := t.Kind() == reflect.Interface || t.Implements(reflect.TypeFor[Response]())
+	dynamic := t.Kind() == reflect.Interface
 	isResponse := t.Implements(reflect.TypeFor[Response]())
-	coded := t.Kind() == reflect.Interface || reflect.PointerTo(t).Implements(reflect.TypeFor[coder]()) || t.Implements(reflect.TypeFor[coder]())
+	// A pointer to a pointer has no methods, hence both.
+	coded := dynamic || t.Implements(reflect.TypeFor[coder]()) || reflect.PointerTo(t).Implements(reflect.TypeFor[coder]())
 	return func(r *Request, out *Out) error {
-		if response {
+		if dynamic || isResponse {
 			if value, ok := any(*out).(Response); ok {
 				r.answer(value)
 				return nil

@@ -3,6 +3,7 @@ package asgi_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -406,4 +407,40 @@ func TestHandle_BadTypesPanicAtRegistration(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestHandle_OverASocket(t *testing.T) {
+	s := server(t, asgi.Handle(add))
+	for name, c := range map[string]struct {
+		body   io.Reader // one that is no strings.Reader is sent in chunks
+		status int
+		want   string
+	}{
+		"announced":           {strings.NewReader(`{"a":2,"b":40}`), 200, `{"sum":42}`},
+		"in chunks":           {io.MultiReader(strings.NewReader(`{"a":2,`), strings.NewReader(`"b":40}`)), 200, `{"sum":42}`},
+		"empty chunks":        {io.MultiReader(), 400, "empty"},
+		"too large":           {strings.NewReader(strings.Repeat(" ", 1<<20+1)), 413, "1048576"},
+		"too large in chunks": {io.LimitReader(spaces{}, 1<<20+1), 413, "1048576"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			response, err := s.Client().Post(s.URL, "application/json", c.body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			body, err := io.ReadAll(response.Body)
+			if err != nil || response.StatusCode != c.status || !strings.Contains(string(body), c.want) {
+				t.Errorf("%v, %d, %s", err, response.StatusCode, body)
+			}
+		})
+	}
+}
+
+type spaces struct{}
+
+func (spaces) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
 }

@@ -18,8 +18,9 @@ func (h Headers) Values(name string) []string { return http.Header(h).Values(nam
 // Has reports whether the header was sent, be it empty.
 func (h Headers) Has(name string) bool { return len(h.Values(name)) > 0 }
 
-// List is a header that is a comma-separated list (RFC 9110 section 5.6.1), over all its lines. Space around the members is cut, empty
-// members are left out, and a comma within a quoted string separates nothing. Members are not unquoted.
+// List is a header that is a comma-separated list (RFC 9110 section 5.6.1), over all its lines. Space around the
+// members is cut, empty members are left out, and a comma within a quoted string separates nothing. Members are not
+// unquoted.
 func (h Headers) List(name string) []string {
 	var list []string
 	for _, line := range h.Values(name) {

@@ -16,8 +16,8 @@ type Limits struct {
 	// Parts is how many parts a multipart body may have. Default 1000 (0), and no more than that for Form.
 	Parts int
 
-	// Memory is how much of the files of a form is kept in memory, in bytes; what is beyond it goes to temporary files, which are
-	// removed when the handler returns. Default 1 MiB (0); negative means none.
+	// Memory is how much of the files of a form is kept in memory, in bytes; what is beyond it goes to temporary files,
+	// which are removed when the handler returns. Default 1 MiB (0); negative means none.
 	Memory int64
 }
 

@@ -20,12 +20,14 @@ func Redirect(path string) *Reply {
 	return p.Header("Location", asciiURL(path))
 }
 
-// RedirectExternal answers 303 (See Other) with any http or https URL. The URL must be the program's own, or checked by it: a target from the
-// request would let anyone use this server to send people elsewhere. What is no absolute URL is answered as 500.
+// RedirectExternal answers 303 (See Other) with any http or https URL. The URL must be the program's own, or checked by
+// it: a target from the request would let anyone use this server to send people elsewhere. What is no absolute URL is
+// answered as 500.
 func RedirectExternal(target string) *Reply {
 	p := &Reply{status: http.StatusSeeOther, allows: redirectStatus}
 	u, err := url.Parse(target)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || !visible(target) || strings.Contains(target, `\`) {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" ||
+		!visible(target) || strings.Contains(target, `\`) {
 		return p.fail(fmt.Errorf("asgi: %q is not an absolute http or https URL", target))
 	}
 	return p.Header("Location", asciiURL(target))

@@ -14,13 +14,14 @@ import (
 
 // Response is an answer as a value. Reply is the one of this package; another type may be one too.
 //
-// WriteResponse writes it. An error it returns before it has written is answered by WriteError; after that it cuts the connection.
+// WriteResponse writes it. An error it returns before it has written is answered by WriteError; after that it cuts the
+// connection.
 type Response interface {
 	WriteResponse(w http.ResponseWriter, r *http.Request) error
 }
 
-// Reply is a Response made by one of JSON, HTML, Text, Bytes, NoContent, Redirect, RedirectExternal, Stream, StreamFunc, SSE, File
-// and FileFS. Its methods change it and return it, to be chained:
+// Reply is a Response made by one of JSON, HTML, Text, Bytes, NoContent, Redirect, RedirectExternal, Stream,
+// StreamFunc, SSE, File and FileFS. Its methods change it and return it, to be chained:
 //
 //	return asgi.JSON(order).Status(http.StatusCreated).Header("Location", "/orders/7"), nil
 //
@@ -87,8 +88,9 @@ func Bytes(contentType string, data []byte) *Reply {
 // NoContent answers 204.
 func NoContent() *Reply { return &Reply{status: http.StatusNoContent} }
 
-// Status sets the status, from 200 to 599; of a redirect one of 301, 302, 303, 307 and 308. Another status is answered as 500. With 204, 205
-// and 304 the body is left out. SSE, File and FileFS have statuses of their own and allow no other.
+// Status sets the status, from 200 to 599; of a redirect one of 301, 302, 303, 307 and 308. Another status is answered
+// as 500. With 204, 205 and 304 the body is left out. SSE, File and FileFS have statuses of their own and allow no
+// other.
 func (p *Reply) Status(status int) *Reply {
 	p.status = int32(min(max(status, -1), 1000)) // what is cut here is refused as well
 	return p

@@ -68,8 +68,9 @@ func (r *Request) HTTP() *http.Request { return r.http }
 // Method is the HTTP method, such as "GET".
 func (r *Request) Method() string { return r.http.Method }
 
-// URL is the URL as the client wrote it, made anew at each call. Scheme and host are those of the connection and the Host header
-// unless ContextWithForwarded says otherwise; the host is the client's claim and not to be trusted in links.
+// URL is the URL as the client wrote it, made anew at each call. Scheme and host are those of the connection and the
+// Host header unless ContextWithForwarded says otherwise; the host is the client's claim and not to be trusted in
+// links.
 func (r *Request) URL() *URL { return clientURL(r.http) }
 
 // Client is the address the request came from: that of the connection unless ContextWithForwarded or a
@@ -96,8 +97,9 @@ func (r *Request) Query() QueryParams {
 	return r.query
 }
 
-// PathValue is a value from the route's pattern, empty if the pattern has none of that name. It comes from net/http's PathValue, which
-// http.ServeMux and chi fill; chi leaves it percent-encoded where the path has encoded slashes and the like.
+// PathValue is a value from the route's pattern, empty if the pattern has none of that name. It comes from net/http's
+// PathValue, which http.ServeMux and chi fill; chi leaves it percent-encoded where the path has encoded slashes and the
+// like.
 func (r *Request) PathValue(name string) string { return r.http.PathValue(name) }
 
 // PathInt is a decimal integer from the route's pattern; the error is an *HTTPError (422) for the client.

@@ -39,10 +39,10 @@ type SSEOptions struct {
 // maxLastEventID is the size of a Last-Event-ID in bytes; a longer one is answered as 400.
 const maxLastEventID = 1024
 
-// SSE answers with the events of a sequence, each sent at once. events is called with the id of the last event that the client
-// got, empty on its first visit (never with a line break in it, but otherwise whatever the client sent), and with a context that ends with the client, with the cause
-// ErrShutdown when the server begins to stop, and when the stream cannot be written. The sequence must end then, so one that
-// waits watches the context.
+// SSE answers with the events of a sequence, each sent at once. events is called with the id of the last event that the
+// client got, empty on its first visit (never with a line break in it, but otherwise whatever the client sent), and
+// with a context that ends with the client, with the cause ErrShutdown when the server begins to stop, and when the
+// stream cannot be written. The sequence must end then, so one that waits watches the context.
 //
 // The headers go out at once, so what can be refused is refused by the handler, before it returns SSE. An error of the sequence
 // cuts the connection. A browser comes back with Last-Event-ID however the stream ended, until it is told to

@@ -26,9 +26,9 @@ func StreamFunc(contentType string, write func(ctx context.Context, w io.Writer)
 	})}
 }
 
-// Stream answers 200 with the chunks of a sequence, as StreamFunc does, each sent at once. The sequence ends with the first error it
-// yields. It is stopped between two chunks when the client goes away or the server stops; one that waits for something is
-// for StreamFunc, whose function gets a context.
+// Stream answers 200 with the chunks of a sequence, as StreamFunc does, each sent at once. The sequence ends with the
+// first error it yields. It is stopped between two chunks when the client goes away or the server stops; one that waits
+// for something is for StreamFunc, whose function gets a context.
 func Stream(contentType string, chunks iter.Seq2[[]byte, error]) *Reply {
 	return StreamFunc(contentType, func(ctx context.Context, w io.Writer) error {
 		for chunk, err := range chunks {
