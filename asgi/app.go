@@ -57,8 +57,9 @@ type App struct {
 	// first two thirds of it, the components what is left.
 	ShutdownTimeout time.Duration
 
-	handler http.Handler
-	life    *Lifespan
+	handler    http.Handler
+	life       *Lifespan
+	background *Background // the first among the components, or nil
 
 	configured sync.Once
 	linked     sync.Once
@@ -83,6 +84,7 @@ var (
 )
 
 // New makes an App of a handler (nil answers 404 to everything) and components in the order in which they are to be started.
+// A *Background among them is the one that After uses.
 func New(handler http.Handler, components ...Component) *App {
 	if handler == nil {
 		handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -90,6 +92,12 @@ func New(handler http.Handler, components ...Component) *App {
 		})
 	}
 	a := &App{handler: handler, life: NewLifespan(nil, components...)}
+	for _, c := range components {
+		if b, ok := c.(*Background); ok {
+			a.background = b
+			break
+		}
+	}
 	a.shutdown.init()
 	return a
 }
@@ -185,6 +193,9 @@ type appKey struct{}
 // context adds to a request's context what handlers of this App find in it.
 func (a *App) context(ctx context.Context) context.Context {
 	ctx = ContextWithErrors(ContextWithAppState(ctx, &a.State), &a.Errors)
+	if a.background != nil {
+		ctx = ContextWithBackground(ctx, a.background)
+	}
 	return context.WithValue(ContextWithShutdown(ctx, a.shutdown.begun), appKey{}, a)
 }
 

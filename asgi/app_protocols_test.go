@@ -3,7 +3,9 @@ package asgi_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -56,7 +58,7 @@ func TestApp_Protocols(t *testing.T) {
 			l, url := listen(t)
 			if c.tls {
 				app.Server.TLSConfig = &tls.Config{Certificates: cert.TLS.Certificates}
-				transport.TLSClientConfig = cert.Client().Transport.(*http.Transport).TLSClientConfig
+				transport.TLSClientConfig = cert.Client().Transport.(*http.Transport).TLSClientConfig.Clone() // Transport changes it
 				url = "https://" + l.Addr().String()
 			}
 			defer transport.CloseIdleConnections()
@@ -69,16 +71,23 @@ func TestApp_Protocols(t *testing.T) {
 					return err.Error()
 				}
 				defer resp.Body.Close()
-				text := make([]byte, 100)
-				n, _ := resp.Body.Read(text)
-				return string(text[:n])
+				text, err := io.ReadAll(resp.Body)
+				if err != nil {
+					return err.Error()
+				}
+				return string(text)
 			}
 			if got := fetch("/"); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 			answer := make(chan string, 1)
 			go func() { answer <- fetch("/slow") }()
-			<-begun
+			select {
+			case <-begun:
+			case got := <-answer:
+				t.Errorf("not answered by the handler: %s", got)
+				answer <- got
+			}
 			cancel()
 			if got := <-answer; got != c.want {
 				t.Errorf("during the shutdown: %q", got)
@@ -120,7 +129,9 @@ func TestApp_RunStopsOnASignal(t *testing.T) {
 	app := newApp(nil, j.component("a", nil, nil), asgi.Hooks{OnStart: func(context.Context) error { close(started); return nil }})
 	done, send := running(t, app, started)
 	send()
-	<-done // nil, or the interrupted start: the signal may come before Start has returned
+	if err := <-done; err != nil && !errors.Is(err, context.Canceled) { // the signal may come before Start has returned
+		t.Error(err)
+	}
 	j.want(t, "+a", "-a")
 }
 

@@ -36,7 +36,7 @@ func (a *App) Serve(ctx context.Context, l net.Listener) error { return a.serve(
 var errSecondSignal = errors.New("asgi: stopped by a second signal")
 
 func (a *App) serve(ctx context.Context, l net.Listener, signals chan os.Signal) error {
-	defer l.Close() //nolint:errcheck // closed before by the shutdown; here for the ways out before it
+	defer l.Close() // done before by the shutdown; here for the ways out before it
 	ctx, end := context.WithCancelCause(ctx)
 	stopCtx, stopNow := context.WithCancelCause(context.WithoutCancel(ctx))
 	returned := make(chan struct{})

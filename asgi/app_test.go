@@ -68,7 +68,7 @@ func TestApp_ContextOfRequests(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.WithValue(t.Context(), userKey{}, "run"))
 		served := make(chan error, 1)
 		go func() { served <- app.Serve(ctx, l) }()
-		if got := bodyOf(t, base); got != "hello run <nil>" {
+		if got := pageAt(t, base); got != "hello run <nil>" {
 			t.Errorf("got %q", got)
 		}
 		cancel()
@@ -89,7 +89,7 @@ func TestApp_ContextOfRequests(t *testing.T) {
 	})
 }
 
-func bodyOf(t *testing.T, url string) string {
+func pageAt(t *testing.T, url string) string {
 	t.Helper()
 	resp, err := http.Get(url)
 	if err != nil {
@@ -102,6 +102,25 @@ func bodyOf(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	return string(body)
+}
+
+func TestApp_BackgroundWorkIsDrained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		c := asgitest.New(t, newApp(asgi.Respond(func(r *asgi.Request) (asgi.Response, error) {
+			err := asgi.After(r.Context(), func(ctx context.Context) error {
+				err := sleep(5 * time.Second)(ctx)
+				j.note("mailed")
+				return err
+			})
+			return asgi.NoContent(), err
+		}), j.component("mail", nil, nil), asgi.NewBackground(nil)))
+		c.Get("/").Want(204)
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		j.want(t, "+mail", "mailed", "-mail")
+	})
 }
 
 func TestApp_FailedStartServesNothing(t *testing.T) {

@@ -82,4 +82,38 @@
 //
 // Background runs functions after the answer (After) or at any time (Background.Go): 8 at a time, 1024 accepted, 1
 // minute each by default. Its Stop drains it. It is a Component.
+//
+// # Lifespan
+//
+// A Lifespan starts Components in order and stops them in reverse. A Start that fails stops what was started before; a Stop
+// that fails keeps no other from being stopped; all errors are joined, each a ComponentError with the component's name. Each hook has a
+// deadline (30 s to start, 10 s to stop), 1 s more to return once its context has ended, and is then left behind in its
+// goroutine with ErrHookAbandoned, as Go cannot end it. A panic in a hook is its error. Lifespans nest. Hooks makes a Component
+// of plain functions.
+//
+// # App
+//
+// An App serves a handler and keeps its components:
+//
+//	app := asgi.New(r, pool, jobs, hub)
+//	r.Handle("/live", app.Live())
+//	r.Handle("/ready", app.Ready())
+//	log.Fatal(app.Run(context.Background(), ":8080"))
+//
+// Run listens, starts the components and then accepts, with limits that net/http leaves out: 5 s for a header, 30 s for a
+// request with its body, 60 s idle, headers of 16 KiB, as App.Server says. Any http.Server option can be set there.
+//
+// # Shutdown
+//
+// When its context ends, on SIGINT or SIGTERM (Run) or by Stop, an App
+//
+//  1. is unready (Ready answers 503, answers ask clients to close their connections), and goes on serving for ShutdownDelay (0);
+//  2. cancels Shutdown(ctx) of all requests with ErrShutdown, which ends streams; ordinary requests go on;
+//  3. accepts no more, ends idle connections, and waits for the requests under way, for two thirds of ShutdownTimeout (30 s);
+//  4. stops the components in reverse, Background among them; connections that were hijacked are a component's to end;
+//  5. cuts off what is left, cancelling its context with ErrShutdown.
+//
+// A second signal, or the end of Stop's context, goes to 5 at once, and the components have an ended context. No request
+// whose handler was called is lost before 5. In HTTP/2 a request may be refused, or, if it arrives on an idle connection
+// in the instant of step 3, end without an answer, as http.Server.Shutdown has it. The error is nil after a clean stop.
 package asgi

@@ -61,8 +61,8 @@ func TestApp_ReadyChecks(t *testing.T) {
 		logged     string
 	}{
 		"all fine":          {[]asgi.Component{fine, unchecked{}}, false, `OK {"status":"ready"}`, ""},
-		"one fails":         {[]asgi.Component{fine, bad}, false, `Service Unavailable {"status":"failing"}`, "A broke"},
-		"in debug":          {[]asgi.Component{fine, bad}, true, `Service Unavailable {"status":"failing","checks":{"bad":"A broke"}}`, "component=bad"},
+		"one fails":         {[]asgi.Component{fine, bad}, false, `Service Unavailable {"status":"failing"}`, "a broke"},
+		"in debug":          {[]asgi.Component{fine, bad}, true, `Service Unavailable {"status":"failing","checks":{"bad":"a broke"}}`, "component=bad"},
 		"one panics":        {[]asgi.Component{wild}, false, `Service Unavailable {"status":"failing"}`, "canary-7f3a"},
 		"one is too slow":   {[]asgi.Component{slow}, false, `Service Unavailable {"status":"failing"}`, "deadline"},
 		"nested in another": {[]asgi.Component{asgi.NewLifespan(nil, bad)}, false, `Service Unavailable {"status":"failing"}`, "component=bad"},

@@ -45,8 +45,8 @@ func (j *journal) component(name string, startErr, stopErr error) asgi.Hooks {
 }
 
 var (
-	errA = errors.New("A broke")
-	errB = errors.New("B broke")
+	errA = errors.New("a broke")
+	errB = errors.New("b broke")
 )
 
 func TestLifespan_StartsInOrderAndStopsInReverse(t *testing.T) {
@@ -75,7 +75,7 @@ func TestLifespan_FailedStartIsRolledBackWithAllErrors(t *testing.T) {
 	if !ok || first.Component != "c" || first.Op != "start" {
 		t.Errorf("first error %+v", first)
 	}
-	if err.Error() != "start c: B broke\nstop a: A broke" {
+	if err.Error() != "start c: b broke\nstop a: a broke" {
 		t.Errorf("text %q", err)
 	}
 	if err := l.Stop(t.Context()); err != nil {
@@ -102,7 +102,7 @@ func TestLifespan_StopGoesOnPastErrorsAndPanics(t *testing.T) {
 	if !errors.Is(err, errA) || !errors.Is(err, errB) {
 		t.Errorf("error %v", err)
 	}
-	for _, text := range []string{"stop exits: ", "stop panics: panic: B broke", "stop panics too: panic: no error value", "lifespan_test.go"} {
+	for _, text := range []string{"stop exits: ", "stop panics: panic: b broke", "stop panics too: panic: no error value", "lifespan_test.go"} {
 		if !strings.Contains(err.Error(), text) {
 			t.Errorf("%q is missing in %v", text, err)
 		}
@@ -133,7 +133,7 @@ func TestLifespan_Nested(t *testing.T) {
 	}
 	err := outer.Stop(t.Context())
 	j.want(t, "+a", "+b", "+c", "+d", "-d", "-c", "-b", "-a")
-	if err == nil || err.Error() != "stop inner: stop c: A broke" {
+	if err == nil || err.Error() != "stop inner: stop c: a broke" {
 		t.Errorf("error %v", err)
 	}
 }
@@ -326,8 +326,8 @@ func TestLifespan_ConcurrentStops(t *testing.T) {
 }
 
 func TestLifespan_UnnamedComponentsHaveTheirType(t *testing.T) {
-	err := asgi.NewLifespan(nil, failing{}).Start(t.Context())
-	if err == nil || err.Error() != "start asgi_test.failing: A broke" {
+	err := asgi.NewLifespan(nil, neverStarts{}).Start(t.Context())
+	if err == nil || err.Error() != "start asgi_test.neverStarts: a broke" {
 		t.Errorf("error %v", err)
 	}
 	err = asgi.NewLifespan(nil, nil).Start(t.Context())
@@ -336,10 +336,10 @@ func TestLifespan_UnnamedComponentsHaveTheirType(t *testing.T) {
 	}
 }
 
-type failing struct{}
+type neverStarts struct{}
 
-func (failing) Start(context.Context) error { return errA }
-func (failing) Stop(context.Context) error  { return nil }
+func (neverStarts) Start(context.Context) error { return errA }
+func (neverStarts) Stop(context.Context) error  { return nil }
 
 func ExampleLifespan() {
 	say := func(text string) func(context.Context) error {

@@ -140,7 +140,10 @@ func TestClient_SSE(t *testing.T) {
 				t.Error("no event stream, no error")
 			}
 		}
-		for range c.SSE(t.Context(), "/events", "") {
+		for _, err := range c.SSE(t.Context(), "/events", "") {
+			if err != nil {
+				t.Error(err)
+			}
 			break // leaves the stream, which must end for Close to be quick
 		}
 		ctx, cancel := context.WithCancel(t.Context())

@@ -150,7 +150,7 @@ func (c *Client) Do(r *http.Request) *Response {
 	if err != nil {
 		c.tb.Fatalf("asgitest: %v", err)
 	}
-	defer raw.Body.Close() //nolint:errcheck // it was read
+	defer raw.Body.Close()
 	body, err := io.ReadAll(http.MaxBytesReader(nil, raw.Body, maxBody))
 	if err != nil {
 		c.tb.Fatalf("asgitest: %s %s: %d, its body: %v", r.Method, r.URL.Path, raw.StatusCode, err)

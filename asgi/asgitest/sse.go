@@ -44,7 +44,7 @@ func (c *Client) SSE(ctx context.Context, path, lastEventID string) iter.Seq2[Ev
 			yield(Event{}, err)
 			return
 		}
-		defer resp.Body.Close() //nolint:errcheck // it is only read
+		defer resp.Body.Close()
 		if media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); resp.StatusCode != http.StatusOK || media != "text/event-stream" {
 			yield(Event{}, fmt.Errorf("asgitest: %d %q is no event stream", resp.StatusCode, media))
 			return

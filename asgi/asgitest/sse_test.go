@@ -77,9 +77,9 @@ func TestParseSSE_HandsAnEventOnWithoutWaiting(t *testing.T) {
 	r, w := io.Pipe()
 	defer r.Close()
 	go func() { _, _ = io.WriteString(w, "data: 1\r\n\r") }()
-	for event := range asgitest.ParseSSE(r) {
-		if event.Data != "1" {
-			t.Errorf("got %q", event.Data)
+	for event, err := range asgitest.ParseSSE(r) {
+		if event.Data != "1" || err != nil {
+			t.Errorf("got %q, %v", event.Data, err)
 		}
 		break
 	}
