@@ -17,16 +17,19 @@ import (
 	"github.com/genropy/genro-asgi-go/internal/wsconn"
 )
 
-// plain is the baseline: an echo on coder/websocket as its documentation shows it.
+// plainServer is the baseline: an echo on coder/websocket as its documentation shows it.
 func plainServer(b *testing.B) string {
 	var wg sync.WaitGroup
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		wg.Add(1)
 		c, err := websocket.Accept(w, r, nil)
 		if err != nil {
+			wg.Done()
 			b.Error(err)
 			return
 		}
-		wg.Go(func() {
+		go func() {
+			defer wg.Done()
 			defer func() { _ = c.CloseNow() }()
 			for {
 				typ, msg, err := c.Read(context.Background())
@@ -37,7 +40,7 @@ func plainServer(b *testing.B) string {
 					return
 				}
 			}
-		})
+		}()
 	}))
 	b.Cleanup(func() { srv.Close(); wg.Wait() })
 	return srv.URL

@@ -6,11 +6,13 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/coder/websocket"
 
@@ -45,7 +47,9 @@ func TestConn_CloseDoesTheHandshake(t *testing.T) {
 			if err := <-closed; err != nil {
 				t.Error(err)
 			}
-			<-ended
+			if err := <-ended; (err != nil) != reading {
+				t.Error(err)
+			}
 			if left := p.all(); len(left) > 0 {
 				t.Errorf("then came %q", left)
 			}
@@ -263,4 +267,24 @@ func TestConn_EndsAtEveryMoment(t *testing.T) {
 			t.Fatalf("round %d: queued %d bytes, %d messages", round, b, m)
 		}
 	}
+}
+
+// A closed connection is forgotten: no timer of it goes on.
+func TestConn_NothingHoldsAClosedConnection(t *testing.T) {
+	made := func() weak.Pointer[wsconn.Conn] {
+		c, _ := pipe(t, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		go cancel()
+		_, _, _ = c.Read(ctx, nil) // given up, and then the context is forgotten too
+		_ = c.CloseNow()
+		return weak.Make(c)
+	}()
+	for range 100 {
+		runtime.GC()
+		if made.Value() == nil {
+			return
+		}
+		<-time.After(time.Millisecond)
+	}
+	t.Error("still held")
 }

@@ -212,7 +212,7 @@ func TestDial_ContextsAndTimeoutsHoldOnTheClientToo(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if _, _, err := c.Read(ctx, nil); err != context.DeadlineExceeded { //nolint:errorlint // the cause itself
+	if _, _, err := c.Read(ctx, nil); err != context.DeadlineExceeded {
 		t.Error(err)
 	}
 	if err := c.Send(t.Context(), text, []byte("alive")); err != nil {

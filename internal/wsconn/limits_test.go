@@ -87,7 +87,9 @@ func TestConn_ARefusedClientThatGoesOnSendingGetsTheCloseFrame(t *testing.T) {
 	url := serve(t, nil, echo(t))
 	for range 8 {
 		p := dialRaw(t, url, "")
-		p.send(frame(fin|opBinary, noise(2<<20)))
+		if _, err := p.Write(frame(fin|opBinary, noise(2<<20))); err != nil {
+			t.Fatalf("reset while sending: %v", err)
+		}
 		if code, err := p.untilClose(); code != 1009 {
 			t.Fatalf("close %d, %v", code, err)
 		}

@@ -19,7 +19,7 @@ import (
 type ended struct{ cause error }
 
 func (e *ended) Error() string {
-	if e.cause == io.EOF {
+	if errors.Is(e.cause, io.EOF) {
 		return "websocket: the connection ended without a close frame"
 	}
 	return "websocket: the connection broke: " + e.cause.Error()
@@ -243,7 +243,7 @@ func (l *link) control(frame []byte) error {
 	if frame[0]&0x0f == opClose {
 		k = last
 	}
-	if err := l.queue.push(nil, frame, k); err != nil {
+	if err := l.queue.push(frame, k); err != nil {
 		return err
 	}
 	l.queue.flush()

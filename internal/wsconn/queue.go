@@ -82,23 +82,21 @@ const (
 	lastOnly             // a close frame in place of what still waits
 )
 
-// push queues one frame without writing it. With a nil context it returns ErrQueueFull when there is no room,
-// otherwise it waits until the context ends.
-func (q *queue) push(wait context.Context, frame []byte, k kind) error {
+// push queues one frame without writing it, or returns ErrQueueFull at once.
+func (q *queue) push(frame []byte, k kind) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.pushLocked(frame, k)
+}
+
+// pushWait is push that waits for room until ctx ends.
+func (q *queue) pushWait(ctx context.Context, frame []byte, k kind) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for {
-		if q.err != nil {
-			return q.err
-		}
-		if q.closing {
-			return net.ErrClosed
-		}
-		if q.hasRoomLocked(len(frame), k) {
-			break
-		}
-		if wait == nil {
-			return ErrQueueFull
+		err := q.pushLocked(frame, k)
+		if !errors.Is(err, ErrQueueFull) {
+			return err
 		}
 		if !q.writing { // full of frames that somebody meant to flush later
 			q.flushLocked()
@@ -109,10 +107,21 @@ func (q *queue) push(wait context.Context, frame []byte, k kind) error {
 		select {
 		case <-changed:
 			q.mu.Lock()
-		case <-wait.Done():
+		case <-ctx.Done():
 			q.mu.Lock()
-			return context.Cause(wait)
+			return context.Cause(ctx)
 		}
+	}
+}
+
+func (q *queue) pushLocked(frame []byte, k kind) error {
+	switch {
+	case q.err != nil:
+		return q.err
+	case q.closing:
+		return net.ErrClosed
+	case !q.hasRoomLocked(len(frame), k):
+		return ErrQueueFull
 	}
 	if k == lastOnly {
 		q.dropLocked(len(q.runs))

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -136,6 +137,43 @@ func TestConn_AHalfWrittenMessageCounts(t *testing.T) {
 	}
 }
 
+// The deadline of a write that a goroutine did must not hold for the next one, which does not wait.
+func TestConn_AWriteDeadlineDoesNotLinger(t *testing.T) {
+	c, p := tcp(t, &wsconn.Options{SendBuffer: 4096, WriteTimeout: 500 * time.Millisecond})
+	defer func() { _ = c.CloseNow() }()
+	sent := make(chan error, 1)
+	go func() { sent <- c.Send(t.Context(), text, []byte(noise(4<<20))) }()
+	if _, err := p.next(); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(600 * time.Millisecond)
+	if err := errors.Join(<-sent, c.Send(t.Context(), text, []byte("x"))); err != nil {
+		t.Error(err)
+	}
+	if g, err := p.next(); string(g.payload) != "x" {
+		t.Errorf("%v, %v", g, err)
+	}
+}
+
+// The write time-out is for 64 KiB, not for a message however long.
+func TestConn_ALongMessageMayTakeLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := pipe(t, nil)
+		if err := c.Send(t.Context(), text, []byte(noise(256<<10))); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for buf := make([]byte, 64<<10); n < 10+256<<10; {
+			<-time.After(3 * time.Second)
+			got, err := io.ReadFull(p.br, buf[:min(len(buf), 10+256<<10-n)])
+			if n += got; err != nil {
+				t.Fatalf("after %d bytes: %v", n, err)
+			}
+		}
+		_ = c.CloseNow()
+	})
+}
+
 // Frames that were queued and not flushed make room when one that waits comes along.
 func TestConn_SendFlushesAFullQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -195,10 +233,10 @@ func TestConn_APeerThatNeverReadsIsCut(t *testing.T) {
 			t.Error(err)
 		}
 		<-c.Done()
+		_ = c.CloseNow() // waits for the writer
 		if b, m := c.Queued(); b != 0 || m != 0 {
 			t.Errorf("queued %d bytes, %d messages", b, m)
 		}
-		_ = c.CloseNow()
 	})
 }
 
@@ -236,7 +274,9 @@ func TestConn_ControlFramesGoOverAFullQueue(t *testing.T) {
 			}
 		}
 		_ = c.CloseNow()
-		<-ended
+		if err := <-ended; err == nil {
+			t.Error("a flood of pings was borne")
+		}
 	})
 	synctest.Test(t, func(t *testing.T) {
 		c, p := pipe(t, &wsconn.Options{MaxQueueBytes: 1, MaxControl: -1, KeepaliveAfter: -1})

@@ -25,7 +25,7 @@ type Options struct {
 
 	MaxQueueBytes    int           // out-queue in bytes; 1 MiB
 	MaxQueueMessages int           // out-queue in messages; 1,024
-	WriteTimeout     time.Duration // for one write; 5 s
+	WriteTimeout     time.Duration // for one write of at most 64 KiB; 5 s
 	SendBuffer       int           // SO_SNDBUF in bytes; 64 KiB, negative leaves the system's
 
 	KeepaliveAfter time.Duration // silence before a ping; 25 s
@@ -189,7 +189,7 @@ func (h *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		_ = nc.Close()
 		return nil, nil, err
 	}
-	early, err := brw.Reader.Peek(brw.Reader.Buffered()) // the client did not wait for the answer
+	early, err := brw.Peek(brw.Reader.Buffered()) // the client did not wait for the answer
 	if err != nil {
 		return nil, nil, errors.Join(err, nc.Close())
 	}
