@@ -286,11 +286,10 @@ func isCause(ctx context.Context, err error) bool {
 
 // endLocked tells why the connection ended, of which err is the sign.
 func (ws *WebSocket) endLocked(op string, err error) error {
-	switch ws.closed { //nolint:errorlint // one of two values
-	case nil:
-	case errClosedHere:
+	if errors.Is(ws.closed, errClosedHere) {
 		return &stateError{op, WebSocketClosed}
-	default:
+	}
+	if ws.closed != nil {
 		return ws.closed
 	}
 	if peer, ok := errors.AsType[websocket.CloseError](err); ok {

@@ -63,7 +63,7 @@ func HandleWebSocket(fn func(ctx context.Context, ws *WebSocket) error, opts *We
 			return
 		}
 		ws := newWebSocket(e, w, r)
-		go ws.run(fn, stopping, cut, release)
+		go ws.run(stopping, cut, fn, release)
 		<-ws.answered
 		ws.deny(w, r)
 	}
@@ -96,7 +96,7 @@ func (ws *WebSocket) deny(w http.ResponseWriter, r *http.Request) {
 }
 
 // run is the goroutine of one connection.
-func (ws *WebSocket) run(fn func(context.Context, *WebSocket) error, stopping, cut context.Context, release func()) {
+func (ws *WebSocket) run(stopping, cut context.Context, fn func(context.Context, *WebSocket) error, release func()) {
 	defer release()
 	drained := make(chan struct{})
 	stopDrain := context.AfterFunc(stopping, func() {

@@ -252,19 +252,17 @@ func TestWebSocket_Close(t *testing.T) {
 func TestWebSocket_CloseEndsAReaderElsewhere(t *testing.T) {
 	client, _ := memory(t, accepted(func(ctx context.Context, ws *asgi.WebSocket) error {
 		ended := make(chan error, 1)
-		quiet := make(chan error, 1)
 		go func() {
+			var last error
 			for _, err := range ws.Messages(context.WithoutCancel(ctx)) {
-				ended <- err
+				last = err
 			}
-			quiet <- nil
+			ended <- last
 		}()
 		if err := ws.Close(4001, "enough"); err != nil {
 			t.Error(err)
 		}
-		select {
-		case <-quiet:
-		case err := <-ended:
+		if err := <-ended; err != nil {
 			t.Errorf("the loop got %v", err)
 		}
 		<-ctx.Done()
