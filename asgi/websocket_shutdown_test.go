@@ -3,8 +3,11 @@ package asgi_test
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,4 +169,35 @@ func TestWebSocket_AHandshakeDuringTheShutdown(t *testing.T) {
 		stop()
 		asgitest.New(t, app).Send("GET", "/", nil, handshakeHeader()).Want(503).Problem()
 	})
+}
+
+// Without an App, ContextWithShutdown tells the WebSockets, and the handlers' own bookkeeping waits for them.
+func TestWebSocket_ShutdownOfAPlainServer(t *testing.T) {
+	stopping, stop := context.WithCancel(t.Context())
+	var handlers sync.WaitGroup
+	srv := httptest.NewUnstartedServer(asgi.HandleWebSocket(accepted(func(ctx context.Context, ws *asgi.WebSocket) error {
+		handlers.Add(1)
+		defer handlers.Done()
+		if err := ws.SendText(ctx, "in"); err != nil {
+			t.Error(err)
+		}
+		return echo(ctx, ws)
+	}), nil))
+	srv.Config.BaseContext = func(net.Listener) context.Context {
+		return asgi.ContextWithShutdown(context.Background(), stopping)
+	}
+	srv.Config.RegisterOnShutdown(stop)
+	srv.Start()
+	defer srv.Close()
+	conn := dial(t, srv.URL, nil)
+	if _, _, err := conn.Read(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := srv.Config.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	handlers.Wait()
+	if got := closing(t, conn); got != "1001 server going away" {
+		t.Error(got)
+	}
 }

@@ -3,30 +3,13 @@ package wsx
 import (
 	"context"
 	"net/http"
+
+	"github.com/genropy/genro-asgi-go/internal/wsconn"
 )
 
-// snapshot is r as it may be used after its handler has returned: with a context that has r's values and ends with
+// snapshot is r as it may be used after its handler has returned: with a context that has ctx's values and ends with
 // the connection.
 func snapshot(ctx context.Context, r *http.Request) (*http.Request, context.Context, context.CancelCauseFunc) {
-	ctx, cancel := context.WithCancelCause(lastingValues{ctx})
-	return r.WithContext(ctx), ctx, cancel
-}
-
-// lastingValues are the values of a request's context without those that their owner takes back for the next request
-// when the handler returns.
-type lastingValues struct{ context.Context }
-
-func (lastingValues) Done() <-chan struct{} { return nil }
-func (lastingValues) Err() error            { return nil }
-
-// Value hides chi's RouteContext, which comes from a pool. It is known by its methods: this package does not import chi.
-func (v lastingValues) Value(key any) any {
-	value := v.Context.Value(key)
-	if _, pooled := value.(interface {
-		Reset()
-		RoutePattern() string
-	}); pooled {
-		return nil
-	}
-	return value
+	r, cancel := wsconn.Lasting(r.WithContext(ctx))
+	return r, r.Context(), cancel
 }
