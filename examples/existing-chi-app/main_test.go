@@ -58,11 +58,14 @@ func TestApp_OldRoutesAnswerAsBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := &http.Server{Handler: routes(newNotebook("buy milk", "water the plants"))}
-	served := make(chan error, 1)
-	go func() { served <- before.Serve(l) }()
+	served := make(chan struct{})
+	go func() {
+		_ = before.Serve(l)
+		close(served)
+	}()
 	defer func() {
 		_ = before.Close()
-		_ = <-served
+		<-served
 	}()
 	addr, stop := start(t)
 	for path, want := range map[string]int{
