@@ -2,6 +2,7 @@ package wsx
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -18,11 +19,13 @@ type call struct {
 	req    Request
 	id     []byte // nil for a notification; in short where it fits
 	short  [24]byte
-	gone   bool    // answered before its handler returned; guarded by conn.mu
+	gone   bool    // answered, or about to be, while it still counts as in flight; guarded by conn.mu
 	text   *buffer // what req and its params lie in; given back when the handler has returned
 
 	deadline time.Time
 	timer    *time.Timer
+
+	answering sync.Mutex // held by whoever answers
 
 	mu       sync.Mutex
 	answered bool
@@ -122,14 +125,21 @@ func (c *call) cancel(err error) bool {
 func (c *call) expire(timeout time.Duration) {
 	c.deadline = time.Now().Add(timeout)
 	c.timer = time.AfterFunc(timeout, func() {
-		if c.cancel(context.DeadlineExceeded) {
-			c.conn.answerEarly(c, CodeDeadlineExceeded)
-		}
+		c.endEarly(context.DeadlineExceeded, CodeDeadlineExceeded)
 	})
 }
 
-// run calls the handler and answers; corked answers wait for the leader's next read. It leaves the call cancelled, so that what
-// the handler started with its context ends.
+// endEarly ends a call whose handler is still running, and answers it unless it was answered.
+func (c *call) endEarly(err error, code string) {
+	c.answering.Lock()
+	defer c.answering.Unlock()
+	if c.cancel(err) && !c.req.Notify {
+		c.conn.free(c)
+		c.conn.answerError(c.id, &Error{Code: code})
+	}
+}
+
+// run calls the handler and answers; corked answers wait for the leader's next read.
 func (c *call) run(corked bool) {
 	defer c.conn.finished(c)
 	out := getBuffer()
@@ -138,14 +148,29 @@ func (c *call) run(corked bool) {
 		out.b = wire.AppendResponseStart(out.b, c.id)
 	}
 	c.req.result = out.b
+	err := errExited
+	defer func() { c.conclude(out, err, corked) }() // also when the handler ends its goroutine
 	began := time.Now()
-	err := c.method.call(c, &c.req)
+	err = c.method.call(c, &c.req)
 	c.method.pace.note(time.Since(began))
+}
+
+// errExited is the error of a handler that called runtime.Goexit, as t.Fatal does.
+var errExited = errors.New("wsx: the handler ended its goroutine")
+
+// conclude ends a call whose handler has returned, and answers it unless it was answered. It leaves the call cancelled, so that what
+// the handler started with its context ends.
+func (c *call) conclude(out *buffer, err error, corked bool) {
 	out.b, c.req.result = c.req.result, nil
 	if c.timer != nil {
 		c.timer.Stop()
 	}
+	c.answering.Lock() // an early answer under way comes before this call counts as ended, and before a drained connection's close
+	defer c.answering.Unlock()
 	answer := c.cancel(context.Canceled) && !c.req.Notify
+	if answer {
+		c.conn.free(c)
+	}
 	switch {
 	case err != nil:
 		coded := peerError(err, c.conn.server.opts.Debug)

@@ -3,9 +3,11 @@ package wsx
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/coder/websocket"
@@ -94,10 +96,10 @@ func (c *Conn) Notify(ctx context.Context, event string, payload any) error {
 }
 
 // Close ends the connection with a WebSocket close code, 1000 or from 3000 to 4999 as a rule, and a reason of at most 123 bytes, and
-// returns when it has ended, after at most 10 s. Its calls are cancelled.
+// returns when it has ended, after at most 10 s. Its calls are cancelled. A code that no frame may carry (RFC 6455 section 7.4.1) ends the connection without one, and is an error.
 func (c *Conn) Close(code int, reason string) error {
 	if len(reason) > 123 {
-		reason = reason[:123]
+		reason = strings.ToValidUTF8(reason[:123], "") // a cut rune would make it a close frame that peers refuse
 	}
 	return c.ws.Close(websocket.StatusCode(code), reason)
 }
@@ -209,17 +211,13 @@ func (c *Conn) answerError(id []byte, e *Error) {
 	defer out.release()
 	var err error
 	if out.b, err = appendError(out.b, id, e); err != nil {
-		c.logError("", err, e)
+		c.server.log.LogAttrs(context.Background(), slog.LevelError, "wsx: error sent without its details", c.attr(), slog.String("code", e.Code), errAttr(err))
 	}
 	c.answer(out.b)
 }
 
-// answerEarly answers a call whose handler is still running: its id is free from now on.
-func (c *Conn) answerEarly(k *call, code string) {
-	if k.req.Notify {
-		return
-	}
-	c.answerError(k.id, &Error{Code: code})
+// free makes a call's id free for the next request. It comes before the answer: who has read that may send the next at once.
+func (c *Conn) free(k *call) {
 	c.mu.Lock()
 	k.gone = true
 	c.mu.Unlock()

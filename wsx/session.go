@@ -76,8 +76,8 @@ func (c *Conn) message(typ websocket.MessageType, in *buffer) (kept, leader bool
 	case m.Type == wire.Request || m.Type == wire.Notify:
 		return c.begin(&m, in)
 	case m.Type == wire.Cancel:
-		if k := c.find(m.ID); k != nil && k.cancel(context.Canceled) {
-			c.answerEarly(k, CodeCancelled)
+		if k := c.find(m.ID); k != nil {
+			k.endEarly(context.Canceled, CodeCancelled)
 		}
 	case m.Type == wire.Ping:
 		n := len(in.b)
@@ -121,7 +121,14 @@ func (c *Conn) begin(m *wire.Message, in *buffer) (kept, leader bool) {
 	}
 	state := c.lead.start()
 	c.server.watcher.watch(c)
+	returned := false
+	defer func() {
+		if !returned && c.lead.done(state) { // the handler ended this goroutine (runtime.Goexit): another one has to read
+			go c.serve()
+		}
+	}()
 	k.run(true)
+	returned = true
 	leader = c.lead.done(state)
 	if !leader {
 		c.ws.Flush() // its answer waits for a next read that is not this goroutine's any more

@@ -41,12 +41,20 @@ type account struct {
 	frames  int
 	bytes   int64
 
+	units    int   // messages, and control frames between them, that have ended
+	messages int64 // messages that have ended
+
 	second       time.Time
 	pings, pongs int
 }
 
-// between reports whether no frame is under way and no message is open.
-func (a *account) between() bool { return a.have == 0 && a.payload == 0 && !a.open }
+// unit tells the messages and control frames under way apart; it is 0 between two.
+func (a *account) unit() int {
+	if a.have == 0 && a.payload == 0 && !a.open {
+		return 0
+	}
+	return a.units + 1
+}
 
 // feed reads on in p. It returns how many bytes are good, fewer than len(p) only with a violation, whose frame begins there.
 func (a *account) feed(p []byte) (int, *violation) {
@@ -149,5 +157,9 @@ func (a *account) control(opcode byte) *violation {
 func (a *account) endFrame() {
 	if a.data && a.last {
 		a.open = false
+		a.messages++
+	}
+	if !a.open {
+		a.units++
 	}
 }

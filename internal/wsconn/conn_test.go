@@ -3,55 +3,14 @@ package wsconn_test
 import (
 	"context"
 	"errors"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
 
-	"github.com/genropy/genro-asgi-go/internal/leakcheck"
 	"github.com/genropy/genro-asgi-go/internal/wsconn"
 )
-
-func TestMain(m *testing.M) { leakcheck.Main(m) }
-
-// serve upgrades every request and hands the connection to handle in a goroutine of its own, as users of the package do.
-func serve(t testing.TB, opts *wsconn.Options, handle func(*wsconn.Conn)) string {
-	t.Helper()
-	var wg sync.WaitGroup
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if ref := wsconn.Check(w, r, &wsconn.Policy{}); ref != nil {
-			http.Error(w, ref.Detail, ref.Status)
-			return
-		}
-		c, err := wsconn.Upgrade(w, r, opts)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		wg.Go(func() { handle(c) })
-	}))
-	t.Cleanup(func() { srv.Close(); wg.Wait() })
-	return srv.URL
-}
-
-func echo(t testing.TB) func(c *wsconn.Conn) {
-	return func(c *wsconn.Conn) {
-		for {
-			typ, b, err := c.Read(context.Background(), nil)
-			if err != nil {
-				return
-			}
-			if err := c.Send(context.Background(), typ, b); err != nil && !errors.Is(err, net.ErrClosed) {
-				t.Error(err)
-			}
-		}
-	}
-}
 
 func TestConn_EchoesEverySize(t *testing.T) {
 	for _, compression := range []bool{false, true} {

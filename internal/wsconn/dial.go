@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
-	"sync"
+	"net/http/httptrace"
+	"os"
 	"time"
 
 	"github.com/coder/websocket"
@@ -30,25 +32,20 @@ func Dial(ctx context.Context, url string, dial *DialOptions, opts *Options) (*C
 	}
 	wrap := &upgradeTripper{next: client.Transport, opts: &o}
 	client.Transport = wrap
-	mode := websocket.CompressionDisabled
-	if o.Compression {
-		mode = websocket.CompressionNoContextTakeover
-	}
 	ws, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{
 		HTTPClient:      &client,
 		HTTPHeader:      dial.Header,
 		Subprotocols:    o.Subprotocols,
-		CompressionMode: mode,
+		CompressionMode: o.compressionMode(),
+		OnPongReceived:  func(ctx context.Context, p []byte) { wrap.link.pings.pong(ctx, p) },
 	})
 	if err != nil {
 		if wrap.link != nil {
-			err = errors.Join(err, wrap.link.Close())
+			wrap.link.cut()
 		}
 		return nil, resp, err
 	}
-	c := newConn(ws, wrap.link, &o, true)
-	c.deflate = resp.Header.Get("Sec-WebSocket-Extensions") != ""
-	return c, resp, nil
+	return newConn(ws, wrap.link, &o, true, resp.Header.Get("Sec-WebSocket-Extensions") != ""), resp, nil
 }
 
 // upgradeTripper puts a link where coder/websocket takes the connection from: the body of the 101 response.
@@ -58,39 +55,42 @@ type upgradeTripper struct {
 	link *link
 }
 
+var errNoDeadlines = errors.New("websocket: the transport hides its connection: it calls no httptrace.GotConn and its response body is no net.Conn")
+
 func (t *upgradeTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	next := t.next
 	if next == nil {
 		next = http.DefaultTransport
 	}
-	resp, err := next.RoundTrip(r)
+	var nc net.Conn // an upgraded body has no deadlines, its connection does
+	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { nc = info.Conn }}
+	resp, err := next.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		return resp, err
 	}
-	if rwc, ok := resp.Body.(io.ReadWriteCloser); ok {
-		t.link = newLink(rwc, t.opts)
-		t.link.queue.dst = &closingWriter{ReadWriteCloser: rwc}
-		resp.Body = t.link
+	if body, ok := resp.Body.(net.Conn); ok {
+		t.link = newLink(body, nil, t.opts)
+	} else if nc != nil {
+		early, err := buffered(nc, resp.Body)
+		if err != nil {
+			return nil, errors.Join(err, resp.Body.Close())
+		}
+		t.link = newLink(nc, early, t.opts)
+	} else {
+		return nil, errors.Join(errNoDeadlines, resp.Body.Close())
 	}
+	resp.Body = t.link
 	return resp, nil
 }
 
-// closingWriter gives a connection without deadlines one for writing: it closes it.
-type closingWriter struct {
-	io.ReadWriteCloser
-	mu    sync.Mutex
-	timer *time.Timer
-}
-
-func (w *closingWriter) SetWriteDeadline(t time.Time) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.timer != nil {
-		w.timer.Stop()
-		w.timer = nil
+// buffered takes what the transport has read of nc beyond the response out of the body, and nothing else.
+func buffered(nc net.Conn, body io.Reader) ([]byte, error) {
+	if err := nc.SetDeadline(time.Unix(1, 0)); err != nil {
+		return nil, err
 	}
-	if !t.IsZero() {
-		w.timer = time.AfterFunc(time.Until(t), func() { _ = w.Close() }) // the write under way reports it
+	early, err := io.ReadAll(body)
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, errors.Join(errors.New("websocket: the connection ended with the handshake"), err)
 	}
-	return nil
+	return early, nc.SetDeadline(time.Time{})
 }

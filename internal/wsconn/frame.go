@@ -43,6 +43,12 @@ func appendFrame(dst []byte, opcode byte, payload []byte, deflated, mask bool) [
 	return dst
 }
 
+// closeFrame is a whole close frame; v's reason is at most 123 bytes.
+func closeFrame(v *violation, mask bool) []byte {
+	payload := append([]byte{byte(v.code >> 8), byte(v.code)}, v.reason...)
+	return appendFrame(nil, opClose, payload, false, mask)
+}
+
 // Frame is one message made ready once and sent to any number of connections. It is immutable and safe for concurrent use.
 type Frame struct {
 	typ     websocket.MessageType

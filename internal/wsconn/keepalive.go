@@ -10,8 +10,8 @@ import (
 // StatusKeepalive closes a connection on which nothing came for too long.
 const StatusKeepalive websocket.StatusCode = 4408
 
-// keepalive pings a silent peer and ends the connection of one that stays silent. It costs a reader nothing: the timer looks at when
-// bytes came last only when it fires. A nil keepalive does nothing.
+// keepalive pings a silent peer and ends the connection of one that stays silent. It costs a reader next to nothing: the timer
+// looks at how long the silence has lasted only when it fires. A nil keepalive does nothing.
 type keepalive struct {
 	conn  *Conn
 	after time.Duration
@@ -19,9 +19,7 @@ type keepalive struct {
 
 	mu      sync.Mutex
 	timer   *time.Timer
-	since   int64 // when the silence began
 	pinged  bool
-	stalled bool // nobody was reading when the timer fired
 	stopped bool
 	closing sync.WaitGroup
 }
@@ -29,7 +27,6 @@ type keepalive struct {
 func (k *keepalive) start() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.since = now()
 	k.timer = time.AfterFunc(k.after, k.tick)
 }
 
@@ -51,32 +48,35 @@ func (k *keepalive) tick() {
 		return
 	}
 	l := k.conn.link
-	if !l.reading.Load() { // the clock stands still; a ping that cannot be written still finds out that the peer is gone
-		k.stalled = true
-		_ = l.control(appendFrame(nil, opPing, nil, false, k.conn.client))
-		k.timer.Reset(k.after)
+	if l.heard.Swap(false) {
+		k.pinged = false
+	}
+	limit := k.after
+	if k.pinged {
+		limit += k.wait
+	}
+	since := l.since.Load()
+	if since == 0 { // nobody reads: the clock stands still; a ping that cannot be written still finds out that the peer is gone
+		k.ping()
+		k.timer.Reset(limit)
 		return
 	}
-	if last := l.lastRead.Load(); k.stalled {
-		k.stalled, k.pinged, k.since = false, false, now()
-	} else if last > k.since {
-		k.pinged, k.since = false, last
+	if left := limit - (now() - time.Duration(since)); left > 0 {
+		k.timer.Reset(left)
+		return
 	}
-	silent := time.Duration(now() - k.since)
-	switch {
-	case k.pinged && silent >= k.after+k.wait:
-		k.stopped = true
-		k.closing.Go(func() {
-			k.conn.ending.CompareAndSwap(nil, &violation{StatusKeepalive, "keepalive timeout"})
-			_ = k.conn.ws.Close(StatusKeepalive, "keepalive timeout") // nobody is there to hear of an error
-		})
-	case k.pinged:
-		k.timer.Reset(k.after + k.wait - silent)
-	case silent >= k.after:
+	if !k.pinged {
 		k.pinged = true
-		_ = l.control(appendFrame(nil, opPing, nil, false, k.conn.client)) // a full queue is the write time-out's business
+		k.ping()
 		k.timer.Reset(k.wait)
-	default:
-		k.timer.Reset(k.after - silent)
+		return
 	}
+	k.stopped = true
+	k.closing.Go(func() {
+		_ = k.conn.close(StatusKeepalive, "keepalive timeout") // nobody is there to hear of an error
+	})
+}
+
+func (k *keepalive) ping() {
+	_ = k.conn.link.control(appendFrame(nil, opPing, nil, false, k.conn.client)) // a full queue is the write time-out's business
 }

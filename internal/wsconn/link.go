@@ -1,6 +1,7 @@
 package wsconn
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -8,45 +9,78 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/coder/websocket"
 )
 
-// errEnded stands for io.EOF: coder/websocket takes an EOF inside a message for the message's end.
-var errEnded = errors.New("websocket: the connection ended without a close frame")
+// ended is a connection that broke off. Its cause is text only: coder/websocket takes an io.EOF inside a message, and under
+// compression also the io.ErrUnexpectedEOF of a cut TLS connection, for the message's end.
+type ended struct{ cause error }
+
+func (e *ended) Error() string {
+	if e.cause == io.EOF {
+		return "websocket: the connection ended without a close frame"
+	}
+	return "websocket: the connection broke: " + e.cause.Error()
+}
 
 // errInterrupted is what a read gets that was told to give up between two messages.
 var errInterrupted = errors.New("websocket: read interrupted")
 
 // link is the connection that coder/websocket gets in place of the real one. Its reads are accounted for and flush what was
 // queued before they wait; its writes, which are whole control frames and nothing else, go through the queue.
+//
+// Fields without a comment on who else uses them belong to the reader, that is to whoever holds coder/websocket's read lock.
 type link struct {
-	nc    io.ReadWriteCloser
-	read  readDeadliner // nc, or nil where it has no deadlines
+	net.Conn
 	acct  account
-	queue queue
+	queue queue // safe for concurrent use
+	pings pings // safe for concurrent use
 
 	messageTimeout time.Duration
+	done           chan struct{} // closed with the connection
 
-	src       *source    // reads nc
-	avail     []byte     // read and not yet handed on
-	bad       *violation // to be returned by the next read
-	timed     bool       // a deadline for the open message is set
-	closeOnce sync.Once
-	closed    chan struct{}
+	src    *source       // reads Conn
+	avail  []byte        // read and not yet handed on
+	bad    *violation    // to be returned by the next read
+	silent time.Duration // how long the reads that brought nothing, since the last that did, waited
 
-	mu        sync.Mutex // guards the deadline against interrupt
-	interrupt bool
+	messages atomic.Int64 // messages handed on whole
+	since    atomic.Int64 // when the silence of the read under way began, in ns; 0 while nobody reads
+	heard    atomic.Bool  // bytes came; the keepalive resets it
 
-	reading  atomic.Bool
-	lastRead atomic.Int64 // when bytes came last, in ns since start
+	mu          sync.Mutex // guards what follows, and the read deadline
+	timed       int        // the unit that a deadline is set for, 0 for none
+	watched     <-chan struct{}
+	unwatch     func() bool
+	turn        int // counts the contexts watched
+	interrupted bool
+	deaf        bool // to contexts
+	closed      bool
 }
 
-type readDeadliner interface{ SetReadDeadline(t time.Time) error }
+// newLink puts a link on nc, of which the bytes in early have been read already.
+func newLink(nc net.Conn, early []byte, o *Options) *link {
+	tcp := nc
+	if t, ok := nc.(interface{ NetConn() net.Conn }); ok { // TLS
+		tcp = t.NetConn()
+	}
+	if tcp, ok := tcp.(*net.TCPConn); ok && o.SendBuffer > 0 {
+		_ = tcp.SetWriteBuffer(o.SendBuffer) // a wish: the system has its own bounds
+	}
+	l := &link{Conn: nc, src: newSource(nc), avail: early, messageTimeout: o.MessageTimeout, done: make(chan struct{})}
+	l.acct = account{maxFrames: o.MaxFrames, maxBytes: o.MaxMessage, maxControl: o.MaxControl}
+	l.queue.dst, l.queue.try = nc, newTryWriter(nc)
+	l.queue.writeTimeout = o.WriteTimeout
+	l.queue.maxBytes, l.queue.maxMsgs = o.MaxQueueBytes, o.MaxQueueMessages
+	l.queue.onError = l.cut
+	return l
+}
 
 var start = time.Now()
 
-func now() int64 { return int64(time.Since(start)) }
+func now() time.Duration { return time.Since(start) }
 
 // Read hands on bytes that were accounted for. It never returns io.EOF.
 func (l *link) Read(p []byte) (int, error) {
@@ -54,17 +88,15 @@ func (l *link) Read(p []byte) (int, error) {
 		return 0, l.bad
 	}
 	n, err := l.fill(p)
-	if n > 0 {
-		good, bad := l.acct.feed(p[:n])
-		if bad != nil {
-			l.bad = bad
-			if good == 0 {
-				return 0, bad
-			}
-			return good, nil
-		}
+	if err != nil {
+		return 0, err
 	}
-	return n, err
+	n, l.bad = l.acct.feed(p[:n])
+	l.messages.Store(l.acct.messages)
+	if n == 0 && l.bad != nil {
+		return 0, l.bad
+	}
+	return n, nil
 }
 
 func (l *link) fill(p []byte) (int, error) {
@@ -76,26 +108,21 @@ func (l *link) fill(p []byte) (int, error) {
 		if err := l.deadline(); err != nil {
 			return 0, err
 		}
-		l.reading.Store(true)
+		l.since.Store(int64(now() - l.silent))
 		b, err := l.src.read()
-		l.reading.Store(false)
+		since := time.Duration(l.since.Swap(0))
 		if len(b) > 0 {
-			l.lastRead.Store(now())
+			l.silent = 0
+			l.heard.Store(true)
 			l.avail = b
 			return l.take(p), nil
 		}
-		switch {
-		case err == nil:
-			continue
-		case errors.Is(err, io.EOF):
-			return 0, errEnded
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if err := l.expired(); err != nil {
+		l.silent = now() - since
+		if err != nil {
+			if err = l.readError(err); err != nil {
 				return 0, err
 			}
-			continue
 		}
-		return 0, err
 	}
 }
 
@@ -109,84 +136,140 @@ func (l *link) take(p []byte) int {
 	return n
 }
 
-// deadline sets the deadline of a read: the message's while one is open, none between messages.
+// deadline sets the deadline of a read: that of the message or control frame under way, none between two.
 func (l *link) deadline() error {
-	if l.read == nil {
-		return nil
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch between := l.acct.between(); {
-	case between && l.interrupt:
-		return errInterrupted
-	case between == !l.timed:
-		return nil
-	case between:
-		l.timed = false
-		return l.read.SetReadDeadline(time.Time{})
-	default:
-		l.timed = true
-		return l.read.SetReadDeadline(time.Now().Add(l.messageTimeout))
-	}
-}
-
-// expired tells what a read deadline that passed meant.
-func (l *link) expired() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	unit := l.acct.unit()
 	switch {
-	case !l.acct.between():
-		return &violation{websocket.StatusPolicyViolation, "message took too long"}
-	case l.interrupt:
+	case unit == 0 && l.interrupted:
 		return errInterrupted
-	default:
-		return nil // the interrupt was taken back just now
+	case unit == l.timed:
+		return nil
 	}
+	l.timed = unit
+	var t time.Time
+	if unit != 0 {
+		t = time.Now().Add(l.messageTimeout)
+	}
+	return l.readError(l.SetReadDeadline(t))
 }
 
-// setInterrupt makes the read under way, and later ones, give up between two messages, or takes that back.
-func (l *link) setInterrupt(on bool) {
-	if l.read == nil {
+// readError tells what an error of the connection means; nil is to try again.
+func (l *link) readError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		if l.queue.ended() { // by this side; a pipe has an error of its own for that
+			return net.ErrClosed
+		}
+		return &ended{err}
+	case l.acct.unit() != 0:
+		return &violation{websocket.StatusPolicyViolation, "message took too long"}
+	}
+	return nil // interrupted, which deadline sees
+}
+
+// watch makes reads give up between two messages once ctx has ended, and no longer for the context watched before. A loop that
+// reads with one context pays once.
+func (l *link) watch(ctx context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.deaf || ctx.Done() == l.watched {
 		return
 	}
+	l.unwatchLocked()
+	if l.watched = ctx.Done(); l.watched != nil {
+		turn := l.turn
+		l.unwatch = context.AfterFunc(ctx, func() { l.interrupt(turn) })
+	}
+}
+
+func (l *link) unwatchLocked() {
+	l.turn++
+	if l.unwatch != nil {
+		l.unwatch()
+		l.unwatch = nil
+	}
+	if l.interrupted {
+		l.interrupted = false
+		if l.timed == 0 {
+			_ = l.SetReadDeadline(time.Time{}) // a closed connection needs none
+		}
+	}
+}
+
+func (l *link) interrupt(turn int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.interrupt = on
-	switch {
-	case on && !l.timed:
-		_ = l.read.SetReadDeadline(time.Unix(1, 0)) // a closed connection needs no waking
-	case !on && !l.timed:
-		_ = l.read.SetReadDeadline(time.Time{})
+	if turn != l.turn {
+		return
+	}
+	l.interrupted = true
+	if l.timed == 0 {
+		_ = l.SetReadDeadline(time.Unix(1, 0)) // a closed connection needs no waking
+	}
+}
+
+// deafen makes reads wait whatever becomes of their context: the connection is being closed.
+func (l *link) deafen() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.deaf {
+		l.deaf = true
+		l.unwatchLocked()
 	}
 }
 
 // Write queues one control frame of coder/websocket and sends it at once, without waiting. After a close frame more are dropped.
 func (l *link) Write(p []byte) (int, error) {
-	err := l.control(p)
-	if errors.Is(err, net.ErrClosed) {
-		err = nil // a close frame is on its way already: the library's own answer to it is not needed
+	frame := p
+	if p[0]&0x0f == opClose && p[1]&0x80 == 0 && len(p) > 4 && !utf8.Valid(p[4:]) { // it repeats the peer's reason
+		frame = closeFrame(&violation{websocket.StatusInvalidFramePayloadData, "close reason that is not UTF-8"}, false)
 	}
-	if err != nil {
+	switch err := l.control(frame); {
+	case errors.Is(err, ErrQueueFull):
+		return 0, &violation{websocket.StatusPolicyViolation, "too many control frames"}
+	case err != nil && !errors.Is(err, net.ErrClosed): // a close frame on its way already needs no second
 		return 0, err
 	}
 	return len(p), nil
 }
 
 func (l *link) control(frame []byte) error {
-	if err := l.queue.push(nil, frame, false, frame[0]&0x0f == opClose); err != nil {
+	k := control
+	if frame[0]&0x0f == opClose {
+		k = last
+	}
+	if err := l.queue.push(nil, frame, k); err != nil {
 		return err
 	}
 	l.queue.flush()
 	return nil
 }
 
-// Close closes the real connection; what is still queued is lost.
+// Close is coder/websocket's: it closes the connection once a close frame that is on its way is out, at most the write time-out later.
 func (l *link) Close() error {
+	if l.queue.closeUnsent() {
+		t := time.NewTimer(l.queue.writeTimeout)
+		l.queue.settle(t.C)
+		t.Stop()
+	}
+	l.cut()
+	return nil
+}
+
+// cut closes the connection; what is still queued is lost.
+func (l *link) cut() {
+	l.mu.Lock()
+	closed := l.closed
+	l.closed = true
+	l.mu.Unlock()
+	if closed {
+		return
+	}
 	l.queue.fail(net.ErrClosed)
-	var err error
-	l.closeOnce.Do(func() {
-		err = l.nc.Close()
-		close(l.closed)
-	})
-	return err
+	_ = l.Conn.Close() // it is gone, whatever it says
+	close(l.done)
 }

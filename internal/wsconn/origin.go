@@ -3,7 +3,6 @@ package wsconn
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +24,7 @@ type Policy struct {
 // Validate reports the first entry that could never match as it is written.
 func (p *Policy) Validate() error {
 	for _, o := range p.Origins {
-		if _, _, _, ok := splitOrigin(o); !ok && !validForeignOrigin(o) {
+		if _, _, _, ok := splitOrigin(o); !ok {
 			return fmt.Errorf("wsconn: %q is not a serialized origin such as https://app.example (lower case, no path, no default port)", o)
 		}
 	}
@@ -37,19 +36,13 @@ func (p *Policy) Validate() error {
 	return nil
 }
 
-// validForeignOrigin accepts listed origins of schemes that are no web pages, such as chrome-extension://abc.
-func validForeignOrigin(o string) bool {
-	u, err := url.Parse(o)
-	return err == nil && u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https" && u.Host != "" && u.Scheme+"://"+u.Host == o
-}
-
 // Allows reports whether r may be upgraded.
 func (p *Policy) Allows(r *http.Request) bool {
 	switch values := r.Header["Origin"]; len(values) {
 	case 0:
 		return !p.Required
 	case 1:
-		return slices.Contains(p.Origins, values[0]) || p.own(r, values[0])
+		return values[0] != "null" && slices.Contains(p.Origins, values[0]) || p.own(r, values[0])
 	default:
 		return false // a second header is nobody's mistake
 	}
@@ -57,45 +50,37 @@ func (p *Policy) Allows(r *http.Request) bool {
 
 func (p *Policy) own(r *http.Request, origin string) bool {
 	scheme, name, port, ok := splitOrigin(origin)
-	if !ok || r.TLS != nil && scheme == "http" { // behind a proxy an https origin meets plain HTTP; the reverse is an attack
+	if !ok || scheme != "https" && (scheme != "http" || r.TLS != nil) { // behind a proxy an https origin meets plain HTTP; the reverse is an attack
 		return false
 	}
-	hostName, hostPort, ok := splitHost(strings.ToLower(r.Host))
-	if !ok || name != hostName {
+	hostName, hostPort, ok := splitHost(r.Host)
+	if !ok || name != strings.ToLower(hostName) || port != explicit(scheme, hostPort) {
 		return false
 	}
-	if hostPort == defaultPort(scheme) {
-		hostPort = ""
-	}
-	return port == hostPort && p.named(hostName, hostPort)
-}
-
-func (p *Policy) named(name, port string) bool {
-	if len(p.Hosts) == 0 {
-		return true
-	}
-	return slices.ContainsFunc(p.Hosts, func(h string) bool {
-		n, pt, _ := splitHost(strings.ToLower(h))
-		return n == name && (pt == "" || pt == port)
+	return len(p.Hosts) == 0 || slices.ContainsFunc(p.Hosts, func(h string) bool {
+		n, pt, ok := splitHost(h)
+		return ok && strings.ToLower(n) == name && (pt == "" || explicit(scheme, pt) == port)
 	})
 }
 
-func defaultPort(scheme string) string {
-	if scheme == "https" {
-		return "443"
+// explicit is the port as an origin shows it: none where it is the scheme's default.
+func explicit(scheme, port string) string {
+	if scheme == "http" && port == "80" || scheme == "https" && port == "443" {
+		return ""
 	}
-	return "80"
+	return port
 }
 
-// splitOrigin takes a serialized http or https origin apart. ok is false for anything that a browser would not have
-// written so: a path, user or default port, an upper-case letter, a trailing dot in place of nothing.
+// splitOrigin takes a serialized origin apart. ok is false for anything that a browser would not have written so: a path,
+// a user, a default port, an upper-case letter.
 func splitOrigin(origin string) (scheme, name, port string, ok bool) {
 	scheme, rest, found := strings.Cut(origin, "://")
-	if !found || scheme != "http" && scheme != "https" || rest != strings.ToLower(rest) {
+	if !found || scheme == "" || origin != strings.ToLower(origin) ||
+		strings.Trim(scheme, "abcdefghijklmnopqrstuvwxyz0123456789+-.") != "" {
 		return "", "", "", false
 	}
 	name, port, ok = splitHost(rest)
-	if !ok || port == defaultPort(scheme) {
+	if !ok || port != explicit(scheme, port) {
 		return "", "", "", false
 	}
 	return scheme, name, port, true

@@ -12,9 +12,14 @@ import (
 // ErrQueueFull is what a send that may not wait gets when the out-queue has no room.
 var ErrQueueFull = errors.New("websocket: the out-queue is full")
 
+var errWriteTimeout = errors.New("websocket: the peer does not read: write timed out")
+
 const (
-	chunkSize = 4 << 10  // small messages of one connection are gathered in chunks of this size
-	writeSize = 64 << 10 // one write takes about this much
+	chunkSize    = 4 << 10  // small messages of one connection are gathered in chunks of this size
+	writeSize    = 64 << 10 // one write takes at most this much
+	controlRoom  = 16 << 10 // control frames may go over the queue's bounds by this: a full queue is no reason to leave a ping unanswered
+	triesInARow  = 4        // writes that a flush does itself before it hands over to the goroutine
+	idleRunsKept = 4        // runs an empty queue keeps the memory of
 )
 
 var (
@@ -22,11 +27,22 @@ var (
 	gathers = sync.Pool{New: func() any { b := make([]byte, 0, writeSize); return &b }}
 )
 
-// entry is a run of whole frames in the queue.
-type entry struct {
-	b     []byte
-	chunk *[]byte // owns b, from the pool and open for more; nil when b is shared
-	msgs  int
+// run is some whole frames, or what is left of them while they are being written.
+type run struct {
+	b    []byte
+	msgs int
+	own  *[]byte // what b lies in when that came from chunks or gathers; nil when it did not
+}
+
+func (r *run) recycle() {
+	switch {
+	case r.own == nil:
+	case cap(*r.own) == chunkSize:
+		chunks.Put(r.own)
+	default:
+		gathers.Put(r.own)
+	}
+	*r = run{}
 }
 
 // queue is the bounded out-queue of a connection. It has one writer at a time: the goroutine that found nobody writing,
@@ -37,18 +53,17 @@ type queue struct {
 	writeTimeout time.Duration
 	maxBytes     int
 	maxMsgs      int
-	onError      func(error) // called once, without the lock
+	onError      func() // called once, without the lock
 
-	mu       sync.Mutex
-	entries  []entry
-	bytes    int // queued and being written
-	msgs     int
-	writing  bool
-	rest     []byte // what a try left over; drain writes it first
-	closing  bool   // a close frame is queued: nothing may follow it (RFC 6455 section 5.5.1)
-	err      error
-	draining bool          // the goroutine is there
-	changed  chan struct{} // closed when something was written or went wrong; nil while nobody waits
+	mu      sync.Mutex
+	runs    []run
+	bytes   int // queued and being written
+	msgs    int
+	writing bool          // somebody writes
+	out     run           // what is being written; it belongs to the writer
+	closing bool          // a close frame is queued: nothing may follow it (RFC 6455 section 5.5.1)
+	err     error         // the end
+	changed chan struct{} // closed when something was written or went wrong; nil while nobody waits
 }
 
 type deadlineWriter interface {
@@ -56,25 +71,33 @@ type deadlineWriter interface {
 	SetWriteDeadline(t time.Time) error
 }
 
-// push queues one frame by copying it behind the small ones before it, or as it is when shared. It does not write.
-// With wait nil it returns ErrQueueFull when there is no room, otherwise it waits until wait ends.
-func (q *queue) push(wait context.Context, frame []byte, shared, last bool) error {
+// kind is how a frame is queued.
+type kind int
+
+const (
+	copied   kind = iota // a message, copied
+	kept                 // a message, kept as it is: the caller will not change it
+	control              // a ping or pong: small, copied
+	last                 // a close frame: always has room
+	lastOnly             // a close frame in place of what still waits
+)
+
+// push queues one frame without writing it. With a nil context it returns ErrQueueFull when there is no room,
+// otherwise it waits until the context ends.
+func (q *queue) push(wait context.Context, frame []byte, k kind) error {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	for {
-		if q.err != nil || q.closing {
-			err := q.err
-			q.mu.Unlock()
-			if err == nil {
-				err = net.ErrClosed
-			}
-			return err
+		if q.err != nil {
+			return q.err
 		}
-		// An empty queue takes any message: one larger than the queue has to get through somehow.
-		if q.msgs == 0 || last || q.msgs < q.maxMsgs && q.bytes+len(frame) <= q.maxBytes {
+		if q.closing {
+			return net.ErrClosed
+		}
+		if q.hasRoomLocked(len(frame), k) {
 			break
 		}
 		if wait == nil {
-			q.mu.Unlock()
 			return ErrQueueFull
 		}
 		if !q.writing { // full of frames that somebody meant to flush later
@@ -85,37 +108,47 @@ func (q *queue) push(wait context.Context, frame []byte, shared, last bool) erro
 		q.mu.Unlock()
 		select {
 		case <-changed:
+			q.mu.Lock()
 		case <-wait.Done():
+			q.mu.Lock()
 			return context.Cause(wait)
 		}
-		q.mu.Lock()
 	}
-	q.closing = last
+	if k == lastOnly {
+		q.dropLocked(len(q.runs))
+	}
+	q.closing = k >= last
 	q.bytes += len(frame)
 	q.msgs++
-	if shared && len(frame) > chunkSize/4 {
-		q.entries = append(q.entries, entry{b: frame, msgs: 1})
-	} else {
-		q.appendLocked(frame)
-	}
-	q.mu.Unlock()
+	q.appendLocked(frame, k)
 	return nil
 }
 
-func (q *queue) appendLocked(frame []byte) {
-	if n := len(q.entries); n > 0 {
-		if tail := &q.entries[n-1]; tail.chunk != nil && len(tail.b)+len(frame) <= cap(tail.b) {
+// hasRoomLocked: an empty queue takes any message, as one larger than the queue has to get through somehow.
+func (q *queue) hasRoomLocked(n int, k kind) bool {
+	switch {
+	case q.bytes == 0 || k >= last:
+		return true
+	case k == control:
+		return q.bytes+n <= q.maxBytes+controlRoom
+	}
+	return q.msgs < q.maxMsgs && q.bytes+n <= q.maxBytes
+}
+
+func (q *queue) appendLocked(frame []byte, k kind) {
+	if k == kept && len(frame) > chunkSize/4 {
+		q.runs = append(q.runs, run{b: frame, msgs: 1})
+		return
+	}
+	if n := len(q.runs); n > 0 {
+		if tail := &q.runs[n-1]; tail.own != nil && len(tail.b)+len(frame) <= cap(tail.b) {
 			tail.b = append(tail.b, frame...)
 			tail.msgs++
 			return
 		}
 	}
-	if len(frame) > chunkSize {
-		q.entries = append(q.entries, entry{b: append([]byte(nil), frame...), msgs: 1})
-		return
-	}
 	chunk := chunks.Get().(*[]byte)
-	q.entries = append(q.entries, entry{b: append((*chunk)[:0], frame...), chunk: chunk, msgs: 1})
+	q.runs = append(q.runs, run{b: append((*chunk)[:0], frame...), own: chunk, msgs: 1})
 }
 
 // flush writes what is queued unless somebody is doing so already. It never blocks.
@@ -126,95 +159,107 @@ func (q *queue) flush() {
 }
 
 func (q *queue) flushLocked() {
-	for !q.writing && len(q.entries) > 0 && q.err == nil {
-		q.writing = true
-		if q.try == nil {
-			q.drainLocked()
-			return
-		}
-		batch := q.takeLocked()
+	if q.writing || q.err != nil || len(q.runs) == 0 {
+		return
+	}
+	q.writing = true
+	for i := 0; q.try != nil && i < triesInARow && len(q.out.b) == 0 && q.takeLocked(); i++ {
 		q.mu.Unlock()
-		n, err := q.try.write(batch.b)
+		n, err := q.try.write(q.out.b)
 		q.mu.Lock()
-		switch {
-		case err != nil || q.err != nil: // or somebody ended the queue meanwhile
-			batch.release()
-			q.failLocked(err)
-		case n < len(batch.b):
-			q.bytes -= n
-			q.rest = append([]byte(nil), batch.b[n:]...)
-			q.msgs -= batch.msgs
-			batch.release()
-			q.drainLocked()
-			return
-		default:
-			q.writing = false
-			q.wroteLocked(&batch, n)
+		q.wroteLocked(n, err)
+	}
+	if q.err == nil && (len(q.out.b) > 0 || len(q.runs) > 0) {
+		go q.drain() // the socket is full, or others queue faster than this goroutine should write for them
+		return
+	}
+	q.writing = false
+	q.wakeLocked()
+}
+
+// drain writes with deadlines until nothing is left.
+func (q *queue) drain() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.err == nil && q.takeLocked() {
+		p := q.out.b[:min(len(q.out.b), writeSize)]
+		q.mu.Unlock()
+		n, err := 0, q.dst.SetWriteDeadline(time.Now().Add(q.writeTimeout))
+		if err == nil {
+			n, err = q.dst.Write(p)
 		}
-	}
-}
-
-// batch is what one write carries.
-type batch struct {
-	b      []byte
-	msgs   int
-	chunk  *[]byte
-	gather *[]byte
-}
-
-func (b *batch) release() {
-	if b.chunk != nil {
-		chunks.Put(b.chunk)
-	}
-	if b.gather != nil {
-		*b.gather = (*b.gather)[:0]
-		gathers.Put(b.gather)
-	}
-	*b = batch{}
-}
-
-// takeLocked takes the next write off the queue: one entry as it is, or several copied together.
-func (q *queue) takeLocked() batch {
-	first := q.entries[0]
-	if len(q.entries) == 1 || len(first.b) >= writeSize {
-		q.dropLocked(1)
-		return batch{b: first.b, msgs: first.msgs, chunk: first.chunk}
-	}
-	gather := gathers.Get().(*[]byte)
-	out := batch{gather: gather}
-	buf := (*gather)[:0]
-	taken := 0
-	for _, e := range q.entries {
-		if len(buf)+len(e.b) > writeSize {
-			break
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = errWriteTimeout
 		}
-		buf = append(buf, e.b...)
-		out.msgs += e.msgs
-		if e.chunk != nil {
-			chunks.Put(e.chunk)
-		}
-		taken++
+		q.mu.Lock()
+		q.wroteLocked(n, err)
 	}
-	*gather = buf
-	out.b = buf
-	q.dropLocked(taken)
-	return out
+	if q.err == nil && q.try != nil {
+		_ = q.dst.SetWriteDeadline(time.Time{}) // it would hold for the next try too
+	}
+	q.writing = false
+	q.wakeLocked()
 }
 
-// dropLocked forgets the first n entries and, when none is left, the memory of many.
+// takeLocked makes out the next write: what is left of the last one, one run as it is, or several copied together. It reports
+// whether there is any.
+func (q *queue) takeLocked() bool {
+	if len(q.out.b) > 0 {
+		return true
+	}
+	if len(q.runs) == 0 {
+		return false
+	}
+	if len(q.runs) == 1 || len(q.runs[0].b)+len(q.runs[1].b) > writeSize {
+		q.out = q.runs[0]
+		q.runs[0] = run{}
+		q.shiftLocked(1)
+		return true
+	}
+	own := gathers.Get().(*[]byte)
+	out, n := run{b: (*own)[:0], own: own}, 0
+	for ; n < len(q.runs) && len(out.b)+len(q.runs[n].b) <= writeSize; n++ {
+		out.b = append(out.b, q.runs[n].b...)
+		out.msgs += q.runs[n].msgs
+		q.runs[n].recycle()
+	}
+	q.out = out
+	q.shiftLocked(n)
+	return true
+}
+
+// shiftLocked forgets the first n runs and, when none is left, the memory of many.
+func (q *queue) shiftLocked(n int) {
+	left := copy(q.runs, q.runs[n:])
+	clear(q.runs[left:])
+	q.runs = q.runs[:left]
+	if left == 0 && cap(q.runs) > idleRunsKept {
+		q.runs = nil
+	}
+}
+
+// dropLocked loses the first n runs.
 func (q *queue) dropLocked(n int) {
-	left := copy(q.entries, q.entries[n:])
-	clear(q.entries[left:])
-	q.entries = q.entries[:left]
-	if left == 0 && cap(q.entries) > 4 {
-		q.entries = nil
+	for i := range q.runs[:n] {
+		q.bytes -= len(q.runs[i].b)
+		q.msgs -= q.runs[i].msgs
+		q.runs[i].recycle()
 	}
+	q.shiftLocked(n)
 }
 
-func (q *queue) wroteLocked(b *batch, n int) {
+// wroteLocked accounts for n bytes of out written, and for the error that ended the write.
+func (q *queue) wroteLocked(n int, err error) {
+	q.out.b = q.out.b[n:]
 	q.bytes -= n
-	q.msgs -= b.msgs
-	b.release()
+	if err != nil {
+		q.failLocked(err)
+	}
+	if len(q.out.b) == 0 || q.err != nil {
+		q.bytes -= len(q.out.b)
+		q.msgs -= q.out.msgs
+		q.out.recycle()
+	}
 	q.wakeLocked()
 }
 
@@ -237,19 +282,11 @@ func (q *queue) failLocked(err error) {
 		return
 	}
 	q.err = err
-	q.writing = false
-	for i := range q.entries {
-		if c := q.entries[i].chunk; c != nil {
-			chunks.Put(c)
-		}
-	}
-	q.entries, q.rest, q.bytes, q.msgs = nil, nil, 0, 0
+	q.dropLocked(len(q.runs))
 	q.wakeLocked()
-	if q.onError != nil {
-		q.mu.Unlock()
-		q.onError(err)
-		q.mu.Lock()
-	}
+	q.mu.Unlock()
+	q.onError()
+	q.mu.Lock()
 }
 
 // fail ends the queue: what is in it is lost, and everyone who waits or comes later gets err.
@@ -259,59 +296,36 @@ func (q *queue) fail(err error) {
 	q.mu.Unlock()
 }
 
-// drainLocked starts the goroutine that writes with deadlines until nothing is left. writing is true and stays so until then.
-func (q *queue) drainLocked() {
-	q.draining = true
-	go q.drain()
-}
-
-// settle waits until what was queued is written or lost, at most the write time-out, and drain has ended.
-func (q *queue) settle() {
+// settle waits until what was queued is written or lost and nobody writes, but no longer than atMost when that is not nil.
+func (q *queue) settle(atMost <-chan time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.draining || q.err == nil && (q.writing || len(q.entries) > 0) {
+	q.flushLocked()
+	for q.writing {
 		changed := q.changedLocked()
 		q.mu.Unlock()
-		<-changed
-		q.mu.Lock()
+		select {
+		case <-changed:
+			q.mu.Lock()
+		case <-atMost:
+			q.mu.Lock()
+			return
+		}
 	}
 }
 
-func (q *queue) drain() {
+// ended reports whether the queue has failed or was closed.
+func (q *queue) ended() bool {
 	q.mu.Lock()
-	defer func() {
-		q.draining = false
-		q.wakeLocked()
-		q.mu.Unlock()
-	}()
-	for q.err == nil {
-		var next batch
-		switch {
-		case q.rest != nil:
-			next, q.rest = batch{b: q.rest}, nil
-		case len(q.entries) > 0:
-			next = q.takeLocked()
-		default:
-			_ = q.dst.SetWriteDeadline(time.Time{}) // it would hold for the next try too
-			q.writing = false
-			return
-		}
-		q.mu.Unlock()
-		err := q.dst.SetWriteDeadline(time.Now().Add(q.writeTimeout))
-		if err == nil {
-			_, err = q.dst.Write(next.b)
-		}
-		q.mu.Lock()
-		if err != nil {
-			next.release()
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				err = errWriteTimeout
-			}
-			q.failLocked(err)
-			return
-		}
-		q.wroteLocked(&next, len(next.b))
-	}
+	defer q.mu.Unlock()
+	return q.err != nil
+}
+
+// closeUnsent reports whether a close frame waits to be written.
+func (q *queue) closeUnsent() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closing && q.bytes > 0 && q.err == nil
 }
 
 // lost is the error that ended the queue, nil when it was only closed.
@@ -330,20 +344,3 @@ func (q *queue) size() (bytes, msgs int) {
 	defer q.mu.Unlock()
 	return q.bytes, q.msgs
 }
-
-// discard drops what is queued and not yet being written, to make the next frame the next to go.
-func (q *queue) discard() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for i := range q.entries {
-		q.bytes -= len(q.entries[i].b)
-		q.msgs -= q.entries[i].msgs
-		if c := q.entries[i].chunk; c != nil {
-			chunks.Put(c)
-		}
-	}
-	q.dropLocked(len(q.entries))
-	q.wakeLocked()
-}
-
-var errWriteTimeout = errors.New("websocket: the peer does not read: write timed out")

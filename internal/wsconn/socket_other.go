@@ -2,18 +2,15 @@
 
 package wsconn
 
-import (
-	"io"
-	"net"
-)
+import "net"
 
 // source reads a connection into a buffer that it holds while it waits: there is no way here to wait without one.
 type source struct {
-	nc    io.Reader
+	nc    net.Conn
 	plain [plainSize]byte
 }
 
-func newSource(nc io.Reader) *source { return &source{nc: nc} }
+func newSource(nc net.Conn) *source { return &source{nc: nc} }
 
 func (s *source) read() ([]byte, error) {
 	n, err := s.nc.Read(s.plain[:])

@@ -9,7 +9,7 @@ import (
 )
 
 // rawConn is the socket beneath conn, nil when there is none to be had (TLS, a pipe).
-func rawConn(conn any) syscall.RawConn {
+func rawConn(conn net.Conn) syscall.RawConn {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return nil
@@ -24,7 +24,7 @@ func rawConn(conn any) syscall.RawConn {
 // source reads a connection into a buffer that it holds only while there is something to read: 10,000 idle
 // connections need no 10,000 buffers.
 type source struct {
-	nc    io.Reader
+	nc    net.Conn
 	raw   syscall.RawConn
 	fn    func(fd uintptr) bool // made once: a closure a read would be an allocation a read
 	buf   *[]byte
@@ -33,7 +33,7 @@ type source struct {
 	plain []byte // in place of buf where raw is nil
 }
 
-func newSource(nc io.Reader) *source {
+func newSource(nc net.Conn) *source {
 	s := &source{nc: nc, raw: rawConn(nc)}
 	s.fn = s.once
 	return s

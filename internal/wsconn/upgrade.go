@@ -3,9 +3,9 @@ package wsconn
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -64,6 +64,13 @@ func (o *Options) withDefaults() Options {
 	return d
 }
 
+func (o *Options) compressionMode() websocket.CompressionMode {
+	if o.Compression {
+		return websocket.CompressionNoContextTakeover
+	}
+	return websocket.CompressionDisabled
+}
+
 // Refusal is why a request cannot be upgraded: a plain HTTP answer.
 type Refusal struct {
 	Status int
@@ -71,8 +78,12 @@ type Refusal struct {
 	Header http.Header // to be set on the answer; may be nil
 }
 
-// Check looks at a handshake (RFC 6455 section 4.2.1) and its origin and returns nil when Upgrade would accept them.
+// Check looks at a handshake (RFC 6455 section 4.2.1) and its origin and returns nil when Upgrade would accept them. A nil policy is
+// the zero one.
 func Check(w http.ResponseWriter, r *http.Request, policy *Policy) *Refusal {
+	if policy == nil {
+		policy = &Policy{}
+	}
 	upgrade := http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}
 	keys := r.Header.Values("Sec-WebSocket-Key")
 	switch {
@@ -128,45 +139,29 @@ func canHijack(w http.ResponseWriter) bool {
 func Upgrade(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, error) {
 	o := opts.withDefaults()
 	hw := &hijackWriter{ResponseWriter: w, opts: &o}
-	mode := websocket.CompressionDisabled
-	if o.Compression {
-		mode = websocket.CompressionNoContextTakeover
-	}
 	ws, err := websocket.Accept(hw, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // Policy checked it, and more
 		Subprotocols:       o.Subprotocols,
-		CompressionMode:    mode,
+		CompressionMode:    o.compressionMode(),
+		OnPongReceived:     func(ctx context.Context, p []byte) { hw.link.pings.pong(ctx, p) },
 	})
 	if err != nil {
 		if hw.link != nil {
-			_ = hw.link.Close()
+			hw.link.cut()
 		}
 		return nil, err
 	}
-	c := newConn(ws, hw.link, &o, false)
-	c.deflate = w.Header().Get("Sec-WebSocket-Extensions") != ""
-	return c, nil
+	return newConn(ws, hw.link, &o, false, w.Header().Get("Sec-WebSocket-Extensions") != ""), nil
 }
 
-func newConn(ws *websocket.Conn, l *link, o *Options, client bool) *Conn {
+func newConn(ws *websocket.Conn, l *link, o *Options, client, deflate bool) *Conn {
 	ws.SetReadLimit(o.MaxMessage)
-	c := &Conn{ws: ws, link: l, client: client}
+	c := &Conn{ws: ws, link: l, client: client, deflate: deflate}
 	if o.KeepaliveAfter > 0 {
 		c.alive = &keepalive{conn: c, after: o.KeepaliveAfter, wait: o.KeepaliveWait}
 		c.alive.start()
 	}
 	return c
-}
-
-func newLink(nc io.ReadWriteCloser, o *Options) *link {
-	l := &link{nc: nc, src: newSource(nc), messageTimeout: o.MessageTimeout, closed: make(chan struct{})}
-	l.read, _ = nc.(readDeadliner)
-	l.acct = account{maxFrames: o.MaxFrames, maxBytes: o.MaxMessage, maxControl: o.MaxControl}
-	l.lastRead.Store(now())
-	l.queue.writeTimeout = o.WriteTimeout
-	l.queue.maxBytes, l.queue.maxMsgs = o.MaxQueueBytes, o.MaxQueueMessages
-	l.queue.onError = func(error) { _ = l.Close() }
-	return l
 }
 
 // hijackWriter gives coder/websocket our link and small buffers in place of the connection and net/http's.
@@ -190,29 +185,10 @@ func (h *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		_ = nc.Close()
 		return nil, nil, err
 	}
-	if tcp, ok := nc.(*net.TCPConn); ok && h.opts.SendBuffer > 0 {
-		_ = tcp.SetWriteBuffer(h.opts.SendBuffer) // a wish: the system has its own bounds
+	early, err := brw.Reader.Peek(brw.Reader.Buffered()) // the client did not wait for the answer
+	if err != nil {
+		return nil, nil, errors.Join(err, nc.Close())
 	}
-	l := newLink(nc, h.opts)
-	l.queue.dst = nc
-	l.queue.try = newTryWriter(nc)
-	if n := brw.Reader.Buffered(); n > 0 { // the client did not wait for the answer
-		b, err := brw.Reader.Peek(n)
-		if err != nil {
-			return nil, nil, errors.Join(err, nc.Close())
-		}
-		l.avail = bytes.Clone(b)
-	}
-	h.link = l
-	return &linkConn{link: l, Conn: nc}, bufio.NewReadWriter(bufio.NewReaderSize(l, readBuffer), bufio.NewWriterSize(l, writeBuffer)), nil
+	h.link = newLink(nc, bytes.Clone(early), h.opts)
+	return h.link, bufio.NewReadWriter(bufio.NewReaderSize(h.link, readBuffer), bufio.NewWriterSize(h.link, writeBuffer)), nil
 }
-
-// linkConn is a link that is a net.Conn, as Hijack must return one.
-type linkConn struct {
-	net.Conn
-	link *link
-}
-
-func (c *linkConn) Read(p []byte) (int, error)  { return c.link.Read(p) }
-func (c *linkConn) Write(p []byte) (int, error) { return c.link.Write(p) }
-func (c *linkConn) Close() error                { return c.link.Close() }

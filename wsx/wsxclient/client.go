@@ -32,6 +32,9 @@ type Options struct {
 	Compression bool
 }
 
+// maxDepth is how deep a message of the server may nest: what the JSON decoder takes. The protocol's 32 levels hold servers only.
+const maxDepth = 10_000
+
 // maxNotifications is how many of the server's notifications may wait for OnNotify.
 const maxNotifications = 256
 
@@ -130,6 +133,9 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 func (c *Client) Close() error {
 	err := c.ws.Close(websocket.StatusNormalClosure, "")
 	c.work.Wait()
+	if websocket.CloseStatus(err) != -1 {
+		return nil // the server was closing as well
+	}
 	return err
 }
 
@@ -161,8 +167,15 @@ func (c *Client) read() {
 
 func (c *Client) message(b []byte) {
 	var m wire.Message
-	if fault := m.Parse(b, wire.Rules{FromServer: true}); fault != wire.OK || m.Dialect != wire.WSX {
-		return // a server that speaks something else too; who waits for it waits with a context
+	fault := m.Parse(b, wire.Rules{FromServer: true, Depth: maxDepth})
+	if m.Dialect != wire.WSX {
+		return // a server that speaks something else too
+	}
+	if fault != wire.OK {
+		if m.Type == wire.Response || m.Type == wire.Error {
+			c.settle(m.ID, reply{err: fmt.Errorf("wsx: the server's answer cannot be read: %s", fault.Text())})
+		}
+		return
 	}
 	switch m.Type {
 	case wire.Response:
@@ -171,6 +184,9 @@ func (c *Client) message(b []byte) {
 		e := &wsx.Error{Code: string(m.ErrorCode), Message: string(m.ErrorText)}
 		if m.ErrorDetails != nil {
 			e.Details = jsontext.Value(m.ErrorDetails)
+		}
+		if e.Code == wsx.CodeDeadlineExceeded {
+			e.Err = context.DeadlineExceeded // the caller's, as a rule: it makes no difference which side saw it first
 		}
 		c.settle(m.ID, reply{err: e})
 	case wire.Notify:
@@ -247,8 +263,12 @@ func (c *Client) sendOr(ctx context.Context, b []byte) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	<-c.ended
-	return c.err
+	select { // the connection is ending
+	case <-c.ended:
+		return c.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func encodeParams(method string, params any) ([]byte, error) {

@@ -11,7 +11,7 @@
 //
 // [Call] sends a request and waits for its answer. Its context governs all of it: when it ends, the server is sent rpc.cancel and Call
 // returns the context's cause, without the connection coming to harm. A deadline is sent along as meta.timeout_ms, so that the server
-// gives up too. Any number of calls may be under way at a time; a server that allows fewer makes the others wait (TCP backpressure).
+// gives up too; errors.Is(err, context.DeadlineExceeded) holds whichever side sees it first. Any number of calls may be under way at a time; a server that allows fewer makes the others wait (TCP backpressure).
 //
 // # Errors
 //
@@ -22,7 +22,9 @@
 // # Notifications
 //
 // [Client.Notify] sends one. Those of the server go to Options.OnNotify, one after the other, in a goroutine of their own: it may make
-// calls. When 256 wait, the client stops reading until there is room, and so the server stops sending: nothing is dropped.
+// calls. When 256 wait, the client stops reading until there is room, and so the server stops sending: nothing is dropped. The answer
+// to a call comes behind the notifications that the server sent before it, so where more than 256 may, a call in OnNotify
+// belongs into a goroutine of its own: waited for, it would never be answered.
 //
 // # Limits
 //
