@@ -111,7 +111,7 @@ func (c *Conn) fail(err error) error {
 // moment: a socket closed with bytes unread sends a reset, which can overtake the close frame.
 func (c *Conn) refuse(v *violation) {
 	c.ending.CompareAndSwap(nil, v)
-	_ = c.link.queue.push(nil, closeFrame(v, c.client), lastOnly) // closing or closed already: the same end
+	_ = c.link.queue.push(closeFrame(v, c.client), lastOnly) // closing or closed already: the same end
 	t := time.NewTimer(c.link.queue.writeTimeout)
 	defer t.Stop()
 	c.link.queue.settle(t.C)
@@ -132,11 +132,11 @@ func (c *Conn) Queue(ctx context.Context, typ websocket.MessageType, p []byte) e
 		p = appendDeflated(nil, p)
 	}
 	if n := maxHeader + len(p); n > chunkSize {
-		return c.link.queue.push(ctx, appendFrame(make([]byte, 0, n), byte(typ), p, deflated, c.client), kept)
+		return c.link.queue.pushWait(ctx, appendFrame(make([]byte, 0, n), byte(typ), p, deflated, c.client), kept)
 	}
 	scratch := chunks.Get().(*[]byte)
 	defer chunks.Put(scratch)
-	return c.link.queue.push(ctx, appendFrame(*scratch, byte(typ), p, deflated, c.client), copied)
+	return c.link.queue.pushWait(ctx, appendFrame(*scratch, byte(typ), p, deflated, c.client), copied)
 }
 
 // Send is Queue and Flush.
@@ -150,7 +150,7 @@ func (c *Conn) Send(ctx context.Context, typ websocket.MessageType, p []byte) er
 
 // SendFrame queues a shared frame and sends it. It never waits: the error is ErrQueueFull when there is no room. It is for servers.
 func (c *Conn) SendFrame(f *Frame) error {
-	if err := c.link.queue.push(nil, f.wire(c.deflate), kept); err != nil {
+	if err := c.link.queue.push(f.wire(c.deflate), kept); err != nil {
 		return err
 	}
 	c.link.queue.flush()

@@ -108,7 +108,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 	if limits.MaxMessage == 0 {
 		limits.MaxMessage = 1 << 20
 	}
-	ws, resp, err := wsconn.Dial(ctx, url, &wsconn.DialOptions{Client: opts.HTTPClient, Header: opts.Header}, limits)
+	ws, resp, err := wsconn.Dial(ctx, url, &wsconn.DialOptions{Client: opts.HTTPClient, Header: opts.Header}, limits) //nolint:bodyclose // of a refusal it is in memory
 	if err != nil {
 		if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
 			body, _ := io.ReadAll(resp.Body) // what could be read of it

@@ -92,11 +92,11 @@ func say(c *websocket.Conn, text string) error {
 
 // untilClosed reads on until the client is gone.
 func untilClosed(c *websocket.Conn) error {
-	for {
-		if _, _, err := c.Read(context.Background()); err != nil {
-			return nil
-		}
+	var err error
+	for err == nil {
+		_, _, err = c.Read(context.Background())
 	}
+	return nil
 }
 
 func TestCall_DecodesAnyResult(t *testing.T) {

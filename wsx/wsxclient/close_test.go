@@ -71,8 +71,11 @@ func TestClient_TellsHowTheServerEndedIt(t *testing.T) {
 	}{
 		"application code": {func(c *websocket.Conn) error { return c.Close(4401, "who are you") }, 4401},
 		"going away":       {func(c *websocket.Conn) error { return c.Close(1001, "") }, 1001},
-		"vanished":         {func(c *websocket.Conn) error { return c.CloseNow() }, 1006},
-		"not UTF-8":        {func(c *websocket.Conn) error { return errors.Join(say(c, "\"\xff\""), untilClosed(c)) }, 1007},
+		"vanished": {func(c *websocket.Conn) error {
+			_, _, err := c.Read(context.Background())
+			return errors.Join(err, c.CloseNow())
+		}, 1006},
+		"not UTF-8": {func(c *websocket.Conn) error { return errors.Join(say(c, "\"\xff\""), untilClosed(c)) }, 1007},
 		"too big": {func(c *websocket.Conn) error {
 			_ = c.Write(context.Background(), websocket.MessageText, make([]byte, 1<<20+1)) // may be cut off
 			return untilClosed(c)
@@ -81,6 +84,7 @@ func TestClient_TellsHowTheServerEndedIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := fake(t, nil, tc.script)
+				_ = c.Notify(t.Context(), "hello", nil) // unless it has ended already
 				expectEnded(t, c, tc.code)
 				if err := c.Close(); err != nil {
 					t.Error(err)
@@ -159,7 +163,7 @@ func TestCall_HeedsItsContextWhileTheConnectionEnds(t *testing.T) {
 		if took := time.Since(start); took > time.Second {
 			t.Errorf("took %v", took)
 		}
-		<-closed
+		t.Log(<-closed)
 		expectEnded(t, c, 1000)
 	})
 }
