@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/genropy/genro-asgi-go/internal/stopping"
 	"github.com/genropy/genro-asgi-go/internal/wsconn"
 )
 
@@ -52,9 +53,9 @@ func HandleWebSocket(fn func(ctx context.Context, ws *WebSocket) error, opts *We
 			WriteError(w, r, &HTTPError{Status: refusal.Status, Detail: refusal.Detail, Header: refusal.Header})
 			return
 		}
-		stopping := Shutdown(r.Context())
-		_, cut, release, ok := attach(r.Context())
-		if ok && stopping.Err() != nil {
+		begun := Shutdown(r.Context()) // also without an App
+		_, cut, release, ok := stopping.To(r.Context())
+		if ok && begun.Err() != nil {
 			release()
 			ok = false
 		}
@@ -63,7 +64,7 @@ func HandleWebSocket(fn func(ctx context.Context, ws *WebSocket) error, opts *We
 			return
 		}
 		ws := newWebSocket(e, w, r)
-		go ws.run(stopping, cut, fn, release)
+		go ws.run(begun, cut, fn, release)
 		<-ws.answered
 		ws.deny(w, r)
 	}
@@ -96,10 +97,10 @@ func (ws *WebSocket) deny(w http.ResponseWriter, r *http.Request) {
 }
 
 // run is the goroutine of one connection.
-func (ws *WebSocket) run(stopping, cut context.Context, fn func(context.Context, *WebSocket) error, release func()) {
+func (ws *WebSocket) run(begun, cut context.Context, fn func(context.Context, *WebSocket) error, release func()) {
 	defer release()
 	drained := make(chan struct{})
-	stopDrain := context.AfterFunc(stopping, func() {
+	stopDrain := context.AfterFunc(begun, func() {
 		defer close(drained)
 		ws.drain()
 	})
@@ -113,7 +114,7 @@ func (ws *WebSocket) run(stopping, cut context.Context, fn func(context.Context,
 		if p := recover(); p != nil {
 			err = &handlerPanicError{p, debug.Stack()}
 		}
-		ws.finish(err, stopping.Err() != nil)
+		ws.finish(err, begun.Err() != nil)
 		close(ws.returned)
 		stopCut() // a CloseNow that runs already has nothing to do
 		if !stopDrain() {
@@ -134,7 +135,7 @@ func (ws *WebSocket) connection() *wsconn.Conn {
 	return ws.conn
 }
 
-// drain tells the handler that the server is stopping and, when that does not help, closes the connection.
+// drain tells the handler that the server is begun and, when that does not help, closes the connection.
 func (ws *WebSocket) drain() {
 	ws.cancel(ErrShutdown)
 	limit := ws.endpoint.drain
@@ -155,7 +156,7 @@ func (ws *WebSocket) drain() {
 }
 
 // finish answers the handshake or ends the connection, as the handler's result says.
-func (ws *WebSocket) finish(err error, stopping bool) {
+func (ws *WebSocket) finish(err error, begun bool) {
 	ws.mu.Lock()
 	if ws.state == WebSocketConnecting {
 		ws.answerLocked(WebSocketDenied, denial(err))
@@ -174,7 +175,7 @@ func (ws *WebSocket) finish(err error, stopping bool) {
 		_ = conn.CloseNow() // as asked for: without a word
 	case !panicked && isRaised && maySend(raised.Code):
 		code, reason = raised.Code, fitReason(raised.Reason)
-	case !panicked && stopping && (err == nil || gone || errors.Is(err, ErrShutdown) || errors.Is(err, context.Canceled)):
+	case !panicked && begun && (err == nil || gone || errors.Is(err, ErrShutdown) || errors.Is(err, context.Canceled)):
 		code, reason = closeGoingAway, goingAway
 	case err == nil, !panicked && (gone || over && (errors.Is(err, context.Canceled) || errors.Is(err, ErrWebSocketState))):
 	default:

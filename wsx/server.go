@@ -14,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/genropy/genro-asgi-go/internal/problem"
+	"github.com/genropy/genro-asgi-go/internal/stopping"
 	"github.com/genropy/genro-asgi-go/internal/wsconn"
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
@@ -81,6 +82,7 @@ type Server struct {
 	transport  wsconn.Options
 	log        *slog.Logger
 	watcher    watcher
+	attached   sync.Once
 	dropped    context.Context // ends with the context of a Stop: connections that are left then are dropped
 	drop       context.CancelFunc
 
@@ -158,7 +160,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.subs.conn = c
 	c.request, c.end = wsconn.Lasting(r)
 	c.ctx = c.request.Context()
-	if !s.enter() {
+	if !s.attach(r.Context()) || !s.enter() {
 		w.Header().Set("Retry-After", "1")
 		problem.Write(w, r, problem.Problem{Status: http.StatusServiceUnavailable, Detail: "The server is shutting down."})
 		return
@@ -276,6 +278,25 @@ func (s *Server) method(name []byte) *method {
 		return s.presence
 	}
 	return s.dispatcher.lookup(name)
+}
+
+// attach makes the server that serves the first connection, if it is an asgi.App, stop this one when it shuts down, whether or not this
+// one is among its components. It reports whether that has not happened yet.
+func (s *Server) attach(ctx context.Context) bool {
+	ok := true
+	s.attached.Do(func() {
+		begun, cut, release, ready := stopping.To(ctx)
+		if ok = ready; !ok || begun.Done() == nil {
+			return
+		}
+		context.AfterFunc(begun, func() {
+			defer release()
+			if err := s.Stop(cut); err != nil {
+				s.log.LogAttrs(context.Background(), slog.LevelWarn, "wsx: shutdown", errAttr(err))
+			}
+		})
+	})
+	return ok
 }
 
 // enter counts a connection in, unless the server was stopped.
