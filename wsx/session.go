@@ -20,12 +20,14 @@ const closeRate = 4429
 // serve is the leader of a connection: it reads until the connection ends, and stays until its handlers have; or until another
 // leader was made.
 func (c *Conn) serve() {
+	var typ websocket.MessageType
 	var err error
 	for {
+		if typ, err = c.ws.Next(context.Background()); err != nil {
+			break
+		}
 		in := getBuffer()
-		var typ websocket.MessageType
-		typ, in.b, err = c.ws.Read(context.Background(), in.b)
-		if err != nil {
+		if in.b, err = c.ws.Message(in.b); err != nil {
 			in.release()
 			break
 		}

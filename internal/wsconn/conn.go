@@ -20,6 +20,8 @@ type Conn struct {
 	client  bool
 	deflate bool
 	alive   *keepalive
+	typ     websocket.MessageType     // of the message that Next found
+	message io.Reader                 // and the rest of it
 	read    int64                     // messages read
 	ending  atomic.Pointer[violation] // why this side ended it
 }
@@ -51,30 +53,46 @@ func (c *Conn) OnDone(f func()) {
 	}
 }
 
-// Read appends the next message to buf. When ctx ends between two messages the read gives up with its cause and the connection lives on;
-// a message that has begun is waited for, at most the message time-out, and so is a Close under way.
+// Read is Next and Message.
+func (c *Conn) Read(ctx context.Context, buf []byte) (websocket.MessageType, []byte, error) {
+	typ, err := c.Next(ctx)
+	if err == nil {
+		buf, err = c.Message(buf)
+	}
+	return typ, buf, err
+}
+
+// Next waits until a message begins, without holding a buffer. When ctx ends between two messages the read gives up with its cause and the
+// connection lives on; a message that has begun is waited for, at most the message time-out, and so is a Close under way.
 //
 // Any other error ended the connection; a websocket.CloseError in it tells how the peer closed. Errors of the peer's
-// making have been answered with their close code when Read returns.
-func (c *Conn) Read(ctx context.Context, buf []byte) (websocket.MessageType, []byte, error) {
+// making have been answered with their close code when Next, or Message, returns.
+func (c *Conn) Next(ctx context.Context) (websocket.MessageType, error) {
 	if ctx.Err() != nil {
-		return 0, buf, context.Cause(ctx)
+		return 0, context.Cause(ctx)
 	}
 	c.link.watch(ctx)
 	typ, r, err := c.ws.Reader(context.Background())
 	if err != nil {
 		if errors.Is(err, errInterrupted) {
-			return 0, buf, context.Cause(ctx)
+			return 0, context.Cause(ctx)
 		}
-		return 0, buf, c.fail(err)
+		return 0, c.fail(err)
 	}
+	c.typ, c.message = typ, r
+	return typ, nil
+}
+
+// Message appends the message that Next found to buf. Every error ended the connection.
+func (c *Conn) Message(buf []byte) ([]byte, error) {
 	from := len(buf)
+	var err error
 	for err == nil {
 		if len(buf) == cap(buf) {
 			buf = slices.Grow(buf, smallMessage)
 		}
 		var n int
-		n, err = r.Read(buf[len(buf):cap(buf)])
+		n, err = c.message.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 	}
 	c.read++
@@ -82,12 +100,12 @@ func (c *Conn) Read(ctx context.Context, buf []byte) (websocket.MessageType, []b
 	case err != io.EOF: //nolint:errorlint // a reader's end is the very value
 	case c.read > c.link.messages.Load(): // compressed data may end before its message does
 		err = &violation{websocket.StatusProtocolError, "message ends before its last frame"}
-	case typ == websocket.MessageText && !utf8.Valid(buf[from:]):
+	case c.typ == websocket.MessageText && !utf8.Valid(buf[from:]):
 		err = &violation{websocket.StatusInvalidFramePayloadData, "text that is not UTF-8"}
 	default:
-		return typ, buf, nil
+		return buf, nil
 	}
-	return 0, buf[:from], c.fail(err)
+	return buf[:from], c.fail(err)
 }
 
 // fail ends the connection after a read error, tells the peer why where it broke a rule, and returns the error in its plainest form.
