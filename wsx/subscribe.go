@@ -261,6 +261,11 @@ type unsubscribed struct {
 
 func (s *Server) serveUnsubscribe(ctx context.Context, r *Request) error {
 	k := ctx.(*call)
+	if k.subscription == "" {
+		if err := checkChannel(k.channel, true); err != nil {
+			return err
+		}
+	}
 	ended := 0
 	for _, sub := range k.conn.subs.all(func(sub *subscription) bool {
 		if k.subscription != "" {

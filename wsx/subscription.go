@@ -35,6 +35,7 @@ type subscription struct {
 	held     []Event       // what came before the subscription was answered and caught up
 	size     int           // of held in bytes
 	lost     Position      // the last that held had no room for
+	newest   Position      // when the subscription began; zero when an event after it has come
 	dropped  uint64        // since the last event that said so
 }
 
@@ -127,6 +128,12 @@ func (s *subscription) holdLocked(e *Event) {
 }
 
 func (s *subscription) sendLocked(f *eventFrame) {
+	if p := f.Position; s.newest.Epoch != "" && p.Epoch == s.newest.Epoch {
+		if p.Offset <= s.newest.Offset {
+			return // it was among the missed, or came before the subscription, and its fan-out took longer
+		}
+		s.newest = Position{}
+	}
 	if s.wants(f.Event) {
 		s.dropped += s.sink.offer(s, f)
 	}
@@ -165,7 +172,7 @@ func (s *subscription) goLive(missed Replay) (revoked string) {
 	if s.state == subEnded {
 		return ""
 	}
-	s.state = subLive
+	s.state, s.newest = subLive, missed.Newest
 	if p := s.lost; p.Epoch != "" && p.Epoch == missed.Newest.Epoch { // the first of them were among the missed, or came before the subscription
 		s.dropped = min(s.dropped, max(p.Offset, missed.Newest.Offset)-missed.Newest.Offset)
 	}
@@ -173,10 +180,7 @@ func (s *subscription) goLive(missed Replay) (revoked string) {
 		s.sink.cut()
 	}
 	for i := range s.held {
-		e := &s.held[i]
-		if e.Position.Epoch != missed.Newest.Epoch || e.Position.Offset > missed.Newest.Offset || e.Position.Offset == 0 {
-			s.sendLocked(&eventFrame{Event: e, group: s.group})
-		}
+		s.sendLocked(&eventFrame{Event: &s.held[i], group: s.group})
 	}
 	s.held = nil
 	s.sink.flush()
