@@ -199,9 +199,11 @@ func TestHub_OfOverlappingPatternsTheLeftmostLiteralCounts(t *testing.T) {
 
 func TestHub_ConfigureRefusesWhatCannotWork(t *testing.T) {
 	for name, configure := range map[string]func(){
-		"bad pattern":             func() { NewHub(nil).Configure("a..b", ChannelOptions{}) },
-		"> that is not last":      func() { NewHub(nil).Configure(">.a", ChannelOptions{}) },
-		"presence without broker": func() { NewHub(&HubOptions{Broker: struct{ Broker }{NewMemoryBroker()}}).Configure("a", ChannelOptions{Presence: true}) },
+		"bad pattern":        func() { NewHub(nil).Configure("a..b", ChannelOptions{}) },
+		"> that is not last": func() { NewHub(nil).Configure(">.a", ChannelOptions{}) },
+		"presence without broker": func() {
+			NewHub(&HubOptions{Broker: struct{ Broker }{NewMemoryBroker()}}).Configure("a", ChannelOptions{Presence: true})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

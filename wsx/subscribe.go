@@ -286,31 +286,31 @@ func (s *Server) serveUnsubscribe(ctx context.Context, r *Request) error {
 // offer implements sink.
 func (u *subscriptions) offer(s *subscription, f *eventFrame) (lost uint64) {
 	ws := u.conn.ws
-	full := func(tag any, untilEmpty bool) bool {
+	full := func(untilEmpty bool) bool {
 		frame, carried := u.frame(s, f)
-		return errors.Is(ws.Offer(frame, tag, carried, untilEmpty), wsconn.ErrQueueFull)
+		return errors.Is(ws.Offer(frame, f, carried, untilEmpty), wsconn.ErrQueueFull)
+	}
+	evict := func(n int, channel string) bool {
+		evicted, lost := ws.Evict(func(tag any) bool { return s.waits(tag, channel) }, n, s.recount)
+		s.dropped += lost
+		return evicted > 0
 	}
 	switch s.opts.Slow {
 	case SlowDropOldest:
-		for full(s, false) {
-			evicted := ws.Evict(s.tagged, 1)
-			if evicted == 0 {
-				return 1 // what waits is not of this channel: the new event goes
+		for full(false) {
+			if !evict(1, "") {
+				return 1 // what waits is not of this subscription: the new event goes
 			}
-			s.dropped += evicted
 		}
 	case SlowLatest:
-		tag := s.latest(f.Channel)
-		if !full(tag, true) {
+		if !full(true) {
 			break
 		}
-		s.dropped += ws.Evict(func(t any) bool { return t == tag }, -1)
-		for full(tag, false) {
-			evicted := ws.Evict(s.tagged, 1) // of another channel of the pattern
-			s.dropped += evicted
-			if evicted == 0 {
+		evict(-1, f.Channel)
+		for full(false) {
+			if !evict(1, "") { // of another channel of the pattern
 				frame, carried := u.frame(s, f)
-				_ = ws.Force(frame, tag, carried) // the only one of this subscription that waits
+				_ = ws.Force(frame, f, carried) // the only one of this subscription that waits
 				break
 			}
 		}
@@ -324,24 +324,18 @@ func (u *subscriptions) offer(s *subscription, f *eventFrame) (lost uint64) {
 	return 0
 }
 
-// latestOf tags the events that a subscription by pattern has of one channel.
-type latestOf struct {
-	s       *subscription
-	channel string
+// waits reports whether the tag of what waits in the out-queue is an event of s, and of a channel when that is not empty.
+func (s *subscription) waits(tag any, channel string) bool {
+	f := tag.(*eventFrame)
+	return f.group == s.group && (channel == "" || f.Channel == channel) // a group has one subscription of a connection
 }
 
-// latest returns the tag of the events of which only the newest may wait.
-func (s *subscription) latest(channel string) any {
-	if isPattern(s.name) {
-		return latestOf{s, channel}
+// recount is an event of s that waits, telling of those lost before it; nil when it is not of s.
+func (s *subscription) recount(tag any, lost uint64) *wsconn.Frame {
+	if !s.waits(tag, "") {
+		return nil
 	}
-	return s
-}
-
-// tagged reports whether a tag is that of an event of s.
-func (s *subscription) tagged(tag any) bool {
-	l, ok := tag.(latestOf)
-	return tag == s || ok && l.s == s
+	return tag.(*eventFrame).encode(lost)
 }
 
 // frame is the event with the count of those dropped before it, and that count.

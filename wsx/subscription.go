@@ -71,7 +71,8 @@ const (
 	maxHeldBytes = 1 << 20
 )
 
-// eventFrame is an event as the members of one group get it, encoded when the first of them needs it. It is one goroutine's.
+// eventFrame is an event as the members of one group get it, encoded when the first of them needs it. It is one goroutine's, but for what
+// encode reads. Where it may be dropped it is its own tag in the out-queues.
 type eventFrame struct {
 	*Event
 	group *group

@@ -19,10 +19,16 @@ func (c *Conn) Force(f *Frame, tag any, carried uint64) error {
 	return c.link.queue.offer(f.wire(c.deflate), tag, carried, false, true)
 }
 
-// Evict drops the n oldest frames with a tag that match is true for and that are not being written yet, all when n is negative. It returns
-// how many events are lost by it: the frames, and those that they told of.
-func (c *Conn) Evict(match func(tag any) bool, n int) (lost uint64) {
-	return c.link.queue.evict(match, n)
+// Evict drops the n oldest frames with a tag that match is true for and that are not being written yet, all when n is negative. What is lost
+// by it, the frames and those that they told of, is told by the next frame behind them for which recount makes one that does; where there
+// is none it is returned.
+func (c *Conn) Evict(match func(tag any) bool, n int, recount func(tag any, lost uint64) *Frame) (evicted int, lost uint64) {
+	return c.link.queue.evict(match, n, func(tag any, lost uint64) []byte {
+		if f := recount(tag, lost); f != nil {
+			return f.wire(c.deflate)
+		}
+		return nil
+	})
 }
 
 // Replay queues and sends a shared frame that does not count towards the queue's bounds for others, and waits until its like have room.
@@ -64,20 +70,29 @@ func (q *queue) offer(frame []byte, tag any, carried uint64, untilEmpty, force b
 	return nil
 }
 
-func (q *queue) evict(match func(tag any) bool, n int) (lost uint64) {
+func (q *queue) evict(match func(tag any) bool, n int, recount func(tag any, lost uint64) []byte) (evicted int, lost uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	kept := q.runs[:0]
 	for _, r := range q.runs {
-		if n != 0 && r.tag != nil && match(r.tag) {
-			n--
+		switch {
+		case r.tag == nil:
+		case evicted != n && match(r.tag):
+			evicted++
 			lost += 1 + r.carried
 			q.lessLocked(len(r.b), r.msgs, false)
 			continue
+		case lost > 0:
+			if b := recount(r.tag, lost+r.carried); b != nil {
+				q.bytes += len(b) - len(r.b)
+				r.b = b
+				r.carried += lost
+				lost = 0
+			}
 		}
 		kept = append(kept, r)
 	}
 	clear(q.runs[len(kept):])
 	q.runs = kept
-	return lost
+	return evicted, lost
 }
