@@ -48,9 +48,10 @@ type Presence struct {
 //
 // Every method may be called by many goroutines at a time. A channel is a valid name; an interest may be a pattern.
 type Broker interface {
-	// Attach connects a hub. r.Event gets every event of a channel that the hub has an interest in: for one channel one at a time, those
-	// published through one node in the order of their publishing, those of a channel with history in the order of their
-	// offsets. Nothing is called any more once detach has returned.
+	// Attach connects a hub; an attached one cannot be attached again. r.Event gets every event of a channel that the hub has an interest in,
+	// once, whether one name or many patterns match it. Of one channel the events that were published through one node one after the other
+	// come in that order, those of a channel with history in the order of their offsets. Nothing is called any more once detach
+	// has returned.
 	Attach(r Receiver) (detach func() error, err error)
 
 	// Publish sends an event to every hub with an interest in its channel, this one included, and returns when the broker has it. With
@@ -58,7 +59,7 @@ type Broker interface {
 	Publish(ctx context.Context, channel string, payload jsontext.Value, h History) (Position, error)
 
 	// Interest says that an attached hub wants, or no longer wants, what matches a name or pattern. When it has returned with on, every
-	// event published from then on is delivered. Calls for one name come one after another, on and off in turn.
+	// event published from then on, through any node, is delivered. Calls for one name come one after another, on and off in turn.
 	Interest(ctx context.Context, r Receiver, name string, on bool) error
 
 	// Since returns the newest position of a channel with history and what was published after the position since, oldest first. When some
@@ -75,7 +76,8 @@ type Replay struct {
 }
 
 // PresenceBroker is a Broker that keeps who is in which channel. Joins and leaves reach Receiver.Presence of every hub with an
-// interest in the channel, in order. Members of a hub that is gone leave by themselves.
+// interest in the channel, this one included, those of one member in order. Members of a hub that is detached or gone leave by
+// themselves. Calls for one member of a channel come one after another, Join and Leave in turn.
 type PresenceBroker interface {
 	Join(ctx context.Context, r Receiver, channel string, m Member) error
 	Leave(ctx context.Context, r Receiver, channel string, m Member) error

@@ -55,6 +55,23 @@ func within(name, pattern string) bool {
 	}
 }
 
+// breadths is what patterns are ordered by, as strings: token by token from the left a literal comes before *, and * before >. So a
+// pattern that lies within another comes first, and of two that overlap the one that is literal where they first differ.
+func breadths(pattern string) string {
+	var b []byte
+	for token := range strings.SplitSeq(pattern, ".") {
+		switch token {
+		case "*":
+			b = append(b, '2')
+		case ">":
+			b = append(b, '3')
+		default:
+			b = append(b, '1')
+		}
+	}
+	return string(b)
+}
+
 // tree finds the patterns that a channel name matches: a token tree, as NATS has it.
 type tree[T any] struct {
 	value    T

@@ -22,7 +22,7 @@ func (h *Hub) deliver(e Event) {
 	h.lane(e.Channel, func(l *lane) { l.events = append(l.events, e) })
 }
 
-// presence queues a change of presence behind the events before it.
+// presence queues a change of presence. Events that wait go before it.
 func (h *Hub) presence(p Presence) {
 	h.lane(p.Channel, func(l *lane) { l.changes = append(l.changes, p) })
 }
@@ -88,13 +88,17 @@ func (h *Hub) fan(channel string, events []Event) {
 		return
 	}
 	var groups [8]*group
+	under, _ := h.options(channel)
 	for _, g := range h.listeners(channel, groups[:0]) {
 		frames := make([]eventFrame, len(events))
 		for i := range events {
 			frames[i] = eventFrame{Event: &events[i], group: g}
 		}
+		narrow := !isPattern(g.topic.name)
 		for _, s := range g.snapshot() {
-			s.take(frames)
+			if narrow || s.under == under { // else the channel has an authorizer who was not asked
+				s.take(frames)
+			}
 		}
 	}
 }

@@ -64,8 +64,8 @@ const (
 // ChannelOptions configure the channels of a pattern. The zero value is a channel that everybody may subscribe to, without
 // history or presence.
 type ChannelOptions struct {
-	// Authorize is asked before each subscription, and again when a connection's credentials change. ConnFrom(ctx) is the connection, nil
-	// for [Hub.SSE], whose request is in s. An error refuses: a *[Error] as it is, any other as SUBSCRIPTION_DENIED. nil lets everybody in.
+	// Authorize is asked before each subscription, by name or by pattern, and again when a connection's credentials change. ConnFrom(ctx) is
+	// the connection, nil for [Hub.SSE], whose request is in s. An error refuses: a *[Error] as it is, any other as SUBSCRIPTION_DENIED. nil lets everybody in.
 	Authorize func(ctx context.Context, s Subscription) error
 	// Filter returns which events a subscription gets, from its params; a nil function is all. An error refuses as with Authorize, but as
 	// INVALID_PARAMS. The function is called for each event by one goroutine at a time, must be quick, and must not use the hub.
@@ -78,7 +78,8 @@ type ChannelOptions struct {
 	Presence bool
 	// Slow is what becomes of a subscriber that does not keep up.
 	Slow SlowPolicy
-	// OnSubscribe and OnUnsubscribe are told of subscriptions, after they began and after they ended. They must return soon.
+	// OnSubscribe and OnUnsubscribe are told of subscriptions, before the first event and after the last, in this order. They must return
+	// soon.
 	OnSubscribe, OnUnsubscribe func(s Subscription)
 }
 
@@ -113,6 +114,7 @@ func (o *ChannelOptions) history() History {
 // second the second, and so on: a group has one subscription id, and so its members share the bytes of an event.
 type topic struct {
 	name   string
+	wanted bool // the broker knows; guarded by the name's stripe
 	groups []*group
 }
 
@@ -148,9 +150,9 @@ func NewHub(opts *HubOptions) *Hub {
 	return h
 }
 
-// Configure opens the channels of a pattern to subscribers. Of several patterns that hold a channel the narrowest counts. A
-// pattern configured again gets the new options for subscriptions from then on. It panics when the pattern is not valid, or asks for
-// presence from a broker that has none.
+// Configure opens the channels of a pattern to subscribers. Of several patterns that hold a channel the narrowest counts: token by token
+// from the left a literal comes before *, and * before >, so a.*.c before a.>, and a.* before *.b. A pattern configured again gets the new
+// options for subscriptions from then on. It panics when the pattern is not valid, or asks for presence from a broker that has none.
 func (h *Hub) Configure(pattern string, opts ChannelOptions) {
 	mustChannel("Configure", pattern, true)
 	if _, ok := h.broker.(PresenceBroker); opts.Presence && !ok {
@@ -160,35 +162,18 @@ func (h *Hub) Configure(pattern string, opts ChannelOptions) {
 	defer h.mu.Unlock()
 	list := slices.DeleteFunc(slices.Clone(*h.config.Load()), func(c configured) bool { return c.pattern == pattern })
 	list = append(list, configured{pattern, &opts})
-	slices.SortStableFunc(list, func(a, b configured) int { return cmp.Compare(breadth(a.pattern), breadth(b.pattern)) })
+	slices.SortStableFunc(list, func(a, b configured) int { return cmp.Compare(breadths(a.pattern), breadths(b.pattern)) })
 	h.config.Store(&list)
 }
 
-// breadth orders patterns such that one that lies within another comes first: it has fewer wildcards or more tokens before its >.
-func breadth(pattern string) int {
-	const tail = 1 << 20
-	n := 0
-	for i := range len(pattern) {
-		switch pattern[i] {
-		case '*':
-			n += 1 << 10
-		case '>':
-			n += tail
-		case '.':
-			n--
-		}
-	}
-	return n
-}
-
-// options returns those of the narrowest configured pattern that holds all of a name or pattern, nil when there is none.
-func (h *Hub) options(name string) *ChannelOptions {
+// options returns the narrowest configured pattern that holds all of a name or pattern, and its options, nil when there is none.
+func (h *Hub) options(name string) (under string, opts *ChannelOptions) {
 	for _, c := range *h.config.Load() {
 		if within(name, c.pattern) {
-			return c.opts
+			return c.pattern, c.opts
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // Publish sends payload, as JSON, to everyone subscribed to a channel, on every node of the broker; a jsontext.Value is sent as it is. It
@@ -216,7 +201,7 @@ func (h *Hub) Publish(ctx context.Context, channel string, payload any) (Positio
 		return Position{}, err
 	}
 	var history History
-	if o := h.options(channel); o != nil {
+	if _, o := h.options(channel); o != nil {
 		history = o.history()
 	}
 	return h.broker.Publish(ctx, channel, raw, history)
@@ -247,13 +232,12 @@ func (h *Hub) Start(context.Context) error {
 // not close connections; the [Server] does.
 func (h *Hub) Stop(ctx context.Context) error {
 	h.attach.Lock()
-	detach := h.detach
+	var err error
+	if h.detach != nil {
+		err = h.detach()
+	}
 	h.stopped, h.detach = true, nil
 	h.attach.Unlock()
-	var err error
-	if detach != nil {
-		err = detach()
-	}
 	done := make(chan struct{})
 	go func() { h.fanning.Wait(); close(done) }() // fan-outs never block, so this ends
 	select {
@@ -262,6 +246,13 @@ func (h *Hub) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 		return errors.Join(err, context.Cause(ctx))
 	}
+}
+
+// attached reports whether the broker is there to be told of things.
+func (h *Hub) attached() bool {
+	h.attach.Lock()
+	defer h.attach.Unlock()
+	return h.detach != nil
 }
 
 // receiver is the hub as its broker sees it.
@@ -275,14 +266,12 @@ func (h *Hub) stripe(name string) *sync.Mutex {
 	return &h.interests[maphash.String(h.seed, name)%uint64(len(h.interests))]
 }
 
-// enter puts a subscription into the first group of its topic in which its sink has none yet. first says that the topic is new, and
-// the broker has to be told. Its name's stripe is held.
-func (h *Hub) enter(s *subscription) (first bool) {
+// enter puts a subscription into the first group of its topic in which its sink has none yet. Its name's stripe is held.
+func (h *Hub) enter(s *subscription) *topic {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := h.topicLocked(s.name)
 	if t == nil {
-		first = true
 		t = &topic{name: s.name}
 		if isPattern(s.name) {
 			h.patterns.put(s.name, t)
@@ -303,9 +292,8 @@ func (h *Hub) enter(s *subscription) (first bool) {
 		s.sink.claim(g, s) // a new one: it has none in it
 		t.groups = append(t.groups[:at:at], g)
 	}
-	s.group = t.groups[at]
 	s.group.add(s)
-	return first
+	return t
 }
 
 func (h *Hub) topicLocked(name string) *topic {
@@ -316,16 +304,16 @@ func (h *Hub) topicLocked(name string) *topic {
 }
 
 // leave takes a subscription out. last says that nobody is left in its topic. Its name's stripe is held.
-func (h *Hub) leave(s *subscription) (last bool) {
+func (h *Hub) leave(s *subscription) (t *topic, last bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s.group.remove(s)
-	t := s.group.topic
+	t = s.group.topic
 	for n := len(t.groups); n > 0 && t.groups[n-1].empty(); n-- {
 		t.groups = t.groups[: n-1 : n-1]
 	}
 	if len(t.groups) > 0 {
-		return false
+		return t, false
 	}
 	if isPattern(t.name) {
 		h.patterns.remove(t.name)
@@ -333,7 +321,7 @@ func (h *Hub) leave(s *subscription) (last bool) {
 	} else {
 		delete(h.names, t.name)
 	}
-	return true
+	return t, true
 }
 
 func (g *group) add(s *subscription) {

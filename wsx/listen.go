@@ -18,10 +18,10 @@ var ErrMissed = errors.New("wsx: events were missed")
 // back by [Hub.Unsubscribe]. 1,024 events or 1 MiB may wait for the loop. What comes when it is that far behind is dropped as the
 // channel's policy says, and told by ErrMissed; with SlowDisconnect the loop ends with RESOURCE_EXHAUSTED.
 func (h *Hub) Listen(ctx context.Context, channel string, since Position) iter.Seq2[Event, error] {
-	return h.listen(ctx, Subscription{Channel: channel}, since)
+	return h.events(ctx, Subscription{Channel: channel}, since)
 }
 
-func (h *Hub) listen(ctx context.Context, about Subscription, since Position) iter.Seq2[Event, error] {
+func (h *Hub) events(ctx context.Context, about Subscription, since Position) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		l := &listener{wake: make(chan struct{}, 1)}
 		s, missed, err := l.begin(ctx, h, about, since)
@@ -83,11 +83,11 @@ func (l *listener) begin(ctx context.Context, h *Hub, about Subscription, since 
 	if err := checkChannel(about.Channel, true); err != nil {
 		return nil, Replay{}, err
 	}
-	opts := h.options(about.Channel)
+	under, opts := h.options(about.Channel)
 	if opts == nil {
 		return nil, Replay{}, &Error{Code: CodeSubscriptionDenied}
 	}
-	s := &subscription{hub: h, name: about.Channel, opts: opts, sink: l, about: about}
+	s := &subscription{hub: h, name: about.Channel, under: under, opts: opts, sink: l, about: about}
 	if opts.Filter != nil && about.Params != nil {
 		filter, err := opts.Filter(about)
 		if err != nil {
@@ -118,7 +118,13 @@ func (l *listener) take() (events []Event, lost uint64, err error) {
 }
 
 // claim implements sink: a listener has one subscription.
-func (*listener) claim(*group, *subscription) bool { return true }
+func (*listener) claim(g *group, s *subscription) bool {
+	s.group = g
+	return true
+}
+
+// forget implements sink.
+func (*listener) forget(*subscription) {}
 
 // offer implements sink. What is lost is counted here.
 func (l *listener) offer(s *subscription, f *eventFrame) uint64 {
@@ -152,7 +158,7 @@ func (l *listener) offer(s *subscription, f *eventFrame) uint64 {
 }
 
 // replay implements sink; a listener is given what it missed by its loop.
-func (*listener) replay(*subscription, *eventFrame) error { return nil }
+func (*listener) replay(context.Context, *eventFrame) error { return nil }
 
 // cut implements sink.
 func (l *listener) cut() { l.fail(NewError(CodeResourceExhausted, "the listener fell behind")) }

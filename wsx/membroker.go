@@ -3,7 +3,8 @@ package wsx
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
+	"errors"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -22,6 +23,8 @@ type MemoryBroker struct {
 	made     uint64
 }
 
+var errNotAttached = errors.New("wsx: the hub is not attached to this broker")
+
 // interest is what one hub wants.
 type interest struct {
 	names    map[string]struct{}
@@ -36,8 +39,14 @@ type memChannel struct {
 	events  []memEvent // the newest last
 	age     time.Duration
 	touched time.Time
-	members map[Member]int
+	members map[presentBy]struct{}
 	gone    bool // taken out of the map: look it up again
+}
+
+// presentBy is a member, and the hub that it joined through.
+type presentBy struct {
+	hub Receiver
+	Member
 }
 
 type memEvent struct {
@@ -60,15 +69,26 @@ func (b *MemoryBroker) Attach(r Receiver) (detach func() error, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.hubs[r] != nil {
-		return nil, fmt.Errorf("wsx: the hub is attached to this broker already")
+		return nil, errors.New("wsx: the hub is attached to this broker already")
 	}
 	b.hubs[r] = &interest{names: make(map[string]struct{})}
-	return func() error {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		delete(b.hubs, r)
-		return nil
-	}, nil
+	return func() error { b.detach(r); return nil }, nil
+}
+
+func (b *MemoryBroker) detach(r Receiver) {
+	b.mu.Lock()
+	delete(b.hubs, r)
+	channels := maps.Clone(b.channels)
+	b.mu.Unlock()
+	for name, c := range channels {
+		c.mu.Lock()
+		for by := range c.members {
+			if by.hub == r {
+				b.leaveLocked(name, c, by)
+			}
+		}
+		c.mu.Unlock()
+	}
 }
 
 // Interest implements Broker.
@@ -78,7 +98,7 @@ func (b *MemoryBroker) Interest(_ context.Context, r Receiver, name string, on b
 	in := b.hubs[r]
 	switch {
 	case in == nil:
-		return fmt.Errorf("wsx: the hub is not attached to this broker")
+		return errNotAttached
 	case on && isPattern(name):
 		in.patterns.put(name, struct{}{})
 	case on:
@@ -173,7 +193,8 @@ func (b *MemoryBroker) make(name string) *memChannel {
 	return c
 }
 
-// sweepLocked looks at a few channels and forgets those that are out of date: every new one pays for two old ones.
+// sweepLocked looks at a few channels and forgets those that are out of date and that nobody listens to: every new one pays for two old
+// ones.
 func (b *MemoryBroker) sweepLocked() {
 	looked := 0
 	for name, c := range b.channels {
@@ -183,12 +204,25 @@ func (b *MemoryBroker) sweepLocked() {
 		if !c.mu.TryLock() {
 			continue
 		}
-		if len(c.members) == 0 && (c.newest == 0 && time.Since(c.touched) > time.Minute || c.age > 0 && time.Since(c.touched) > c.age) {
+		age := c.age
+		if c.newest == 0 {
+			age = time.Minute
+		}
+		if len(c.members) == 0 && age > 0 && time.Since(c.touched) > age && !b.wantedLocked(name) {
 			c.gone = true
 			delete(b.channels, name)
 		}
 		c.mu.Unlock()
 	}
+}
+
+func (b *MemoryBroker) wantedLocked(channel string) bool {
+	for _, in := range b.hubs {
+		if in.wants(channel) {
+			return true
+		}
+	}
+	return false
 }
 
 // Since implements Broker.
@@ -211,32 +245,39 @@ func (b *MemoryBroker) Since(_ context.Context, channel string, since Position, 
 	return r, nil
 }
 
-// Join implements PresenceBroker. A member may join a channel more than once and is there until it has left as often.
-func (b *MemoryBroker) Join(_ context.Context, _ Receiver, channel string, m Member) error {
+// Join implements PresenceBroker.
+func (b *MemoryBroker) Join(_ context.Context, r Receiver, channel string, m Member) error {
 	c := b.lock(channel)
 	defer c.mu.Unlock()
+	b.mu.RLock()
+	attached := b.hubs[r] != nil
+	b.mu.RUnlock()
+	if !attached {
+		return errNotAttached
+	}
 	if c.members == nil {
-		c.members = make(map[Member]int)
+		c.members = make(map[presentBy]struct{})
 	}
-	if c.members[m]++; c.members[m] == 1 {
-		b.receivers(channel, func(r Receiver) { r.Presence(Presence{Channel: channel, Member: m}) })
-	}
+	c.members[presentBy{r, m}] = struct{}{}
+	b.receivers(channel, func(r Receiver) { r.Presence(Presence{Channel: channel, Member: m}) })
 	return nil
 }
 
 // Leave implements PresenceBroker.
-func (b *MemoryBroker) Leave(_ context.Context, _ Receiver, channel string, m Member) error {
+func (b *MemoryBroker) Leave(_ context.Context, r Receiver, channel string, m Member) error {
 	c := b.lock(channel)
 	defer c.mu.Unlock()
-	if c.members[m] == 0 {
-		return nil
-	}
-	if c.members[m]--; c.members[m] == 0 {
-		delete(c.members, m)
-		c.touched = time.Now()
-		b.receivers(channel, func(r Receiver) { r.Presence(Presence{Channel: channel, Member: m, Left: true}) })
-	}
+	b.leaveLocked(channel, c, presentBy{r, m})
 	return nil
+}
+
+func (b *MemoryBroker) leaveLocked(channel string, c *memChannel, by presentBy) {
+	if _, ok := c.members[by]; !ok {
+		return
+	}
+	delete(c.members, by)
+	c.touched = time.Now()
+	b.receivers(channel, func(r Receiver) { r.Presence(Presence{Channel: channel, Member: by.Member, Left: true}) })
 }
 
 // Members implements PresenceBroker.
@@ -244,8 +285,8 @@ func (b *MemoryBroker) Members(_ context.Context, channel string) ([]Member, err
 	c := b.lock(channel)
 	defer c.mu.Unlock()
 	members := make([]Member, 0, len(c.members))
-	for m := range c.members {
-		members = append(members, m)
+	for by := range c.members {
+		members = append(members, by.Member)
 	}
 	return members, nil
 }

@@ -13,18 +13,34 @@ import (
 // member is the connection as others see it.
 func (c *Conn) member() Member { return Member{Conn: c.id} }
 
-// join tells the broker of the connection's first subscription to a channel with presence, leave of the end of its last.
-func (u *subscriptions) join(s *subscription) {
-	err := s.hub.broker.(PresenceBroker).Join(context.Background(), receiver{s.hub}, s.name, u.conn.member())
+// present counts a subscription in or out, and tells the broker of the connection's first to a channel with presence and of the end of
+// its last.
+func (u *subscriptions) present(s *subscription, n int) {
+	if !s.opts.Presence || isPattern(s.name) {
+		return
+	}
+	u.presence.Lock()
+	defer u.presence.Unlock()
+	before := u.joined[s.name]
+	broker := s.hub.broker.(PresenceBroker) // Configure has seen to it
+	var err error
+	switch {
+	case before == 0: // and n is 1
+		if u.joined == nil {
+			u.joined = make(map[string]int)
+		}
+		u.joined[s.name] = 1
+		err = broker.Join(context.Background(), receiver{s.hub}, s.name, u.conn.member())
+	case before+n == 0:
+		delete(u.joined, s.name)
+		if s.hub.attached() { // else the broker knows by itself
+			err = broker.Leave(context.Background(), receiver{s.hub}, s.name, u.conn.member())
+		}
+	default:
+		u.joined[s.name] = before + n
+	}
 	if err != nil {
 		s.hub.log.Warn("wsx: presence not announced", "channel", s.name, u.conn.attr(), "error", err.Error())
-	}
-}
-
-func (u *subscriptions) leave(s *subscription) {
-	err := s.hub.broker.(PresenceBroker).Leave(context.Background(), receiver{s.hub}, s.name, u.conn.member())
-	if err != nil {
-		s.hub.log.Warn("wsx: end of presence not announced", "channel", s.name, u.conn.attr(), "error", err.Error())
 	}
 }
 
@@ -59,8 +75,12 @@ func (h *Hub) fanPresence(p Presence) {
 			if c == nil || c.id == p.Member.Conn || told[c] {
 				continue
 			}
-			told[c] = true
-			c.subs.notify(frame)
+			s.mu.Lock()
+			if s.state == subLive {
+				told[c] = true
+				c.subs.notify(s, frame)
+			}
+			s.mu.Unlock()
 		}
 	}
 }
@@ -84,7 +104,7 @@ func (s *Server) servePresence(ctx context.Context, r *Request) error {
 	}
 	var opts *ChannelOptions
 	if s.opts.Hub != nil {
-		opts = s.opts.Hub.options(in.Channel)
+		_, opts = s.opts.Hub.options(in.Channel)
 	}
 	if opts == nil || !opts.Presence {
 		return NewError(CodeNotFound, "the channel has no presence")

@@ -53,7 +53,7 @@ func (h *Hub) mayListen(ctx context.Context, about Subscription) error {
 	if err := checkChannel(about.Channel, true); err != nil {
 		return err
 	}
-	opts := h.options(about.Channel)
+	_, opts := h.options(about.Channel)
 	if opts == nil {
 		return &Error{Code: CodeSubscriptionDenied}
 	}
@@ -83,7 +83,7 @@ func (h *Hub) stream(w http.ResponseWriter, r *http.Request, about Subscription)
 		s.write([]byte("event: wsx.missed\ndata:\n\n"))
 	}
 	var buf bytes.Buffer
-	for e, err := range h.listen(ctx, about, since) {
+	for e, err := range h.events(ctx, about, since) {
 		buf.Reset()
 		switch {
 		case errors.Is(err, ErrMissed):

@@ -15,7 +15,10 @@ import (
 )
 
 // closeSlow closes a connection that does not keep up with its events (protocol section 5).
-const closeSlow = 4430
+const (
+	closeSlow    = 4430
+	slowConsumer = "slow consumer"
+)
 
 // subscriptions are a connection's. It is their sink.
 type subscriptions struct {
@@ -23,10 +26,22 @@ type subscriptions struct {
 
 	mu       sync.Mutex
 	byID     map[string]*subscription
-	joined   map[string]int // channels with presence, and how often subscribed to
-	reserved int            // subscriptions under way, beside those in byID
+	reserved int // subscriptions under way, beside those in byID
 	cutting  bool
+
+	presence sync.Mutex     // orders what the broker is told
+	joined   map[string]int // channels with presence, and how often subscribed to
 }
+
+// stage is how far a subscription is with what follows its beginning and its end: its hooks and presence.
+type stage uint8
+
+const (
+	stageNone      stage = iota
+	stageBeginning       // what follows its beginning is under way
+	stageBegun
+	stageEnded
+)
 
 // The methods behind rpc.subscribe, rpc.unsubscribe and wsx.presence. They run as any other.
 func (s *Server) builtins() {
@@ -51,19 +66,17 @@ type subscribed struct {
 func (s *Server) serveSubscribe(ctx context.Context, r *Request) error {
 	k := ctx.(*call) // a builtin has no middleware to wrap it
 	c := k.conn
+	var since Position
+	if k.recover != nil {
+		if err := json.Unmarshal(k.recover, &since); err != nil {
+			return NewError(CodeInvalidRequest, "recover is not an epoch and an offset")
+		}
+	}
 	sub, err := c.subs.prepare(ctx, k.channel, r.Params)
 	if err != nil {
 		return err
 	}
-	var since Position
-	if k.recover != nil {
-		if err := json.Unmarshal(k.recover, &since); err != nil {
-			c.subs.release()
-			return invalidParams(err)
-		}
-	}
 	missed, err := sub.hub.subscribe(ctx, sub, since)
-	c.subs.release()
 	if err != nil {
 		return err
 	}
@@ -77,24 +90,25 @@ func (s *Server) serveSubscribe(ctx context.Context, r *Request) error {
 	}
 	c.subs.begun(sub)
 	k.then = func(answered bool) {
-		if answered {
-			sub.goLive(missed)
-		} else {
+		if !answered {
 			c.subs.end(sub) // cancelled just before it began
+		} else if code := sub.goLive(missed); code != "" {
+			c.subs.tell(sub, code)
 		}
 	}
 	return json.MarshalWrite(&r.result, &result)
 }
 
-// prepare asks everybody who may refuse a subscription. It takes a place that release gives back.
+// prepare asks everybody who may refuse a subscription. It takes a place for it, which forget gives back.
 func (u *subscriptions) prepare(ctx context.Context, name string, params jsontext.Value) (_ *subscription, err error) {
 	hub := u.conn.server.opts.Hub
 	if err := checkChannel(name, true); err != nil {
 		return nil, err
 	}
+	var under string
 	var opts *ChannelOptions
 	if hub != nil {
-		opts = hub.options(name)
+		under, opts = hub.options(name)
 	}
 	if opts == nil { // closed by default
 		return nil, &Error{Code: CodeSubscriptionDenied}
@@ -102,21 +116,23 @@ func (u *subscriptions) prepare(ctx context.Context, name string, params jsontex
 	if !u.reserve() {
 		return nil, NewError(CodeResourceExhausted, "this connection has as many subscriptions as it may")
 	}
+	about := Subscription{Channel: name, Params: params.Clone(), Conn: u.conn}
+	sub := &subscription{hub: hub, name: name, under: under, opts: opts, sink: u, about: about}
+	passed := false
 	defer func() {
-		if err != nil {
-			u.release()
+		if !passed { // also after a panic
+			u.forget(sub)
 		}
 	}()
-	about := Subscription{Channel: name, Params: params.Clone(), Conn: u.conn}
 	if err := opts.authorize(ctx, about); err != nil {
 		return nil, err
 	}
-	sub := &subscription{hub: hub, name: name, opts: opts, sink: u, about: about}
 	if opts.Filter != nil {
 		if sub.filter, err = opts.Filter(about); err != nil {
 			return nil, filterError(err)
 		}
 	}
+	passed = true
 	return sub, nil
 }
 
@@ -130,10 +146,15 @@ func (u *subscriptions) reserve() bool {
 	return true
 }
 
-func (u *subscriptions) release() {
+// forget implements sink.
+func (u *subscriptions) forget(s *subscription) {
 	u.mu.Lock()
-	u.reserved--
-	u.mu.Unlock()
+	defer u.mu.Unlock()
+	if s.group == nil {
+		u.reserved--
+	} else {
+		delete(u.byID, s.group.id)
+	}
 }
 
 // claim implements sink.
@@ -147,25 +168,20 @@ func (u *subscriptions) claim(g *group, s *subscription) bool {
 		u.byID = make(map[string]*subscription)
 	}
 	u.byID[g.id] = s
+	u.reserved--
+	s.group = g
 	return true
 }
 
-// begun is what follows a subscription that has begun.
+// begun is what follows a subscription that has begun: unless it has been ended since. Its own end waits for it.
 func (u *subscriptions) begun(s *subscription) {
-	if s.opts.Presence && !isPattern(s.name) {
-		u.mu.Lock()
-		if u.joined == nil {
-			u.joined = make(map[string]int)
-		}
-		u.joined[s.name]++
-		first := u.joined[s.name] == 1
-		u.mu.Unlock()
-		if first {
-			u.join(s)
-		}
+	if u.advance(s, stageBeginning) == stageEnded {
+		return
 	}
-	if s.opts.OnSubscribe != nil {
-		s.opts.OnSubscribe(s.about)
+	u.present(s, 1)
+	u.hook(s.opts.OnSubscribe, s)
+	if u.advance(s, stageBegun) == stageEnded {
+		u.ended(s)
 	}
 }
 
@@ -174,23 +190,40 @@ func (u *subscriptions) end(s *subscription) bool {
 	if !s.hub.unsubscribe(s) {
 		return false
 	}
-	u.mu.Lock()
-	delete(u.byID, s.group.id)
-	last := false
-	if u.joined[s.name] > 0 {
-		u.joined[s.name]--
-		if last = u.joined[s.name] == 0; last {
-			delete(u.joined, s.name)
-		}
-	}
-	u.mu.Unlock()
-	if last {
-		u.leave(s)
-	}
-	if s.opts.OnUnsubscribe != nil {
-		s.opts.OnUnsubscribe(s.about)
+	if u.advance(s, stageEnded) == stageBegun {
+		u.ended(s)
 	}
 	return true
+}
+
+// ended is what follows a subscription that has ended.
+func (u *subscriptions) ended(s *subscription) {
+	u.present(s, -1)
+	u.hook(s.opts.OnUnsubscribe, s)
+}
+
+// advance sets the stage of a subscription that has not ended, and returns the one before.
+func (u *subscriptions) advance(s *subscription, to stage) (from stage) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	from = s.stage
+	if from != stageEnded {
+		s.stage = to
+	}
+	return from
+}
+
+// hook calls a function of the program's. One that panics says so in the log.
+func (*subscriptions) hook(f func(Subscription), s *subscription) {
+	if f == nil {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			s.hub.logPanic("wsx: a channel's hook panicked", s.name, v)
+		}
+	}()
+	f(s.about)
 }
 
 // endAll is the end of the connection.
@@ -219,6 +252,11 @@ type unsubscribed struct {
 
 func (s *Server) serveUnsubscribe(ctx context.Context, r *Request) error {
 	k := ctx.(*call)
+	if k.subscription == "" {
+		if err := checkChannel(k.channel, true); err != nil {
+			return err
+		}
+	}
 	ended := 0
 	for _, sub := range k.conn.subs.all(func(sub *subscription) bool {
 		if k.subscription != "" {
@@ -239,23 +277,33 @@ func (s *Server) serveUnsubscribe(ctx context.Context, r *Request) error {
 // offer implements sink.
 func (u *subscriptions) offer(s *subscription, f *eventFrame) (lost uint64) {
 	ws := u.conn.ws
+	full := func(untilEmpty bool) bool {
+		frame, carried := u.frame(s, f)
+		return errors.Is(ws.Offer(frame, f, carried, untilEmpty), wsconn.ErrQueueFull)
+	}
+	evict := func(n int, channel string) bool {
+		evicted, lost := ws.Evict(func(tag any) bool { return s.waits(tag, channel) }, n, s.recount)
+		s.dropped += lost
+		return evicted > 0
+	}
 	switch s.opts.Slow {
 	case SlowDropOldest:
-		frame, carried := u.frame(s, f)
-		for errors.Is(ws.Offer(frame, s, carried, false), wsconn.ErrQueueFull) {
-			evicted := ws.Evict(s, 1)
-			if evicted == 0 {
-				return 1 // what waits is not of this channel: the new event goes
+		for full(false) {
+			if !evict(1, "") {
+				return 1 // what waits is not of this subscription: the new event goes
 			}
-			s.dropped += evicted
-			frame, carried = u.frame(s, f)
 		}
 	case SlowLatest:
-		frame, carried := u.frame(s, f)
-		if errors.Is(ws.Offer(frame, s, carried, true), wsconn.ErrQueueFull) {
-			s.dropped += ws.Evict(s, -1)
-			frame, carried = u.frame(s, f)
-			_ = ws.Force(frame, s, carried) // the one of this channel that waits
+		if !full(true) {
+			break
+		}
+		evict(-1, f.Channel)
+		for full(false) {
+			if !evict(1, "") { // of another channel of the pattern
+				frame, carried := u.frame(s, f)
+				_ = ws.Force(frame, f, carried) // the only one of this subscription that waits
+				break
+			}
 		}
 	default:
 		if errors.Is(ws.Offer(f.frame(), nil, 0, false), wsconn.ErrQueueFull) {
@@ -267,6 +315,20 @@ func (u *subscriptions) offer(s *subscription, f *eventFrame) (lost uint64) {
 	return 0
 }
 
+// waits reports whether the tag of what waits in the out-queue is an event of s, and of a channel when that is not empty.
+func (s *subscription) waits(tag any, channel string) bool {
+	f := tag.(*eventFrame)
+	return f.group == s.group && (channel == "" || f.Channel == channel) // a group has one subscription of a connection
+}
+
+// recount is an event of s that waits, telling of those lost before it; nil when it is not of s.
+func (s *subscription) recount(tag any, lost uint64) *wsconn.Frame {
+	if !s.waits(tag, "") {
+		return nil
+	}
+	return tag.(*eventFrame).encode(lost)
+}
+
 // frame is the event with the count of those dropped before it, and that count.
 func (*subscriptions) frame(s *subscription, f *eventFrame) (*wsconn.Frame, uint64) {
 	if s.dropped == 0 {
@@ -276,8 +338,8 @@ func (*subscriptions) frame(s *subscription, f *eventFrame) (*wsconn.Frame, uint
 }
 
 // replay implements sink.
-func (u *subscriptions) replay(s *subscription, f *eventFrame) error {
-	return u.conn.ws.Replay(u.conn.ctx, f.frame())
+func (u *subscriptions) replay(ctx context.Context, f *eventFrame) error {
+	return u.conn.ws.Replay(ctx, f.frame())
 }
 
 // cut implements sink.
@@ -286,21 +348,24 @@ func (u *subscriptions) cut() {
 	first := !u.cutting
 	u.cutting = true
 	u.mu.Unlock()
-	if first {
-		u.conn.server.hold()
-		go func() {
-			defer u.conn.server.leave()
-			_ = u.conn.ws.Drop(closeSlow, "slow consumer") // it ends either way, and the leader logs how
-		}()
+	if !first {
+		return
 	}
+	u.conn.ws.Drop(closeSlow, slowConsumer) // at once: an event behind a gap would make the client believe that it has those before
+	u.conn.server.hold()
+	go func() {
+		defer u.conn.server.leave()
+		_ = u.conn.ws.Close(closeSlow, slowConsumer) // it ends either way, and the leader logs how
+	}()
 }
 
 // flush implements sink.
 func (u *subscriptions) flush() { u.conn.ws.Flush() }
 
-// notify queues a shared message that is no event. A connection with no room for it is cut: it does not keep up.
-func (u *subscriptions) notify(f *wsconn.Frame) {
-	if errors.Is(u.conn.ws.Offer(f, nil, 0, false), wsconn.ErrQueueFull) {
+// notify queues a shared message that is no event, for s. Where there is no room it goes as the policy has it: the client is cut, or
+// goes without.
+func (u *subscriptions) notify(s *subscription, f *wsconn.Frame) {
+	if errors.Is(u.conn.ws.Offer(f, nil, 0, false), wsconn.ErrQueueFull) && s.opts.Slow == SlowDisconnect {
 		u.cut()
 	}
 	u.flush()
@@ -338,11 +403,26 @@ func (u *subscriptions) revoke(s *subscription, code string) bool {
 	if !u.end(s) {
 		return false
 	}
-	payload, err := json.Marshal(unsubscribedNote{s.group.id, s.name, code})
+	s.mu.Lock()
+	answered := s.answered
+	if !answered {
+		s.revoked = code // goLive's caller tells it, behind the answer
+	}
+	s.mu.Unlock()
+	if answered {
+		u.tell(s, code)
+	}
+	return true
+}
+
+// tell sends the last message of a subscription that the server ended. There are few of them, so they find room.
+func (u *subscriptions) tell(s *subscription, code string) {
+	payload, err := json.Marshal(unsubscribedNote{s.group.id, s.name, code}, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
-		return true // three strings: it cannot fail but for invalid UTF-8 in code
+		s.hub.log.Error("wsx: end of a subscription not told", "channel", s.name, "error", err.Error())
+		return
 	}
 	out := wire.AppendServerNotify(nil, "wsx.unsubscribed", payload, nil)
-	u.notify(wsconn.NewFrame(websocket.MessageText, out))
-	return true
+	_ = u.conn.ws.Force(wsconn.NewFrame(websocket.MessageText, out), nil, 0) // its error is the connection's end
+	u.flush()
 }

@@ -16,19 +16,27 @@ import (
 type subscription struct {
 	hub    *Hub
 	name   string
+	under  string // the configured pattern whose options these are
 	opts   *ChannelOptions
 	filter func(Event) bool
 	sink   sink
 	about  Subscription
 
-	group *group // set by Hub.enter, with at guarded by it
-	at    int
+	group *group // set by the sink's claim
+	at    int    // guarded by group
+	stage stage  // guarded by the sink
 
-	mu      sync.Mutex
-	state   subState
-	held    []Event // what came before the subscription was answered and caught up
-	size    int     // of held in bytes
-	dropped uint64  // since the last event that said so
+	mu       sync.Mutex
+	state    subState
+	answered bool
+	revoked  string        // the code to tell once the subscription is answered
+	stop     func()        // ends the replay; nil while there is none
+	replayed chan struct{} // closed when the replay is over
+	held     []Event       // what came before the subscription was answered and caught up
+	size     int           // of held in bytes
+	lost     Position      // the last that held had no room for
+	newest   Position      // when the subscription began; zero when an event after it has come
+	dropped  uint64        // since the last event that said so
 }
 
 type subState uint8
@@ -41,13 +49,15 @@ const (
 
 // sink is who a subscription sends to.
 type sink interface {
-	// claim makes the group the sink's for s, unless it has a subscription in it already.
+	// claim makes g the group of s, unless the sink has a subscription in it already.
 	claim(g *group, s *subscription) bool
+	// forget gives back the place of s, claimed or not.
+	forget(s *subscription)
 	// offer queues one event without waiting, and gives way as the policy says when there is no room. It returns how many events of
 	// s are lost by it. It is called with s locked.
 	offer(s *subscription, f *eventFrame) (lost uint64)
-	// replay queues one event, waiting for room.
-	replay(s *subscription, f *eventFrame) error
+	// replay queues one event, waiting for room until ctx ends.
+	replay(ctx context.Context, f *eventFrame) error
 	// cut ends a subscriber that did not keep up.
 	cut()
 	// revoke ends s, which the server takes back, and tells the subscriber. It reports whether s was not ended before.
@@ -61,7 +71,8 @@ const (
 	maxHeldBytes = 1 << 20
 )
 
-// eventFrame is an event as the members of one group get it, encoded when the first of them needs it. It is one goroutine's.
+// eventFrame is an event as the members of one group get it, encoded when the first of them needs it. It is one goroutine's, but for what
+// encode reads. Where it may be dropped it is its own tag in the out-queues.
 type eventFrame struct {
 	*Event
 	group *group
@@ -107,12 +118,9 @@ func (s *subscription) take(frames []eventFrame) {
 }
 
 func (s *subscription) holdLocked(e *Event) {
-	if len(s.held) >= maxHeld || s.size+len(e.Payload) > maxHeldBytes {
+	for len(s.held) > 0 && (len(s.held) >= maxHeld || s.size+len(e.Payload) > maxHeldBytes) {
+		s.lost = s.held[0].Position
 		s.dropped++
-		if s.opts.Slow == SlowDisconnect {
-			s.held, s.size = nil, 0 // goLive disconnects
-			return
-		}
 		s.size -= len(s.held[0].Payload)
 		s.held = s.held[1:]
 	}
@@ -121,6 +129,12 @@ func (s *subscription) holdLocked(e *Event) {
 }
 
 func (s *subscription) sendLocked(f *eventFrame) {
+	if p := f.Position; s.newest.Epoch != "" && p.Epoch == s.newest.Epoch {
+		if p.Offset <= s.newest.Offset {
+			return // it was among the missed, or came before the subscription, and its fan-out took longer
+		}
+		s.newest = Position{}
+	}
 	if s.wants(f.Event) {
 		s.dropped += s.sink.offer(s, f)
 	}
@@ -133,67 +147,101 @@ func (s *subscription) wants(e *Event) (yes bool) {
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			s.hub.log.Error("wsx: a channel's filter panicked", "channel", e.Channel, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			s.hub.logPanic("wsx: a channel's filter panicked", e.Channel, v)
 			yes = false
 		}
 	}()
 	return s.filter(*e)
 }
 
-// goLive sends what was missed, then what came meanwhile, and from then on what comes.
-func (s *subscription) goLive(missed Replay) {
-	for i := range missed.Events {
-		f := eventFrame{Event: &missed.Events[i], group: s.group}
-		if s.wants(f.Event) && s.sink.replay(s, &f) != nil {
-			return // the connection has ended
-		}
+func (h *Hub) logPanic(what, channel string, v any) {
+	h.log.Error(what, "channel", channel, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+}
+
+// goLive sends what was missed, then what came meanwhile, and from then on what comes. The subscription has been answered. When the server
+// took it back before, goLive returns the code to tell.
+func (s *subscription) goLive(missed Replay) (revoked string) {
+	s.mu.Lock()
+	s.answered = true
+	ended, revoked := s.state == subEnded, s.revoked
+	s.mu.Unlock()
+	if ended || len(missed.Events) > 0 && !s.replay(missed.Events) {
+		return revoked
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state != subHeld {
-		return
+	if s.state == subEnded {
+		return ""
 	}
-	s.state = subLive
-	for i := range s.held {
-		e := &s.held[i]
-		if e.Position.Epoch == missed.Newest.Epoch && e.Position.Offset <= missed.Newest.Offset && e.Position.Offset > 0 {
-			continue // it was among the missed, or came before the subscription
-		}
-		s.sendLocked(&eventFrame{Event: e, group: s.group})
+	s.state, s.newest = subLive, missed.Newest
+	if p := s.lost; p.Epoch != "" && p.Epoch == missed.Newest.Epoch { // the first of them were among the missed, or came before the subscription
+		s.dropped = min(s.dropped, max(p.Offset, missed.Newest.Offset)-missed.Newest.Offset)
 	}
-	s.held = nil
 	if s.dropped > 0 && s.opts.Slow == SlowDisconnect {
 		s.sink.cut()
 	}
+	for i := range s.held {
+		s.sendLocked(&eventFrame{Event: &s.held[i], group: s.group})
+	}
+	s.held = nil
 	s.sink.flush()
+	return ""
+}
+
+// replay sends what was missed. It reports whether the subscription goes on.
+func (s *subscription) replay(missed []Event) bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s.mu.Lock()
+	if s.state == subEnded {
+		s.mu.Unlock()
+		return false
+	}
+	s.stop, s.replayed = cancel, make(chan struct{})
+	s.mu.Unlock()
+	defer close(s.replayed)
+	for i := range missed {
+		f := eventFrame{Event: &missed[i], group: s.group}
+		if ctx.Err() != nil || s.wants(f.Event) && s.sink.replay(ctx, &f) != nil {
+			return false // it was ended, or the connection has
+		}
+	}
+	return true
 }
 
 // subscribe enters s into the hub and returns the channel's position, and what came after since. From then on s holds what comes until goLive.
-func (h *Hub) subscribe(ctx context.Context, s *subscription, since Position) (Replay, error) {
+func (h *Hub) subscribe(ctx context.Context, s *subscription, since Position) (missed Replay, err error) {
+	defer func() {
+		if err != nil {
+			h.unsubscribe(s)
+			err = &Error{Code: CodeUnavailable, Err: err}
+		}
+	}()
 	if err := h.Start(ctx); err != nil {
 		return Replay{}, err
 	}
-	stripe := h.stripe(s.name)
-	stripe.Lock()
-	var err error
-	if h.enter(s) {
-		err = h.broker.Interest(ctx, receiver{h}, s.name, true)
-	}
-	stripe.Unlock()
-	if err != nil {
-		h.unsubscribe(s)
-		return Replay{}, &Error{Code: CodeUnavailable, Err: err}
+	if err := h.listen(ctx, s); err != nil {
+		return Replay{}, err
 	}
 	history := s.opts.history()
 	if history.Size == 0 || isPattern(s.name) {
 		return Replay{Complete: since == Position{}}, nil
 	}
-	missed, err := h.broker.Since(ctx, s.name, since, history)
-	if err != nil {
-		h.unsubscribe(s)
-		return Replay{}, &Error{Code: CodeUnavailable, Err: err}
+	return h.broker.Since(ctx, s.name, since, history)
+}
+
+// listen enters s, and tells the broker when it is the first of its topic.
+func (h *Hub) listen(ctx context.Context, s *subscription) error {
+	stripe := h.stripe(s.name)
+	stripe.Lock()
+	defer stripe.Unlock()
+	t := h.enter(s)
+	if t.wanted {
+		return nil
 	}
-	return missed, nil
+	err := h.broker.Interest(ctx, receiver{h}, s.name, true)
+	t.wanted = err == nil
+	return err
 }
 
 // unsubscribe ends s: no event of it is sent once it has returned. It reports whether s was not ended before.
@@ -201,18 +249,31 @@ func (h *Hub) unsubscribe(s *subscription) bool {
 	s.mu.Lock()
 	ended := s.state == subEnded
 	s.state, s.held = subEnded, nil
+	stop := s.stop
 	s.mu.Unlock()
 	if ended {
 		return false
 	}
+	if stop != nil {
+		stop()
+		<-s.replayed
+	}
+	if s.group != nil {
+		h.unlisten(s)
+	}
+	s.sink.forget(s)
+	return true
+}
+
+// unlisten is the reverse of listen.
+func (h *Hub) unlisten(s *subscription) {
 	stripe := h.stripe(s.name)
 	stripe.Lock()
 	defer stripe.Unlock()
-	if s.group == nil || !h.leave(s) {
-		return true
+	if t, last := h.leave(s); !last || !t.wanted || !h.attached() {
+		return
 	}
 	if err := h.broker.Interest(context.Background(), receiver{h}, s.name, false); err != nil {
 		h.log.Warn("wsx: the broker keeps an interest", "channel", s.name, "error", err.Error())
 	}
-	return true
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Offer queues a shared frame without waiting and without sending it. When there is no room the error is ErrQueueFull; with untilEmpty
-// that goes on until the queue has been empty. tag, a pointer, says whose event it is, for Evict; a nil tag is never evicted. carried is
+// that goes on until the queue has been empty. tag says whose event it is, for Evict; a nil tag is never evicted. carried is
 // how many lost events the frame tells of.
 func (c *Conn) Offer(f *Frame, tag any, carried uint64, untilEmpty bool) error {
 	return c.link.queue.offer(f.wire(c.deflate), tag, carried, untilEmpty, false)
@@ -19,9 +19,17 @@ func (c *Conn) Force(f *Frame, tag any, carried uint64) error {
 	return c.link.queue.offer(f.wire(c.deflate), tag, carried, false, true)
 }
 
-// Evict drops the n oldest frames with that tag that are not being written yet, all when n is negative. It returns how many events are
-// lost by it: the frames, and those that they told of.
-func (c *Conn) Evict(tag any, n int) (lost uint64) { return c.link.queue.evict(tag, n) }
+// Evict drops the n oldest frames with a tag that match is true for and that are not being written yet, all when n is negative. What is lost
+// by it, the frames and those that they told of, is told by the next frame behind them for which recount makes one that does; where there
+// is none it is returned.
+func (c *Conn) Evict(match func(tag any) bool, n int, recount func(tag any, lost uint64) *Frame) (evicted int, lost uint64) {
+	return c.link.queue.evict(match, n, func(tag any, lost uint64) []byte {
+		if f := recount(tag, lost); f != nil {
+			return f.wire(c.deflate)
+		}
+		return nil
+	})
+}
 
 // Replay queues and sends a shared frame that does not count towards the queue's bounds for others, and waits until its like have room.
 func (c *Conn) Replay(ctx context.Context, f *Frame) error {
@@ -32,13 +40,12 @@ func (c *Conn) Replay(ctx context.Context, f *Frame) error {
 	return nil
 }
 
-// Drop is Close with the close frame in place of what still waits.
-func (c *Conn) Drop(code websocket.StatusCode, reason string) error {
-	v := &violation{code, reason}
-	if c.ending.CompareAndSwap(nil, v) {
-		_ = c.link.queue.push(closeFrame(v, c.client), lastOnly) // closing or closed already: the same end
-	}
-	return c.Close(code, reason)
+// Drop puts a close frame in place of what still waits, without waiting: nothing is queued any more once it has returned. Close does the
+// rest.
+func (c *Conn) Drop(code websocket.StatusCode, reason string) {
+	c.ending.CompareAndSwap(nil, &violation{code, reason})
+	_ = c.link.queue.push(closeFrame(c.ending.Load(), c.client), lastOnly) // closing or closed already: the same end
+	c.link.queue.flush()
 }
 
 func (q *queue) offer(frame []byte, tag any, carried uint64, untilEmpty, force bool) error {
@@ -63,20 +70,29 @@ func (q *queue) offer(frame []byte, tag any, carried uint64, untilEmpty, force b
 	return nil
 }
 
-func (q *queue) evict(tag any, n int) (lost uint64) {
+func (q *queue) evict(match func(tag any) bool, n int, recount func(tag any, lost uint64) []byte) (evicted int, lost uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	kept := q.runs[:0]
 	for _, r := range q.runs {
-		if n != 0 && r.tag == tag {
-			n--
+		switch {
+		case r.tag == nil:
+		case evicted != n && match(r.tag):
+			evicted++
 			lost += 1 + r.carried
 			q.lessLocked(len(r.b), r.msgs, false)
 			continue
+		case lost > 0:
+			if b := recount(r.tag, lost+r.carried); b != nil {
+				q.bytes += len(b) - len(r.b)
+				r.b = b
+				r.carried += lost
+				lost = 0
+			}
 		}
 		kept = append(kept, r)
 	}
 	clear(q.runs[len(kept):])
 	q.runs = kept
-	return lost
+	return evicted, lost
 }
