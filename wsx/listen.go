@@ -34,7 +34,7 @@ func (h *Hub) events(ctx context.Context, about Subscription, since Position) it
 			return
 		}
 		for i := range missed.Events {
-			if s.wants(&missed.Events[i]) && !yield(missed.Events[i], nil) {
+			if s.wants(missed.Events[i]) && !yield(missed.Events[i], nil) {
 				return
 			}
 		}
@@ -152,7 +152,7 @@ func (l *listener) offer(s *subscription, f *eventFrame) uint64 {
 	}
 	l.lost += s.dropped
 	s.dropped = 0
-	l.events = append(l.events, *f.Event)
+	l.events = append(l.events, f.Event)
 	l.bytes += size
 	return 0
 }
