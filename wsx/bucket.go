@@ -4,7 +4,7 @@ import "time"
 
 // bucket is a token bucket for one goroutine. The zero value lets everything pass.
 type bucket struct {
-	rate    float64 // tokens a second; 0 is no limit
+	rate    float64 // tokens a second; 0 and less is no limit
 	burst   float64
 	tokens  float64
 	last    time.Time
@@ -13,7 +13,7 @@ type bucket struct {
 
 // take takes a token, if there is one.
 func (b *bucket) take() bool {
-	if b.rate == 0 {
+	if b.rate <= 0 {
 		return true
 	}
 	now := time.Now()

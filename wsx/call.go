@@ -18,7 +18,7 @@ type call struct {
 	req    Request
 	id     []byte // nil for a notification; in short where it fits
 	short  [24]byte
-	gone   bool    // answered before its handler returned; guarded by conn.mu
+	gone   bool    // answered, or about to be, while it still counts as in flight; guarded by conn.mu
 	text   *buffer // what req and its params lie in; given back when the handler has returned
 
 	channel      string // of rpc.subscribe and rpc.unsubscribe, as the next two
@@ -28,6 +28,8 @@ type call struct {
 
 	deadline time.Time
 	timer    *time.Timer
+
+	answering sync.Mutex // held by whoever answers
 
 	mu       sync.Mutex
 	answered bool
@@ -127,10 +129,18 @@ func (c *call) cancel(err error) bool {
 func (c *call) expire(timeout time.Duration) {
 	c.deadline = time.Now().Add(timeout)
 	c.timer = time.AfterFunc(timeout, func() {
-		if c.cancel(context.DeadlineExceeded) {
-			c.conn.answerEarly(c, CodeDeadlineExceeded)
-		}
+		c.endEarly(context.DeadlineExceeded, CodeDeadlineExceeded)
 	})
+}
+
+// endEarly ends a call whose handler is still running, and answers it unless it was answered.
+func (c *call) endEarly(err error, code string) {
+	c.answering.Lock()
+	defer c.answering.Unlock()
+	if c.cancel(err) && !c.req.Notify {
+		c.conn.free(c)
+		c.conn.answerError(c.id, &Error{Code: code})
+	}
 }
 
 // run calls the handler and answers; corked answers wait for the leader's next read. It leaves the call cancelled, so that what
@@ -150,7 +160,12 @@ func (c *call) run(corked bool) {
 	if c.timer != nil {
 		c.timer.Stop()
 	}
+	c.answering.Lock() // an early answer under way comes before this call counts as ended, and before a drained connection's close
+	defer c.answering.Unlock()
 	answer := c.cancel(context.Canceled) && !c.req.Notify
+	if answer {
+		c.conn.free(c)
+	}
 	switch {
 	case err != nil:
 		coded := peerError(err, c.conn.server.opts.Debug)

@@ -3,9 +3,11 @@ package wsx
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/coder/websocket"
@@ -98,7 +100,7 @@ func (c *Conn) Notify(ctx context.Context, event string, payload any) error {
 // returns when it has ended, after at most 10 s. Its calls are cancelled.
 func (c *Conn) Close(code int, reason string) error {
 	if len(reason) > 123 {
-		reason = reason[:123]
+		reason = strings.ToValidUTF8(reason[:123], "") // a cut rune would make it a close frame that peers refuse
 	}
 	return c.ws.Close(websocket.StatusCode(code), reason)
 }
@@ -210,17 +212,13 @@ func (c *Conn) answerError(id []byte, e *Error) {
 	defer out.release()
 	var err error
 	if out.b, err = appendError(out.b, id, e); err != nil {
-		c.logError("", err, e)
+		c.server.log.LogAttrs(context.Background(), slog.LevelError, "wsx: error sent without its details", c.attr(), slog.String("code", e.Code), errAttr(err))
 	}
 	c.answer(out.b)
 }
 
-// answerEarly answers a call whose handler is still running: its id is free from now on.
-func (c *Conn) answerEarly(k *call, code string) {
-	if k.req.Notify {
-		return
-	}
-	c.answerError(k.id, &Error{Code: code})
+// free makes a call's id free for the next request. It comes before the answer: who has read that may send the next at once.
+func (c *Conn) free(k *call) {
 	c.mu.Lock()
 	k.gone = true
 	c.mu.Unlock()

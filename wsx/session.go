@@ -88,8 +88,8 @@ func (c *Conn) message(typ websocket.MessageType, in *buffer) (kept, leader bool
 	case m.Type == wire.Unsubscribe:
 		return c.begin(c.server.unsubscribe, &m, in)
 	case m.Type == wire.Cancel:
-		if k := c.find(m.ID); k != nil && k.cancel(context.Canceled) {
-			c.answerEarly(k, CodeCancelled)
+		if k := c.find(m.ID); k != nil {
+			k.endEarly(context.Canceled, CodeCancelled)
 		}
 	case m.Type == wire.Ping:
 		n := len(in.b)

@@ -92,13 +92,12 @@ func (u *subscriptions) prepare(ctx context.Context, name string, params jsontex
 	if err := checkChannel(name, true); err != nil {
 		return nil, err
 	}
-	denied := &Error{Code: CodeSubscriptionDenied}
-	if hub == nil {
-		return nil, denied
+	var opts *ChannelOptions
+	if hub != nil {
+		opts = hub.options(name)
 	}
-	opts := hub.options(name)
-	if opts == nil {
-		return nil, denied
+	if opts == nil { // closed by default
+		return nil, &Error{Code: CodeSubscriptionDenied}
 	}
 	if !u.reserve() {
 		return nil, NewError(CodeResourceExhausted, "this connection has as many subscriptions as it may")
@@ -109,22 +108,13 @@ func (u *subscriptions) prepare(ctx context.Context, name string, params jsontex
 		}
 	}()
 	about := Subscription{Channel: name, Params: params.Clone(), Conn: u.conn}
-	if opts.Authorize != nil {
-		if err := opts.Authorize(ctx, about); err != nil {
-			if _, ok := errors.AsType[*Error](err); ok {
-				return nil, err
-			}
-			denied.Err = err
-			return nil, denied
-		}
+	if err := opts.authorize(ctx, about); err != nil {
+		return nil, err
 	}
 	sub := &subscription{hub: hub, name: name, opts: opts, sink: u, about: about}
 	if opts.Filter != nil {
 		if sub.filter, err = opts.Filter(about); err != nil {
-			if _, ok := errors.AsType[*Error](err); ok {
-				return nil, err
-			}
-			return nil, &Error{Code: CodeInvalidParams, Err: err}
+			return nil, filterError(err)
 		}
 	}
 	return sub, nil

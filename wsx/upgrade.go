@@ -3,6 +3,7 @@ package wsx
 import (
 	"context"
 	"net/http"
+	"time"
 )
 
 // snapshot is r as it may be used after its handler has returned: with a context that has r's values and ends with
@@ -16,8 +17,10 @@ func snapshot(ctx context.Context, r *http.Request) (*http.Request, context.Cont
 // when the handler returns.
 type lastingValues struct{ context.Context }
 
-func (lastingValues) Done() <-chan struct{} { return nil }
-func (lastingValues) Err() error            { return nil }
+// Deadline hides that of a time-out middleware: it was the handshake's, and every context derived from this one would have it.
+func (lastingValues) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (lastingValues) Done() <-chan struct{}       { return nil }
+func (lastingValues) Err() error                  { return nil }
 
 // Value hides chi's RouteContext, which comes from a pool. It is known by its methods: this package does not import chi.
 func (v lastingValues) Value(key any) any {

@@ -4,16 +4,15 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/genropy/genro-asgi-go/internal/wsconn"
-	"github.com/genropy/genro-asgi-go/wsx"
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
@@ -30,23 +29,63 @@ type Options struct {
 	MaxMessage int64
 	// Compression offers permessage-deflate (RFC 7692).
 	Compression bool
+
+	// Reconnect makes the client connect again when the connection is lost, unless the way it ended forbids it. Without it a lost
+	// connection is the client's end.
+	Reconnect bool
+	// RetryMin and RetryMax bound the waits between attempts, 100 ms and 30 s by default. Before attempt n the client waits a random
+	// time up to RetryMin doubled n times, RetryMax at most (full jitter).
+	RetryMin, RetryMax time.Duration
+	// OnState is told of every change of state, in order, in a goroutine of its own. err is how the connection ended. It must not call Close.
+	OnState func(s State, err error)
 }
 
-// maxNotifications is how many of the server's notifications may wait for OnNotify.
-const maxNotifications = 256
+// State is what a client is doing.
+type State int
 
-// Client is a connection to a server.
+// The states.
+const (
+	Connected    State = iota // calls go through
+	Reconnecting              // calls fail with a *ClosedError until the client is connected again
+	Closed                    // for good
+)
+
+func (s State) String() string {
+	switch s {
+	case Connected:
+		return "connected"
+	case Reconnecting:
+		return "reconnecting"
+	default:
+		return "closed"
+	}
+}
+
+const (
+	// maxDepth is how deep a message of the server may nest: what the JSON decoder takes. The protocol's 32 levels hold servers only.
+	maxDepth = 10_000
+	// maxNotifications is how many of the server's notifications may wait for OnNotify.
+	maxNotifications = 256
+	// dialTimeout bounds a handshake when the client reconnects.
+	dialTimeout = 10 * time.Second
+)
+
+// Client is a connection to a server, and with Options.Reconnect the next one when that is lost.
 type Client struct {
-	ws       *wsconn.Conn
-	onNotify func(string, jsontext.Value)
-	notes    chan note
-	ended    chan struct{} // closed when the reader has ended; err is set before
-	err      *ClosedError
-	work     sync.WaitGroup
+	url  string
+	opts Options
+
+	notes  chan note
+	states chan stateChange
+	done   chan struct{} // closed when the client has ended; err is set before
+	err    *ClosedError
+	stop   context.CancelFunc // ends the attempts to connect again
+	ctx    context.Context
+	work   sync.WaitGroup
 
 	mu      sync.Mutex
-	next    uint64
-	pending map[uint64]chan<- reply // nil when the connection has ended
+	link    *link
+	changed chan struct{} // closed when link is another one, or the last has ended
 }
 
 type note struct {
@@ -54,182 +93,115 @@ type note struct {
 	payload jsontext.Value
 }
 
-// reply is the server's answer. Its bytes are the receiver's.
-type reply struct {
-	result []byte
-	err    error
+type stateChange struct {
+	state State
+	err   error
 }
 
-// ClosedError says that the connection has ended and how.
-type ClosedError struct {
-	// Code is the close code: the peer's, this side's, or 1006 when the connection broke without one (RFC 6455 section 7.1.5).
-	Code int
-	// Err is the cause. It may be nil.
-	Err error
-}
-
-func (e *ClosedError) Error() string {
-	if e.Err == nil {
-		return fmt.Sprintf("wsx: connection closed (%d)", e.Code)
-	}
-	return fmt.Sprintf("wsx: connection closed (%d): %v", e.Code, e.Err)
-}
-
-// Unwrap returns the cause.
-func (e *ClosedError) Unwrap() error { return e.Err }
-
-// HandshakeError says that the server answered the handshake and did not upgrade.
-type HandshakeError struct {
-	Status int    // the HTTP status
-	Body   []byte // the first KiB of the answer, a problem (RFC 9457) from a server of this package
-	Err    error
-}
-
-func (e *HandshakeError) Error() string {
-	return fmt.Sprintf("wsx: the server answered the handshake with %d %s", e.Status, http.StatusText(e.Status))
-}
-
-// Unwrap returns what the handshake made of it.
-func (e *HandshakeError) Unwrap() error { return e.Err }
-
-// StatusCode is the HTTP status.
-func (e *HandshakeError) StatusCode() int { return e.Status }
-
-// Dial connects to a ws, wss, http or https URL. ctx governs the handshake only. The error is a *HandshakeError when the server
+// Dial connects to a ws, wss, http or https URL. ctx governs the first handshake only. The error is a *HandshakeError when the server
 // refused. opts may be nil.
 func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
-	if opts == nil {
-		opts = &Options{}
-	}
-	limits := &wsconn.Options{Subprotocols: []string{wire.Subprotocol}, MaxMessage: opts.MaxMessage, Compression: opts.Compression}
-	if limits.MaxMessage == 0 {
-		limits.MaxMessage = 1 << 20
-	}
-	ws, resp, err := wsconn.Dial(ctx, url, &wsconn.DialOptions{Client: opts.HTTPClient, Header: opts.Header}, limits)
-	if err != nil {
-		if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
-			body, _ := io.ReadAll(resp.Body) // what could be read of it
-			return nil, &HandshakeError{Status: resp.StatusCode, Body: body, Err: err}
-		}
-		return nil, fmt.Errorf("wsx: dial: %w", err)
-	}
 	c := &Client{
-		ws:       ws,
-		onNotify: opts.OnNotify,
-		notes:    make(chan note, maxNotifications),
-		ended:    make(chan struct{}),
-		pending:  make(map[uint64]chan<- reply),
+		url:     url,
+		notes:   make(chan note, maxNotifications),
+		states:  make(chan stateChange, 16),
+		done:    make(chan struct{}),
+		changed: make(chan struct{}),
 	}
-	c.work.Go(c.read)
+	if opts != nil {
+		c.opts = *opts
+	}
+	if c.opts.MaxMessage == 0 {
+		c.opts.MaxMessage = 1 << 20
+	}
+	if c.opts.RetryMin <= 0 {
+		c.opts.RetryMin = 100 * time.Millisecond
+	}
+	if c.opts.RetryMax <= 0 {
+		c.opts.RetryMax = 30 * time.Second
+	}
+	l, err := c.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	c.link = l
+	c.work.Go(c.run)
 	c.work.Go(c.deliver)
+	c.work.Go(c.tell)
 	return c, nil
 }
 
-// Close ends the connection with 1000 and waits for the client's goroutines, OnNotify included. What is under way gets a *ClosedError.
+func (c *Client) dial(ctx context.Context) (*link, error) {
+	limits := &wsconn.Options{Subprotocols: []string{wire.Subprotocol}, MaxMessage: c.opts.MaxMessage, Compression: c.opts.Compression}
+	ws, resp, err := wsconn.Dial(ctx, c.url, &wsconn.DialOptions{Client: c.opts.HTTPClient, Header: c.opts.Header}, limits)
+	if err != nil {
+		return nil, dialError(resp, err)
+	}
+	return newLink(c, ws), nil
+}
+
+// Close ends the connection with 1000 and waits for the client's goroutines, OnNotify and OnState included. What is under way gets a *ClosedError.
 // It may be called more than once; the error is nil unless the closing itself went wrong.
 func (c *Client) Close() error {
-	err := c.ws.Close(websocket.StatusNormalClosure, "")
+	c.stop()
+	err := c.current().ws.Close(websocket.StatusNormalClosure, "")
 	c.work.Wait()
 	return err
 }
 
-// Done is closed when the connection has ended; then Err tells how.
-func (c *Client) Done() <-chan struct{} { return c.ended }
+// Done is closed when the client has ended; then Err tells how.
+func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Err is nil while the connection is up, and then how it ended.
+// Err is nil while the client is connected or connects again, and then how it ended.
 func (c *Client) Err() error {
 	select {
-	case <-c.ended:
+	case <-c.done:
 		return c.err
 	default:
 		return nil
 	}
 }
 
-// read serves what the server sends until the connection ends.
-func (c *Client) read() {
+// run reads one connection after the other.
+func (c *Client) run() {
 	defer close(c.notes)
+	defer close(c.states)
+	c.states <- stateChange{Connected, nil}
+	l := c.current()
 	for {
-		_, b, err := c.ws.Read(context.Background(), nil)
-		if err != nil {
-			c.fail(err)
+		l.read()
+		next := c.reconnect(l.err)
+		if next == nil {
+			c.err = l.err
+			close(c.done)
+			c.states <- stateChange{Closed, l.err}
 			return
 		}
-		c.message(b)
+		l = next
+		c.states <- stateChange{Connected, nil}
 	}
 }
 
-func (c *Client) message(b []byte) {
-	var m wire.Message
-	if fault := m.Parse(b, wire.Rules{FromServer: true}); fault != wire.OK || m.Dialect != wire.WSX {
-		return // a server that speaks something else too; who waits for it waits with a context
-	}
-	switch m.Type {
-	case wire.Response:
-		c.settle(m.ID, reply{result: m.Result})
-	case wire.Error:
-		e := &wsx.Error{Code: string(m.ErrorCode), Message: string(m.ErrorText)}
-		if m.ErrorDetails != nil {
-			e.Details = jsontext.Value(m.ErrorDetails)
-		}
-		c.settle(m.ID, reply{err: e})
-	case wire.Notify:
-		if c.onNotify != nil {
-			select {
-			case c.notes <- note{string(m.Event), m.Payload}:
-			case <-c.ws.Done():
-			}
-		}
-	case wire.Ping:
-		c.send(context.Background(), wire.AppendPong(nil, m.ID))
-	case wire.Request: // this client has no methods
-		e := &wsx.Error{Code: wsx.CodeMethodNotFound}
-		c.send(context.Background(), wire.AppendError(nil, m.ID, e.Code, "this client has no methods", nil))
-	}
-}
-
-// send is for what nobody waits for: when it fails, the reader learns of it.
-func (c *Client) send(ctx context.Context, b []byte) {
-	_ = c.ws.Send(ctx, websocket.MessageText, b)
+// current is the connection, or the last one.
+func (c *Client) current() *link {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.link
 }
 
 func (c *Client) deliver() {
 	for n := range c.notes {
-		c.onNotify(n.event, n.payload)
+		c.opts.OnNotify(n.event, n.payload)
 	}
 }
 
-// settle hands an answer to the call that waits for it, if it still does.
-func (c *Client) settle(id []byte, r reply) {
-	n, ok := parseID(id)
-	if !ok {
-		return
+func (c *Client) tell() {
+	for s := range c.states {
+		if c.opts.OnState != nil {
+			c.opts.OnState(s.state, s.err)
+		}
 	}
-	c.mu.Lock()
-	ch := c.pending[n]
-	delete(c.pending, n)
-	c.mu.Unlock()
-	if ch != nil {
-		ch <- r // it has room for the one
-	}
-}
-
-// fail ends everything that waits.
-func (c *Client) fail(err error) {
-	c.err = &ClosedError{Code: int(websocket.StatusAbnormalClosure), Err: err}
-	if code := websocket.CloseStatus(err); code >= 0 {
-		c.err.Code = int(code)
-	} else if code, _, ok := c.ws.Ending(); ok {
-		c.err.Code = int(code)
-	}
-	c.mu.Lock()
-	pending := c.pending
-	c.pending = nil
-	c.mu.Unlock()
-	for _, ch := range pending {
-		ch <- reply{err: c.err}
-	}
-	close(c.ended)
 }
 
 // Notify sends a notification and does not wait for anything but room in the out-queue. That it returns nil does not say that the
@@ -239,16 +211,7 @@ func (c *Client) Notify(ctx context.Context, method string, params any) error {
 	if err != nil {
 		return err
 	}
-	return c.sendOr(ctx, wire.AppendNotify(nil, method, encoded, nil))
-}
-
-func (c *Client) sendOr(ctx context.Context, b []byte) error {
-	err := c.ws.Send(ctx, websocket.MessageText, b)
-	if err == nil || ctx.Err() != nil {
-		return err
-	}
-	<-c.ended
-	return c.err
+	return c.current().send(ctx, wire.AppendNotify(nil, method, encoded, nil))
 }
 
 func encodeParams(method string, params any) ([]byte, error) {

@@ -11,7 +11,7 @@
 //
 // [Call] sends a request and waits for its answer. Its context governs all of it: when it ends, the server is sent rpc.cancel and Call
 // returns the context's cause, without the connection coming to harm. A deadline is sent along as meta.timeout_ms, so that the server
-// gives up too. Any number of calls may be under way at a time; a server that allows fewer makes the others wait (TCP backpressure).
+// gives up too; errors.Is(err, context.DeadlineExceeded) holds whichever side sees it first. Any number of calls may be under way at a time; a server that allows fewer makes the others wait (TCP backpressure).
 //
 // # Errors
 //

@@ -1,0 +1,63 @@
+package wsxclient
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/coder/websocket"
+)
+
+// ClosedError says that the connection has ended and how.
+type ClosedError struct {
+	// Code is the close code: the peer's, this side's, or 1006 when the connection broke without one (RFC 6455 section 7.1.5).
+	Code int
+	// Err is the cause. It may be nil.
+	Err error
+}
+
+func (e *ClosedError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("wsx: connection closed (%d)", e.Code)
+	}
+	return fmt.Sprintf("wsx: connection closed (%d): %v", e.Code, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *ClosedError) Unwrap() error { return e.Err }
+
+// final reports whether connecting again would be no use, or unwanted.
+func (e *ClosedError) final() bool {
+	switch websocket.StatusCode(e.Code) {
+	case websocket.StatusNormalClosure, websocket.StatusPolicyViolation, 4401, 4403:
+		return true
+	}
+	refused, ok := errors.AsType[*HandshakeError](e.Err)
+	return ok && refused.Status < 500 && refused.Status != http.StatusTooManyRequests
+}
+
+// HandshakeError says that the server answered the handshake and did not upgrade.
+type HandshakeError struct {
+	Status int    // the HTTP status
+	Body   []byte // the first KiB of the answer, a problem (RFC 9457) from a server of this package
+	Err    error
+}
+
+func (e *HandshakeError) Error() string {
+	return fmt.Sprintf("wsx: the server answered the handshake with %d %s", e.Status, http.StatusText(e.Status))
+}
+
+// Unwrap returns what the handshake made of it.
+func (e *HandshakeError) Unwrap() error { return e.Err }
+
+// StatusCode is the HTTP status.
+func (e *HandshakeError) StatusCode() int { return e.Status }
+
+func dialError(resp *http.Response, err error) error {
+	if resp == nil || resp.StatusCode == http.StatusSwitchingProtocols {
+		return fmt.Errorf("wsx: dial: %w", err)
+	}
+	body, _ := io.ReadAll(resp.Body) // what could be read of it
+	return &HandshakeError{Status: resp.StatusCode, Body: body, Err: err}
+}
