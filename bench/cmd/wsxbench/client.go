@@ -155,16 +155,16 @@ func (c *client) write(b []byte) error {
 	return err
 }
 
-// ask sends a message and returns the next one that comes.
-func (c *client) ask(message string) (string, error) {
+// ask sends a message and waits for its answer, which must not be an error.
+func (c *client) ask(message string) error {
 	if err := c.write(frame(message)); err != nil {
-		return "", err
+		return err
 	}
 	b, err := c.next()
 	if err == nil && bytes.Contains(b, []byte(`"error":`)) {
 		err = fmt.Errorf("%s: %s", message, b)
 	}
-	return string(b), err
+	return err
 }
 
 // frame is a text message as a client sends it.
@@ -199,7 +199,7 @@ func (c *contestant) open(addr, path string) (*client, error) {
 		return nil, err
 	}
 	if c.hello != "" {
-		if _, err := ws.ask(c.hello); err != nil {
+		if err := ws.ask(c.hello); err != nil {
 			ws.close()
 			return nil, err
 		}
@@ -214,7 +214,7 @@ func (c *contestant) openFeed(addr string) (*client, error) {
 		return nil, err
 	}
 	if c.subscribe != "" {
-		if _, err := ws.ask(c.subscribe); err != nil {
+		if err := ws.ask(c.subscribe); err != nil {
 			ws.close()
 			return nil, err
 		}

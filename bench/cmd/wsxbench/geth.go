@@ -43,7 +43,7 @@ func (s *gethService) Feed(ctx context.Context) (*rpc.Subscription, error) {
 				if notifier.Notify(sub.ID, e) != nil {
 					return
 				}
-			case <-sub.Err():
+			case <-sub.Err(): //nolint:errcheck // why it ended is the peer's business
 				return
 			}
 		}

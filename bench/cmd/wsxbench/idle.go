@@ -1,7 +1,7 @@
 package main
 
 // idle is the memory of subscribed connections that do nothing.
-func idle(c *contestant, s *child, o *options, _ string) (r result, err error) {
+func idle(c *contestant, s *child, o *options, profile string) (r result, err error) {
 	none, err := s.ask("gc")
 	if err != nil {
 		return r, err
@@ -14,6 +14,11 @@ func idle(c *contestant, s *child, o *options, _ string) (r result, err error) {
 	many, err := s.ask("gc")
 	if err != nil {
 		return r, err
+	}
+	if profile != "" {
+		if _, err := s.ask("heap " + profile); err != nil {
+			return r, err
+		}
 	}
 	return result{rate: float64(many.rss-none.rss) / float64(o.idle)}, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -21,6 +22,7 @@ import (
 //	stats           what it has used so far
 //	gc              the same, after a collection
 //	profile FILE    profiles its CPU use from now on
+//	heap FILE       writes a profile of its heap
 func serve(name string, in io.Reader, out io.Writer) error {
 	c := byName(name)
 	if c == nil {
@@ -48,6 +50,10 @@ func serve(name string, in io.Reader, out io.Writer) error {
 		case "gc":
 			debug.FreeOSMemory()
 			debug.FreeOSMemory() // what finalizers and pools gave up in the first
+		case "heap":
+			if err := writeHeap(arg); err != nil {
+				return err
+			}
 		case "profile":
 			f, err := os.Create(arg)
 			if err != nil {
@@ -56,7 +62,7 @@ func serve(name string, in io.Reader, out io.Writer) error {
 			if err := pprof.StartCPUProfile(f); err != nil {
 				return err
 			}
-			defer f.Close() //nolint:errcheck // a profile cut short shows itself
+			defer f.Close()
 			defer pprof.StopCPUProfile()
 		}
 		if err := ownUsage().write(out); err != nil {
@@ -69,6 +75,14 @@ func serve(name string, in io.Reader, out io.Writer) error {
 	default:
 		return commands.Err()
 	}
+}
+
+func writeHeap(file string) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.WriteHeapProfile(f), f.Close())
 }
 
 // usage is what a process has used so far.

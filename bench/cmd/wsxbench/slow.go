@@ -75,7 +75,9 @@ func slowOnce(c *contestant, o *options, readers int) (l latency, err error) {
 	sent := make([]atomic.Int64, o.slowEvents+1)
 	took := make([][]time.Duration, slowOthers)
 	began := time.Now()
-	f.onEvent = func(sub int, event int64) { took[sub] = append(took[sub], time.Since(began)-time.Duration(sent[event].Load())) }
+	f.onEvent = func(sub int, event int64) {
+		took[sub] = append(took[sub], time.Since(began)-time.Duration(sent[event].Load()))
+	}
 	f.listen()
 	ticker := time.NewTicker(slowInterval)
 	defer ticker.Stop()
