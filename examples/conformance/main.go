@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	r := chi.NewRouter()
 	r.Handle("/ws", server)
 
-	ln, err := net.Listen("tcp", *addr)
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", *addr)
 	if err != nil {
 		return err
 	}

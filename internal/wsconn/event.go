@@ -25,7 +25,7 @@ func (c *Conn) Evict(tag any, n int) (lost uint64) { return c.link.queue.evict(t
 
 // Replay queues and sends a shared frame that does not count towards the queue's bounds for others, and waits until its like have room.
 func (c *Conn) Replay(ctx context.Context, f *Frame) error {
-	if err := c.link.queue.push(ctx, f.wire(c.deflate), replayed); err != nil {
+	if err := c.link.queue.pushWait(ctx, f.wire(c.deflate), replayed); err != nil {
 		return err
 	}
 	c.link.queue.flush()
@@ -36,7 +36,7 @@ func (c *Conn) Replay(ctx context.Context, f *Frame) error {
 func (c *Conn) Drop(code websocket.StatusCode, reason string) error {
 	v := &violation{code, reason}
 	if c.ending.CompareAndSwap(nil, v) {
-		_ = c.link.queue.push(nil, closeFrame(v, c.client), lastOnly) // closing or closed already: the same end
+		_ = c.link.queue.push(closeFrame(v, c.client), lastOnly) // closing or closed already: the same end
 	}
 	return c.Close(code, reason)
 }

@@ -44,11 +44,11 @@ func (s *source) once(fd uintptr) bool {
 	s.buf = buffers.Get().(*[]byte)
 	for {
 		s.n, s.err = syscall.Read(int(fd), *s.buf)
-		if s.err != syscall.EINTR {
+		if s.err != syscall.EINTR { //nolint:errorlint // a system call wraps nothing, and this is the hot path
 			break
 		}
 	}
-	if s.err == syscall.EAGAIN {
+	if s.err == syscall.EAGAIN { //nolint:errorlint // as above
 		s.release()
 		return false
 	}
@@ -110,7 +110,7 @@ func newTryWriter(conn net.Conn) *tryWriter {
 func (w *tryWriter) once(fd uintptr) bool {
 	for {
 		w.n, w.err = syscall.Write(int(fd), w.p)
-		if w.err != syscall.EINTR {
+		if w.err != syscall.EINTR { //nolint:errorlint // a system call wraps nothing, and this is the hot path
 			return true // also for EAGAIN: never wait
 		}
 	}
@@ -124,7 +124,7 @@ func (w *tryWriter) write(p []byte) (int, error) {
 	switch {
 	case err != nil:
 		return 0, err
-	case w.err == syscall.EAGAIN:
+	case w.err == syscall.EAGAIN: //nolint:errorlint // as above
 		return 0, nil
 	case w.err != nil:
 		return 0, w.err
