@@ -92,7 +92,7 @@ func (h *Hub) fan(channel string, events []Event) {
 	for _, g := range h.listeners(channel, groups[:0]) {
 		frames := make([]*eventFrame, len(events))
 		for i, e := range events {
-			frames[i] = &eventFrame{Event: e, group: g} // each by itself: one that waits in a queue must not hold the others
+			frames[i] = &eventFrame{Event: e, group: g, alone: len(events) == 1} // each by itself: one that waits in a queue must not hold the others
 		}
 		narrow := !isPattern(g.topic.name)
 		for _, s := range g.snapshot() {

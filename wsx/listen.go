@@ -128,6 +128,9 @@ func (*listener) forget(*subscription) {}
 
 // offer implements sink. What is lost is counted here.
 func (l *listener) offer(s *subscription, f *eventFrame) uint64 {
+	if f.alone {
+		defer l.flush()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	size := len(f.Payload)

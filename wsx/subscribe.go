@@ -279,7 +279,7 @@ func (u *subscriptions) offer(s *subscription, f *eventFrame) (lost uint64) {
 	ws := u.conn.ws
 	full := func(untilEmpty bool) bool {
 		frame, carried := u.frame(s, f)
-		return errors.Is(ws.Offer(frame, f, carried, untilEmpty), wsconn.ErrQueueFull)
+		return errors.Is(ws.Offer(frame, f, carried, untilEmpty, f.alone), wsconn.ErrQueueFull)
 	}
 	evict := func(n int, channel string) bool {
 		evicted, lost := ws.Evict(func(tag any) bool { return s.waits(tag, channel) }, n, s.recount)
@@ -306,7 +306,7 @@ func (u *subscriptions) offer(s *subscription, f *eventFrame) (lost uint64) {
 			}
 		}
 	default:
-		if errors.Is(ws.Offer(f.frame(), nil, 0, false), wsconn.ErrQueueFull) {
+		if errors.Is(ws.Offer(f.frame(), nil, 0, false, f.alone), wsconn.ErrQueueFull) {
 			u.cut()
 		}
 		return 0
@@ -365,7 +365,7 @@ func (u *subscriptions) flush() { u.conn.ws.Flush() }
 // notify queues a shared message that is no event, for s. Where there is no room it goes as the policy has it: the client is cut, or
 // goes without.
 func (u *subscriptions) notify(s *subscription, f *wsconn.Frame) {
-	if errors.Is(u.conn.ws.Offer(f, nil, 0, false), wsconn.ErrQueueFull) && s.opts.Slow == SlowDisconnect {
+	if errors.Is(u.conn.ws.Offer(f, nil, 0, false, true), wsconn.ErrQueueFull) && s.opts.Slow == SlowDisconnect {
 		u.cut()
 	}
 	u.flush()

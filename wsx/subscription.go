@@ -76,6 +76,7 @@ const (
 type eventFrame struct {
 	Event
 	group *group
+	alone bool // no others come with it: it is sent at once
 	bytes *wsconn.Frame
 }
 
@@ -112,7 +113,7 @@ func (s *subscription) take(frames []*eventFrame) {
 	}
 	live := s.state == subLive
 	s.mu.Unlock()
-	if live {
+	if live && !frames[0].alone {
 		s.sink.flush()
 	}
 }

@@ -41,7 +41,7 @@ type link struct {
 	messageTimeout time.Duration
 	done           chan struct{} // closed with the connection
 
-	src    *source       // reads Conn
+	src    source        // reads Conn
 	avail  []byte        // read and not yet handed on
 	bad    *violation    // to be returned by the next read
 	silent time.Duration // how long the reads that brought nothing, since the last that did, waited
@@ -70,9 +70,10 @@ func newLink(nc net.Conn, early []byte, p *pings, o *Options) *link {
 	if tcp, ok := tcp.(*net.TCPConn); ok && o.SendBuffer > 0 {
 		_ = tcp.SetWriteBuffer(o.SendBuffer) // a wish: the system has its own bounds
 	}
-	l := &link{Conn: nc, pings: p, src: newSource(nc), avail: early, messageTimeout: o.MessageTimeout, done: make(chan struct{})}
+	l := &link{Conn: nc, pings: p, avail: early, messageTimeout: o.MessageTimeout, done: make(chan struct{})}
 	l.acct = account{maxFrames: o.MaxFrames, maxBytes: o.MaxMessage, maxControl: o.MaxControl}
-	l.queue.dst, l.queue.try = nc, newTryWriter(nc)
+	l.queue.dst = nc
+	l.openSocket()
 	l.queue.writeTimeout = o.WriteTimeout
 	l.queue.maxBytes, l.queue.maxMsgs = o.MaxQueueBytes, o.MaxQueueMessages
 	l.queue.onError = l.cut

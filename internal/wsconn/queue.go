@@ -201,7 +201,12 @@ func (q *queue) flushLocked() {
 		return
 	}
 	q.writing = true
-	for i := 0; q.try != nil && i < triesInARow && len(q.out.b) == 0 && q.takeLocked(); i++ {
+	q.writeLocked()
+}
+
+// writeLocked is the writer's work. What is in out already goes first.
+func (q *queue) writeLocked() {
+	for i := 0; q.try != nil && i < triesInARow && (i == 0 || len(q.out.b) == 0) && q.takeLocked(); i++ {
 		q.mu.Unlock()
 		n, err := q.try.write(q.out.b)
 		q.mu.Lock()

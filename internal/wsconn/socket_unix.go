@@ -33,10 +33,17 @@ type source struct {
 	plain []byte // in place of buf where raw is nil
 }
 
-func newSource(nc net.Conn) *source {
-	s := &source{nc: nc, raw: rawConn(nc)}
-	s.fn = s.once
-	return s
+// openSocket makes the link read and write its socket itself, where it has one.
+func (l *link) openSocket() {
+	l.src.nc = l.Conn
+	raw := rawConn(l.Conn)
+	if raw == nil {
+		return
+	}
+	l.src.raw, l.src.fn = raw, l.src.once
+	w := &tryWriter{raw: raw}
+	w.fn = w.once
+	l.queue.try = w
 }
 
 // once is called when the socket may be readable; false waits until it is.
@@ -94,17 +101,6 @@ type tryWriter struct {
 	p   []byte
 	n   int
 	err error
-}
-
-// newTryWriter returns nil when conn is not a plain socket.
-func newTryWriter(conn net.Conn) *tryWriter {
-	raw := rawConn(conn)
-	if raw == nil {
-		return nil
-	}
-	w := &tryWriter{raw: raw}
-	w.fn = w.once
-	return w
 }
 
 func (w *tryWriter) once(fd uintptr) bool {

@@ -176,8 +176,8 @@ type hijackWriter struct {
 }
 
 const (
-	readBuffer  = 512 // larger reads go past it
-	writeBuffer = 256 // one control frame
+	readBuffer  = 128 // larger reads go past it
+	writeBuffer = 136 // one control frame
 )
 
 func (h *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
