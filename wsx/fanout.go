@@ -90,9 +90,9 @@ func (h *Hub) fan(channel string, events []Event) {
 	var groups [8]*group
 	under, _ := h.options(channel)
 	for _, g := range h.listeners(channel, groups[:0]) {
-		frames := make([]eventFrame, len(events))
-		for i := range events {
-			frames[i] = eventFrame{Event: &events[i], group: g}
+		frames := make([]*eventFrame, len(events)) // one by one: a queue that keeps one must not keep its like in memory
+		for i, e := range events {
+			frames[i] = &eventFrame{Event: e, group: g}
 		}
 		narrow := !isPattern(g.topic.name)
 		for _, s := range g.snapshot() {

@@ -111,7 +111,8 @@ func TestHub_DropsTheOldestAndCountsThem(t *testing.T) {
 							dropped = droppedOf(t, m)
 						}
 						var v int
-						if _, err := fmt.Sscanf(m[strings.Index(m, `"payload":`):], `"payload":%d`, &v); err != nil {
+						_, payload, _ := strings.Cut(m, `"payload":`)
+						if _, err := fmt.Sscanf(payload, "%d", &v); err != nil {
 							t.Fatal(m)
 						}
 						received++

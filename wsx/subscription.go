@@ -74,7 +74,7 @@ const (
 // eventFrame is an event as the members of one group get it, encoded when the first of them needs it. It is one goroutine's, but for what
 // encode reads. Where it may be dropped it is its own tag in the out-queues.
 type eventFrame struct {
-	*Event
+	Event
 	group *group
 	bytes *wsconn.Frame
 }
@@ -100,14 +100,14 @@ func (f *eventFrame) encode(dropped uint64) *wsconn.Frame {
 }
 
 // take gives the subscription events in the order of their publishing.
-func (s *subscription) take(frames []eventFrame) {
+func (s *subscription) take(frames []*eventFrame) {
 	s.mu.Lock()
 	for i := range frames {
 		switch s.state {
 		case subHeld:
 			s.holdLocked(frames[i].Event)
 		case subLive:
-			s.sendLocked(&frames[i])
+			s.sendLocked(frames[i])
 		}
 	}
 	live := s.state == subLive
@@ -117,14 +117,14 @@ func (s *subscription) take(frames []eventFrame) {
 	}
 }
 
-func (s *subscription) holdLocked(e *Event) {
+func (s *subscription) holdLocked(e Event) {
 	for len(s.held) > 0 && (len(s.held) >= maxHeld || s.size+len(e.Payload) > maxHeldBytes) {
 		s.lost = s.held[0].Position
 		s.dropped++
 		s.size -= len(s.held[0].Payload)
 		s.held = s.held[1:]
 	}
-	s.held = append(s.held, *e)
+	s.held = append(s.held, e)
 	s.size += len(e.Payload)
 }
 
@@ -141,7 +141,7 @@ func (s *subscription) sendLocked(f *eventFrame) {
 }
 
 // wants asks the filter. A filter that panics has its event dropped and says so in the log.
-func (s *subscription) wants(e *Event) (yes bool) {
+func (s *subscription) wants(e Event) (yes bool) {
 	if s.filter == nil {
 		return true
 	}
@@ -151,7 +151,7 @@ func (s *subscription) wants(e *Event) (yes bool) {
 			yes = false
 		}
 	}()
-	return s.filter(*e)
+	return s.filter(e)
 }
 
 func (h *Hub) logPanic(what, channel string, v any) {
@@ -181,7 +181,7 @@ func (s *subscription) goLive(missed Replay) (revoked string) {
 		s.sink.cut()
 	}
 	for i := range s.held {
-		s.sendLocked(&eventFrame{Event: &s.held[i], group: s.group})
+		s.sendLocked(&eventFrame{Event: s.held[i], group: s.group})
 	}
 	s.held = nil
 	s.sink.flush()
@@ -201,7 +201,7 @@ func (s *subscription) replay(missed []Event) bool {
 	s.mu.Unlock()
 	defer close(s.replayed)
 	for i := range missed {
-		f := eventFrame{Event: &missed[i], group: s.group}
+		f := eventFrame{Event: missed[i], group: s.group}
 		if ctx.Err() != nil || s.wants(f.Event) && s.sink.replay(ctx, &f) != nil {
 			return false // it was ended, or the connection has
 		}
