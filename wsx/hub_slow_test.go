@@ -306,7 +306,7 @@ func TestHub_AFullQueueWhileSubscribing(t *testing.T) {
 		"drop": {OnSubscribe: flood(1500, "x"), Slow: wsx.SlowDropOldest},
 		"big":  {OnSubscribe: flood(40, huge[:100_000]), Slow: wsx.SlowDropOldest},
 		"huge": {OnSubscribe: flood(1, huge)},
-	}, &wsx.ServerOptions{MaxQueueMessages: 1 << 20, MaxQueueBytes: 1 << 30}, func(r *hubRig) {
+	}, &wsx.ServerOptions{MaxQueueMessages: 1 << 20, MaxQueueBytes: 1 << 30}, func(t *testing.T, r *hubRig) {
 		hub, step = r.hub, make(chan struct{})
 		c := r.tap()
 		begun := func(channel string) []string {
