@@ -41,7 +41,7 @@ func (j *journal) wants(t *testing.T, want ...string) {
 
 func TestHub_TellsHooksOfEverySubscription(t *testing.T) {
 	var j journal
-	inRig(t, map[string]wsx.ChannelOptions{"a.>": {OnSubscribe: j.note("on"), OnUnsubscribe: j.note("off")}}, nil, func(r *hubRig) {
+	inRig(t, map[string]wsx.ChannelOptions{"a.>": {OnSubscribe: j.note("on"), OnUnsubscribe: j.note("off")}}, nil, func(t *testing.T, r *hubRig) {
 		c, d := r.tap(), r.tap()
 		c.send(subscribeTo("1", "a.b", `,"params":{"x":1}`))
 		c.all()
@@ -65,7 +65,7 @@ func TestHub_TellsHooksOfEverySubscription(t *testing.T) {
 func TestHub_SurvivesHooksThatPanic(t *testing.T) {
 	var log logBuffer
 	boom := func(wsx.Subscription) { panic("canary-7f3a") }
-	inRig(t, map[string]wsx.ChannelOptions{"a": {OnSubscribe: boom, OnUnsubscribe: boom}}, &wsx.ServerOptions{Logger: log.logger()}, func(r *hubRig) {
+	inRig(t, map[string]wsx.ChannelOptions{"a": {OnSubscribe: boom, OnUnsubscribe: boom}}, &wsx.ServerOptions{Logger: log.logger()}, func(t *testing.T, r *hubRig) {
 		c := r.tap()
 		c.send(subscribeTo("1", "a", ""))
 		c.wants(subscribedTo("1", "a", "1", ""))
@@ -98,7 +98,7 @@ func TestHub_ACancelledSubscribeLeavesNothing(t *testing.T) {
 				<-asked
 			},
 		},
-	}, &wsx.ServerOptions{MaxSubscriptions: 1}, func(r *hubRig) {
+	}, &wsx.ServerOptions{MaxSubscriptions: 1}, func(t *testing.T, r *hubRig) {
 		asked = make(chan struct{}) // of the bubble
 		c := r.tap()
 		for range 3 {
@@ -134,7 +134,7 @@ func TestHub_AConnectionMayEndWhileItSubscribes(t *testing.T) {
 	inRig(t, map[string]wsx.ChannelOptions{
 		"asked": {Authorize: func(context.Context, wsx.Subscription) error { hold(wsx.Subscription{}); return nil }, OnSubscribe: j.note("on"), OnUnsubscribe: j.note("off")},
 		"begun": {OnSubscribe: hold, OnUnsubscribe: j.note("off"), Presence: true},
-	}, nil, func(r *hubRig) {
+	}, nil, func(t *testing.T, r *hubRig) {
 		step = make(chan struct{})
 		for _, channel := range []string{"asked", "begun"} {
 			c := r.tap()
@@ -151,7 +151,7 @@ func TestHub_AConnectionMayEndWhileItSubscribes(t *testing.T) {
 }
 
 func TestHub_UnsubscribeTellsTheClientLast(t *testing.T) {
-	inRig(t, map[string]wsx.ChannelOptions{"a.>": {History: 5}}, nil, func(r *hubRig) {
+	inRig(t, map[string]wsx.ChannelOptions{"a.>": {History: 5}}, nil, func(t *testing.T, r *hubRig) {
 		c, d := r.tap(), r.tap()
 		c.send(subscribeTo("1", "a.b", ""))
 		c.all()
@@ -197,7 +197,7 @@ func TestHub_UnsubscribeOfASubscriptionUnderWayComesAfterItsResponse(t *testing.
 	inRig(t, map[string]wsx.ChannelOptions{"a": {History: 5, Presence: true, OnSubscribe: func(s wsx.Subscription) {
 		_, _ = hub.Publish(context.Background(), "a", 1)
 		hub.Unsubscribe("a", "GONE")
-	}}}, nil, func(r *hubRig) {
+	}}}, nil, func(t *testing.T, r *hubRig) {
 		hub = r.hub
 		c := r.tap()
 		c.send(subscribeTo("1", "a", ""))

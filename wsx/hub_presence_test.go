@@ -37,7 +37,7 @@ func TestHub_KeepsPresence(t *testing.T) {
 	inRig(t, map[string]wsx.ChannelOptions{
 		"room.>":  {Presence: true, OnSubscribe: func(s wsx.Subscription) { names[s.Conn.ID()] = next }},
 		"plain.>": {},
-	}, nil, func(r *hubRig) {
+	}, nil, func(t *testing.T, r *hubRig) {
 		a, b, c := r.tap(), r.tap(), r.tap()
 		on := func(s *tap, name, channel string) {
 			t.Helper()

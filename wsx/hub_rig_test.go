@@ -24,9 +24,9 @@ type hubRig struct {
 }
 
 // inRig runs a test in a bubble, with a hub of these channels.
-func inRig(t *testing.T, channels map[string]wsx.ChannelOptions, opts *wsx.ServerOptions, test func(*hubRig)) {
+func inRig(t *testing.T, channels map[string]wsx.ChannelOptions, opts *wsx.ServerOptions, test func(*testing.T, *hubRig)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { test(newRig(t, nil, channels, opts)) })
+	synctest.Test(t, func(t *testing.T) { test(t, newRig(t, nil, channels, opts)) })
 }
 
 func newRig(t *testing.T, broker wsx.Broker, channels map[string]wsx.ChannelOptions, opts *wsx.ServerOptions) *hubRig {

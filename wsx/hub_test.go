@@ -75,7 +75,7 @@ func TestHub_AnswersAsTheProtocolSays(t *testing.T) {
 		{"unsubscribe by a bad name", `{"type":"rpc.unsubscribe","id":1,"channel":"a b"}`, fault(`1`, "INVALID_REQUEST", "a channel name is letters, digits and _:@- in tokens joined by dots")},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			inRig(t, channels(), nil, func(r *hubRig) {
+			inRig(t, channels(), nil, func(t *testing.T, r *hubRig) {
 				c := r.tap()
 				c.send(tc.send)
 				c.wants(tc.want)
@@ -97,7 +97,7 @@ func TestHub_WithoutOneEveryChannelIsDenied(t *testing.T) {
 }
 
 func TestHub_SendsEventsToNamesAndPatterns(t *testing.T) {
-	inRig(t, channels(), nil, func(r *hubRig) {
+	inRig(t, channels(), nil, func(t *testing.T, r *hubRig) {
 		c := r.tap()
 		c.send(subscribeTo("1", "room.a.b", ""), subscribeTo("2", "room.a.*", ""), subscribeTo("3", "room.>", ""), subscribeTo("4", "room.a.b", ""))
 		if got := c.all(); len(got) != 4 {
@@ -148,7 +148,7 @@ func TestHub_PublishRefusesWhatIsNoEvent(t *testing.T) {
 }
 
 func TestHub_APublishedValueIsTheCallersAgain(t *testing.T) {
-	inRig(t, channels(), nil, func(r *hubRig) {
+	inRig(t, channels(), nil, func(t *testing.T, r *hubRig) {
 		raw := jsontext.Value(`"a"`)
 		r.publish("room.a", raw)
 		raw[1] = 'b'
@@ -174,7 +174,7 @@ func TestHub_Recovers(t *testing.T) {
 		{"far ahead", `"offset":18446744073709551615`, no, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			inRig(t, channels(), nil, func(r *hubRig) {
+			inRig(t, channels(), nil, func(t *testing.T, r *hubRig) {
 				var p wsx.Position
 				for i := range 5 {
 					p = r.publish("room.a", i+1)
@@ -198,7 +198,7 @@ func TestHub_Recovers(t *testing.T) {
 }
 
 func TestHub_SubscriptionsToOneChannelHaveIDsOfTheirOwn(t *testing.T) {
-	inRig(t, channels(), nil, func(r *hubRig) {
+	inRig(t, channels(), nil, func(t *testing.T, r *hubRig) {
 		c, d := r.tap(), r.tap()
 		c.send(subscribeTo("1", "plain.a", ""))
 		c.wants(subscribedTo("1", "plain.a", "1", ""))
@@ -227,7 +227,7 @@ func TestHub_SubscriptionsToOneChannelHaveIDsOfTheirOwn(t *testing.T) {
 }
 
 func TestHub_UnsubscribesByExactlyThatChannel(t *testing.T) {
-	inRig(t, channels(), nil, func(r *hubRig) {
+	inRig(t, channels(), nil, func(t *testing.T, r *hubRig) {
 		c := r.tap()
 		c.send(subscribeTo("1", "plain.a", ""))
 		c.send(subscribeTo("2", "plain.a", ""))
@@ -249,7 +249,7 @@ func TestHub_UnsubscribesByExactlyThatChannel(t *testing.T) {
 }
 
 func TestHub_LimitsSubscriptions(t *testing.T) {
-	inRig(t, channels(), nil, func(r *hubRig) {
+	inRig(t, channels(), nil, func(t *testing.T, r *hubRig) {
 		c := r.tap()
 		for i := range 256 {
 			c.send(subscribeTo(strconv.Itoa(i), "plain."+strconv.Itoa(i/2), ""))
@@ -279,7 +279,7 @@ func TestHub_LimitsSubscriptions(t *testing.T) {
 }
 
 func TestHub_FiltersByParams(t *testing.T) {
-	inRig(t, channels(), nil, func(r *hubRig) {
+	inRig(t, channels(), nil, func(t *testing.T, r *hubRig) {
 		c := r.tap()
 		c.send(subscribeTo("1", "odd.a", `,"params":2`), subscribeTo("2", "odd.a", `,"params":3`), subscribeTo("3", "odd.a", `,"params":0`))
 		if got := c.all(); len(got) != 3 {
@@ -304,7 +304,7 @@ func TestHub_FiltersByParams(t *testing.T) {
 
 // TestHub_APatternIsNoWayAroundANarrowerOnesAuthorizer is about a leak: room.> is open to all, one channel of it is not.
 func TestHub_APatternIsNoWayAroundANarrowerOnesAuthorizer(t *testing.T) {
-	inRig(t, channels(), nil, func(r *hubRig) {
+	inRig(t, channels(), nil, func(t *testing.T, r *hubRig) {
 		c := r.tap()
 		c.send(subscribeTo("1", "room.>", ""))
 		c.send(subscribeTo("2", "room.*", ""))
@@ -330,7 +330,7 @@ func TestHub_NoEventComesBeforeTheResponse(t *testing.T) {
 	history.History = 2
 	for name, opts := range map[string]wsx.ChannelOptions{"without history": opts, "with history": history} {
 		t.Run(name, func(t *testing.T) {
-			inRig(t, map[string]wsx.ChannelOptions{"plain.>": opts}, nil, func(r *hubRig) {
+			inRig(t, map[string]wsx.ChannelOptions{"plain.>": opts}, nil, func(t *testing.T, r *hubRig) {
 				hub = r.hub
 				c := r.tap()
 				c.send(subscribeTo("1", "plain.a", ""))

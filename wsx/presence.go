@@ -40,7 +40,7 @@ func (u *subscriptions) present(s *subscription, n int) {
 		u.joined[s.name] = before + n
 	}
 	if err != nil {
-		s.hub.log.Warn("wsx: presence not announced", "channel", s.name, u.conn.attr(), "error", err.Error())
+		s.hub.log.Warn("wsx: presence not announced", "channel", s.name, "conn", u.conn.id, "error", err.Error())
 	}
 }
 

@@ -1,0 +1,85 @@
+package wsx_test
+
+import (
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/genropy/genro-asgi-go/wsx"
+	"github.com/genropy/genro-asgi-go/wsx/wsxtest"
+)
+
+func TestMemoryBroker_KeepsTheContract(t *testing.T) {
+	wsxtest.ExerciseBroker(t, func(testing.TB) func() wsx.Broker {
+		b := wsx.NewMemoryBroker()
+		return func() wsx.Broker { return b }
+	})
+}
+
+// listener is a hub that nothing is done with.
+type listener struct{ _ int }
+
+func (*listener) Event(wsx.Event)       {}
+func (*listener) Presence(wsx.Presence) {}
+
+// TestMemoryBroker_ForgetsWhatIsOutOfDate and keeps what somebody listens to.
+func TestMemoryBroker_ForgetsWhatIsOutOfDate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := wsx.NewMemoryBroker()
+		hour := wsx.History{Size: 10, Age: time.Hour}
+		hub := &listener{}
+		detach, err := b.Attach(hub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Interest(t.Context(), hub, "kept.*", true); err != nil {
+			t.Fatal(err)
+		}
+		newest := func(channel string) wsx.Position {
+			r, err := b.Since(t.Context(), channel, wsx.Position{}, hour)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r.Newest
+		}
+		before := make(map[string]wsx.Position)
+		for _, channel := range []string{"kept.old", "old", "kept.empty", "empty", "ageless"} {
+			h := hour
+			if channel == "ageless" {
+				h.Age = 0
+			}
+			if channel != "kept.empty" && channel != "empty" {
+				if _, err := b.Publish(t.Context(), channel, []byte("1"), h); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before[channel] = newest(channel)
+		}
+		if err := b.Join(t.Context(), hub, "present", wsx.Member{Conn: "1"}); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(2 * time.Hour)
+		for i := range 1000 { // each new channel looks at two old ones
+			newest("new." + strconv.Itoa(i))
+		}
+		for channel, p := range before {
+			forgotten := channel == "old" || channel == "empty"
+			if got := newest(channel); (got != p) != forgotten {
+				t.Errorf("%s was at %v and is at %v", channel, p, got)
+			}
+		}
+		if m, err := b.Members(t.Context(), "present"); err != nil || len(m) != 1 {
+			t.Error(m, err)
+		}
+		if err := detach(); err != nil {
+			t.Error(err)
+		}
+		if err := b.Join(t.Context(), hub, "present", wsx.Member{Conn: "1"}); err == nil {
+			t.Error("a detached hub joins")
+		}
+		if m, err := b.Members(t.Context(), "present"); err != nil || len(m) != 0 {
+			t.Error(m, err)
+		}
+	})
+}

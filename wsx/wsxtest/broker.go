@@ -1,0 +1,557 @@
+package wsxtest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/genropy/genro-asgi-go/wsx"
+)
+
+// brokerPatience is how long something that a broker has to deliver may take.
+const brokerPatience = 10 * time.Second
+
+// ExerciseBroker runs the contract of [wsx.Broker], and of [wsx.PresenceBroker] where the broker is one, as subtests of t. cluster is called
+// once for each of them. It returns a function that opens one more node of a cluster on which nothing has happened yet: another
+// connection to one server, say, or, where there are no nodes, the same broker each time. What it opens it has to close by t.Cleanup.
+//
+//	func TestBroker(t *testing.T) {
+//		wsxtest.ExerciseBroker(t, func(testing.TB) func() wsx.Broker {
+//			b := wsx.NewMemoryBroker()
+//			return func() wsx.Broker { return b }
+//		})
+//	}
+func ExerciseBroker(t *testing.T, cluster func(t testing.TB) (open func() wsx.Broker)) {
+	for _, rule := range brokerRules {
+		t.Run(rule.name, func(t *testing.T) { rule.check(t, cluster(t)) })
+	}
+}
+
+// brokerRules are the contract, one rule each. Mutants of a broker prove that each can be broken.
+var brokerRules = []struct {
+	name  string
+	check func(t testing.TB, open func() wsx.Broker)
+}{
+	{"delivers to every hub with an interest, and to no other", ruleInterest},
+	{"delivers by pattern, once", rulePatterns},
+	{"delivers nothing after an interest or the hub has gone", ruleEnds},
+	{"refuses hubs that are attached twice or not at all", ruleAttach},
+	{"keeps the order of publishing", ruleOrder},
+	{"numbers the events of a channel with history", ruleNumbers},
+	{"keeps as many events as asked, and none older", ruleKeeps},
+	{"replays what was missed, or nothing", ruleSince},
+	{"hands over from history to live without a gap", ruleHandover},
+	{"keeps who is present", rulePresence},
+}
+
+// probe is a hub that keeps what it is given.
+type probe struct {
+	t      testing.TB
+	broker wsx.Broker
+	detach func() error
+
+	mu      sync.Mutex
+	events  []wsx.Event
+	changes []wsx.Presence
+	changed chan struct{} // closed when something comes
+	gone    bool
+}
+
+func attach(t testing.TB, b wsx.Broker) *probe {
+	t.Helper()
+	p := &probe{t: t, broker: b, changed: make(chan struct{})}
+	var err error
+	if p.detach, err = b.Attach(p); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.leave)
+	return p
+}
+
+// leave detaches the probe, once.
+func (p *probe) leave() {
+	p.mu.Lock()
+	detach := p.detach
+	p.detach = nil
+	p.mu.Unlock()
+	if detach == nil {
+		return
+	}
+	if err := detach(); err != nil {
+		p.t.Errorf("detach: %v", err)
+	}
+	p.mu.Lock()
+	p.gone = true
+	p.mu.Unlock()
+}
+
+func (p *probe) Event(e wsx.Event) {
+	p.came(func() { p.events = append(p.events, e) })
+}
+
+func (p *probe) Presence(c wsx.Presence) {
+	p.came(func() { p.changes = append(p.changes, c) })
+}
+
+func (p *probe) came(put func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gone {
+		p.t.Error("the broker delivers after detach")
+	}
+	put()
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// until waits until enough, which is called with p locked, is true. It reports whether that came to be.
+func (p *probe) until(what string, enough func() bool) bool {
+	p.t.Helper()
+	timeout := time.NewTimer(brokerPatience)
+	defer timeout.Stop()
+	for {
+		p.mu.Lock()
+		ok, changed := enough(), p.changed
+		p.mu.Unlock()
+		if ok {
+			return true
+		}
+		select {
+		case <-changed:
+			continue
+		case <-timeout.C:
+		case <-p.t.Context().Done():
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.t.Errorf("%s: not in time; there are %d events, the last %+v", what, len(p.events), p.events[max(0, len(p.events)-3):])
+		return false
+	}
+}
+
+// gets takes the next events, as channel=payload, and expects just these in that order.
+func (p *probe) gets(want ...string) {
+	p.t.Helper()
+	if !p.until(fmt.Sprintf("%q", want), func() bool { return len(p.events) >= len(want) }) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var got []string
+	for _, e := range p.events {
+		got = append(got, e.Channel+"="+string(e.Payload))
+	}
+	p.events = nil
+	if !slices.Equal(got, want) {
+		p.t.Errorf("delivered %q, want %q", got, want)
+	}
+}
+
+func (p *probe) wants(name string, on bool) {
+	p.t.Helper()
+	if err := p.broker.Interest(p.t.Context(), p, name, on); err != nil {
+		p.t.Fatalf("interest in %q: %v", name, err)
+	}
+}
+
+var (
+	noHistory = wsx.History{}
+	kept      = wsx.History{Size: 100}
+)
+
+func publish(t testing.TB, b wsx.Broker, channel, payload string, h wsx.History) wsx.Position {
+	t.Helper()
+	p, err := b.Publish(t.Context(), channel, jsontext.Value(payload), h)
+	if err != nil {
+		t.Errorf("publish to %q: %v", channel, err) // not Fatal: also called by goroutines
+	}
+	return p
+}
+
+func since(t testing.TB, b wsx.Broker, channel string, from wsx.Position, h wsx.History) wsx.Replay {
+	t.Helper()
+	r, err := b.Since(t.Context(), channel, from, h)
+	if err != nil {
+		t.Fatalf("since %v: %v", from, err)
+	}
+	return r
+}
+
+func ruleInterest(t testing.TB, open func() wsx.Broker) {
+	here, there := open(), open()
+	a, b, idle := attach(t, here), attach(t, there), attach(t, there)
+	a.wants("x", true)
+	b.wants("x", true)
+	b.wants("y", true)
+	for _, h := range []wsx.History{noHistory, kept} {
+		suffix := strconv.Itoa(h.Size)
+		if p := publish(t, here, "y", `"only b `+suffix+`"`, h); (p == wsx.Position{}) != (h.Size == 0) {
+			t.Errorf("history of %d: position %v", h.Size, p)
+		}
+		b.gets(`y="only b ` + suffix + `"`)
+		publish(t, here, "nobody", `0`, h)
+		publish(t, there, "x", `{"both" : [1,null]}`, h)
+		a.gets(`x={"both" : [1,null]}`)
+		b.gets(`x={"both" : [1,null]}`)
+	}
+	idle.gets()
+}
+
+func rulePatterns(t testing.TB, open func() wsx.Broker) {
+	here, there := open(), open()
+	a, b := attach(t, here), attach(t, there)
+	for _, name := range []string{"a.*.c", "a.>", "a.b.c", "*.b.c"} { // one event for a hub, whatever matches
+		a.wants(name, true)
+	}
+	b.wants("*.z", true)
+	b.wants("end", true)
+	for _, channel := range []string{"a.b.c", "a", "a.b", "a.b.c.d", "x.b.c", "b.b", "x.z", "x.y.z"} {
+		publish(t, there, channel, `1`, noHistory)
+		switch channel {
+		case "a.b.c", "a.b", "a.b.c.d", "x.b.c":
+			a.gets(channel + `=1`)
+		case "x.z":
+			b.gets(channel + `=1`)
+		}
+	}
+	a.wants("end", true)
+	publish(t, there, "end", `1`, noHistory)
+	a.gets(`end=1`)
+	b.gets(`end=1`)
+}
+
+func ruleEnds(t testing.TB, open func() wsx.Broker) {
+	here, there := open(), open()
+	a, b := attach(t, here), attach(t, there)
+	for _, p := range []*probe{a, b} {
+		p.wants("x", true)
+		p.wants("y.*", true)
+		p.wants("end", true)
+	}
+	a.wants("x", false)
+	a.wants("y.*", false)
+	for _, channel := range []string{"x", "y.1", "end"} {
+		publish(t, here, channel, `1`, noHistory)
+	}
+	b.until("three events", func() bool { return len(b.events) == 3 })
+	a.gets(`end=1`)
+	a.wants("x", true) // on and off in turn
+	publish(t, there, "x", `2`, noHistory)
+	a.gets(`x=2`)
+
+	var wg sync.WaitGroup // what is published while the hub detaches comes before it has, or not at all
+	for range 3 {
+		wg.Go(func() {
+			for range 200 {
+				publish(t, here, "x", `3`, noHistory)
+			}
+		})
+	}
+	a.leave()
+	wg.Wait()
+	c := attach(t, here)
+	c.wants("x", true)
+	publish(t, there, "x", `4`, noHistory)
+	c.until("the event after detach", func() bool { return len(c.events) > 0 && string(c.events[len(c.events)-1].Payload) == `4` })
+}
+
+func ruleAttach(t testing.TB, open func() wsx.Broker) {
+	b := open()
+	p := attach(t, b)
+	if _, err := b.Attach(p); err == nil {
+		t.Error("one hub is attached twice")
+	}
+	if err := b.Interest(t.Context(), &probe{t: t}, "x", true); err == nil {
+		t.Error("a hub that is not attached has an interest")
+	}
+	p.leave()
+	if err := b.Interest(t.Context(), p, "x", true); err == nil {
+		t.Error("a hub that was detached has an interest")
+	}
+	detach, err := b.Attach(p) // again is fine
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := detach(); err != nil {
+		t.Error(err)
+	}
+}
+
+func ruleOrder(t testing.TB, open func() wsx.Broker) {
+	const publishers, each = 4, 250
+	here, there := open(), open()
+	probes := []*probe{attach(t, here), attach(t, there)}
+	for _, p := range probes {
+		p.wants("plain", true)
+		p.wants("kept", true)
+	}
+	h := wsx.History{Size: 2 * publishers * each}
+	var wg sync.WaitGroup
+	for i := range publishers {
+		wg.Go(func() {
+			for n := range each {
+				node := []wsx.Broker{here, there}[i%2]
+				payload := fmt.Sprintf("[%d,%d]", i, n)
+				publish(t, node, "plain", payload, noHistory)
+				publish(t, node, "kept", payload, h)
+			}
+		})
+	}
+	wg.Wait()
+	for _, p := range probes {
+		if !p.until("all events", func() bool { return len(p.events) >= 2*publishers*each }) {
+			return
+		}
+		next := make(map[string]int)
+		offset := uint64(0)
+		for _, e := range p.events {
+			var i, n int
+			if _, err := fmt.Sscanf(string(e.Payload), "[%d,%d]", &i, &n); err != nil {
+				t.Fatalf("payload %q", e.Payload)
+			}
+			key := e.Channel + strconv.Itoa(i)
+			if n != next[key] {
+				t.Errorf("%s: event %d of publisher %d in place of %d", e.Channel, n, i, next[key])
+				return
+			}
+			next[key]++
+			if e.Channel == "kept" {
+				if e.Position.Offset != offset+1 {
+					t.Errorf("offset %d after %d", e.Position.Offset, offset)
+					return
+				}
+				offset++
+			}
+		}
+	}
+}
+
+// checkOffsets expects the events with these offsets, under one epoch.
+func checkOffsets(t testing.TB, events []wsx.Event, from, to int) {
+	t.Helper()
+	if len(events) != to-from+1 {
+		t.Errorf("%d events, want %d", len(events), to-from+1)
+		return
+	}
+	for i, e := range events {
+		if e.Position.Offset != uint64(from+i) || e.Position.Epoch == "" || e.Position.Epoch != events[0].Position.Epoch {
+			t.Errorf("event %d of %d has position %v", i, len(events), e.Position)
+			return
+		}
+	}
+}
+
+func ruleNumbers(t testing.TB, open func() wsx.Broker) {
+	here, there := open(), open()
+	a := attach(t, there)
+	a.wants("x", true)
+	empty := since(t, there, "x", wsx.Position{}, kept)
+	if !empty.Complete || empty.Newest.Epoch == "" || empty.Newest.Offset != 0 || len(empty.Events) != 0 {
+		t.Errorf("before the first event: %+v", empty)
+	}
+	for i := range 5 {
+		node := []wsx.Broker{here, there}[i%2]
+		want := wsx.Position{Epoch: empty.Newest.Epoch, Offset: uint64(i + 1)}
+		if got := publish(t, node, "x", strconv.Itoa(i), kept); got != want {
+			t.Errorf("published at %v, want %v", got, want)
+		}
+	}
+	if a.until("five events", func() bool { return len(a.events) == 5 }) {
+		checkOffsets(t, a.events, 1, 5)
+	}
+	if got := since(t, here, "x", wsx.Position{}, kept); !got.Complete || got.Newest != (wsx.Position{Epoch: empty.Newest.Epoch, Offset: 5}) || len(got.Events) != 0 {
+		t.Errorf("after five events: %+v", got)
+	}
+	if p := publish(t, here, "other", `1`, kept); p.Offset != 1 {
+		t.Errorf("another channel begins at %v", p)
+	}
+}
+
+func ruleKeeps(t testing.TB, open func() wsx.Broker) {
+	b := open()
+	three := wsx.History{Size: 3}
+	var p wsx.Position
+	for range 10 {
+		p = publish(t, b, "x", `1`, three)
+	}
+	from := func(offset uint64) wsx.Position { return wsx.Position{Epoch: p.Epoch, Offset: offset} }
+	if r := since(t, b, "x", from(7), three); !r.Complete {
+		t.Errorf("the newest three are not there: %+v", r)
+	} else {
+		checkOffsets(t, r.Events, 8, 10)
+	}
+	if r := since(t, b, "x", from(6), three); r.Complete || len(r.Events) > 0 || r.Newest != p {
+		t.Errorf("more is there than asked: %+v", r)
+	}
+
+	brief := wsx.History{Size: 100, Age: 300 * time.Millisecond}
+	began := time.Now()
+	p = publish(t, b, "y", `1`, brief)
+	r := since(t, b, "y", from(0), brief)
+	if fresh := time.Since(began) < brief.Age; fresh && p.Epoch == from(0).Epoch && !r.Complete {
+		t.Errorf("a fresh event is not there: %+v", r)
+	}
+	from = func(offset uint64) wsx.Position { return wsx.Position{Epoch: p.Epoch, Offset: offset} }
+	<-time.After(time.Until(began.Add(2 * brief.Age)))
+	if r := since(t, b, "y", from(0), brief); r.Complete || len(r.Events) > 0 {
+		t.Errorf("an event of %v is there after %v: %+v", brief.Age, time.Since(began), r)
+	}
+}
+
+func ruleSince(t testing.TB, open func() wsx.Broker) {
+	here, there := open(), open()
+	var p wsx.Position
+	for i := range 5 {
+		p = publish(t, here, "x", strconv.Itoa(i+1), kept)
+	}
+	for _, tc := range []struct {
+		name     string
+		from     wsx.Position
+		complete bool
+		first    int // 0 for no events
+	}{
+		{"nothing asked", wsx.Position{}, true, 0},
+		{"from the beginning", wsx.Position{Epoch: p.Epoch}, true, 1},
+		{"from the middle", wsx.Position{Epoch: p.Epoch, Offset: 3}, true, 4},
+		{"nothing missed", p, true, 0},
+		{"ahead", wsx.Position{Epoch: p.Epoch, Offset: 6}, false, 0},
+		{"far ahead", wsx.Position{Epoch: p.Epoch, Offset: 1<<64 - 1}, false, 0},
+		{"another epoch", wsx.Position{Epoch: "another", Offset: 3}, false, 0},
+		{"no epoch", wsx.Position{Offset: 3}, false, 0},
+	} {
+		r := since(t, there, "x", tc.from, kept)
+		if r.Complete != tc.complete || r.Newest != p {
+			t.Errorf("%s: %+v", tc.name, r)
+		}
+		if tc.first == 0 {
+			if len(r.Events) > 0 {
+				t.Errorf("%s: %d events", tc.name, len(r.Events))
+			}
+			continue
+		}
+		checkOffsets(t, r.Events, tc.first, 5)
+		for _, e := range r.Events {
+			if e.Channel != "x" || string(e.Payload) != strconv.FormatUint(e.Position.Offset, 10) || e.Position.Epoch != p.Epoch {
+				t.Errorf("%s: %+v", tc.name, e)
+			}
+		}
+	}
+}
+
+// ruleHandover subscribes, as a hub does, in the middle of publishing: what Since returns and what is delivered beyond its newest are all.
+func ruleHandover(t testing.TB, open func() wsx.Broker) {
+	const events, subscribers = 2000, 20
+	h := wsx.History{Size: 2 * events}
+	here, there := open(), open()
+	epoch := publish(t, here, "x", `1`, h).Epoch
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range events - 1 {
+			publish(t, here, "x", `1`, h)
+		}
+	})
+	for i := range subscribers {
+		wg.Go(func() {
+			node := []wsx.Broker{here, there}[i%2]
+			p := &probe{t: t, broker: node, changed: make(chan struct{})}
+			detach, err := node.Attach(p)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() {
+				if err := detach(); err != nil {
+					t.Error(err)
+				}
+			}()
+			if err := node.Interest(t.Context(), p, "x", true); err != nil {
+				t.Error(err)
+			}
+			r, err := node.Since(t.Context(), "x", wsx.Position{Epoch: epoch}, h)
+			if err != nil || !r.Complete {
+				t.Errorf("since: %+v, %v", r.Newest, err)
+				return
+			}
+			all := r.Events
+			if !p.until("the last event", func() bool {
+				n := len(p.events)
+				return r.Newest.Offset == events || n > 0 && p.events[n-1].Position.Offset == events
+			}) {
+				return
+			}
+			p.mu.Lock()
+			for _, e := range p.events {
+				if e.Position.Offset > r.Newest.Offset {
+					all = append(all, e)
+				}
+			}
+			p.mu.Unlock()
+			checkOffsets(t, all, 1, events)
+		})
+	}
+	wg.Wait()
+}
+
+func rulePresence(t testing.TB, open func() wsx.Broker) {
+	here, ok := open().(wsx.PresenceBroker)
+	if !ok {
+		return // it need not be one
+	}
+	there := open().(wsx.PresenceBroker)
+	a, b := attach(t, here.(wsx.Broker)), attach(t, there.(wsx.Broker))
+	one, two := wsx.Member{Conn: "1", Subject: "ada"}, wsx.Member{Conn: "2"}
+	members := func(want ...wsx.Member) {
+		t.Helper()
+		for _, node := range []wsx.PresenceBroker{here, there} {
+			got, err := node.Members(t.Context(), "x")
+			slices.SortFunc(got, func(a, b wsx.Member) int { return int(a.Conn[0]) - int(b.Conn[0]) })
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("present are %v, %v; want %v", got, err, want)
+			}
+		}
+	}
+	told := func(p *probe, want ...wsx.Presence) {
+		t.Helper()
+		if !p.until(fmt.Sprintf("%v", want), func() bool { return len(p.changes) >= len(want) }) {
+			return
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if !slices.Equal(p.changes, want) {
+			t.Errorf("told of %v, want %v", p.changes, want)
+		}
+		p.changes = nil
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	members()
+	a.wants("x", true)
+	must(here.Join(t.Context(), a, "x", one))
+	told(a, wsx.Presence{Channel: "x", Member: one})
+	b.wants("x", true)
+	must(there.Join(t.Context(), b, "x", two))
+	told(a, wsx.Presence{Channel: "x", Member: two})
+	told(b, wsx.Presence{Channel: "x", Member: two})
+	members(one, two)
+	must(here.Leave(t.Context(), a, "x", one))
+	told(b, wsx.Presence{Channel: "x", Member: one, Left: true})
+	told(a, wsx.Presence{Channel: "x", Member: one, Left: true})
+	members(two)
+	must(here.Join(t.Context(), a, "x", one)) // again
+	told(a, wsx.Presence{Channel: "x", Member: one})
+	b.leave() // and its members with it
+	told(a, wsx.Presence{Channel: "x", Member: two, Left: true})
+	members(one)
+	must(here.Leave(context.WithoutCancel(t.Context()), a, "x", one))
+	members()
+}

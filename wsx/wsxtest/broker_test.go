@@ -1,0 +1,265 @@
+package wsxtest
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/genropy/genro-asgi-go/wsx"
+)
+
+// verdict is a testing.TB that only remembers what went wrong.
+type verdict struct {
+	testing.TB // for what is not below
+	ctx        context.Context
+
+	mu       sync.Mutex
+	failures []string
+	cleanups []func()
+}
+
+func (v *verdict) Helper()                  {}
+func (v *verdict) Context() context.Context { return v.ctx }
+
+func (v *verdict) Cleanup(f func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.cleanups = append(v.cleanups, f)
+}
+
+func (v *verdict) add(s string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.failures = append(v.failures, s)
+}
+
+func (v *verdict) Error(args ...any)                 { v.add(fmt.Sprint(args...)) }
+func (v *verdict) Errorf(format string, args ...any) { v.add(fmt.Sprintf(format, args...)) }
+
+func (v *verdict) Fatal(args ...any) {
+	v.Error(args...)
+	runtime.Goexit()
+}
+
+func (v *verdict) Fatalf(format string, args ...any) {
+	v.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+// judge runs one rule on a broker and returns what is wrong with it.
+func judge(t *testing.T, check func(testing.TB, func() wsx.Broker), open func() wsx.Broker) []string {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // for what never comes
+	defer cancel()
+	v := &verdict{TB: t, ctx: ctx}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		check(v, open)
+	}()
+	<-done
+	for i := len(v.cleanups) - 1; i >= 0; i-- {
+		v.cleanups[i]()
+	}
+	return v.failures
+}
+
+// mutant is a memory broker with a fault.
+type mutant struct {
+	*wsx.MemoryBroker
+	attach   func(b *mutant, r wsx.Receiver) (func() error, error)
+	publish  func(b *mutant, channel string, payload jsontext.Value, h wsx.History) (wsx.Position, error)
+	interest func(b *mutant, r wsx.Receiver, name string, on bool) error
+	since    func(b *mutant, channel string, from wsx.Position, h wsx.History) (wsx.Replay, error)
+	leave    func(b *mutant, r wsx.Receiver, channel string, m wsx.Member) error
+
+	mu        sync.Mutex
+	receivers []wsx.Receiver
+	n         int
+}
+
+func (b *mutant) Attach(r wsx.Receiver) (func() error, error) {
+	b.mu.Lock()
+	b.receivers = append(b.receivers, r)
+	b.mu.Unlock()
+	if b.attach != nil {
+		return b.attach(b, r)
+	}
+	return b.MemoryBroker.Attach(r)
+}
+
+func (b *mutant) Publish(ctx context.Context, channel string, payload jsontext.Value, h wsx.History) (wsx.Position, error) {
+	if b.publish != nil {
+		return b.publish(b, channel, payload, h)
+	}
+	return b.MemoryBroker.Publish(ctx, channel, payload, h)
+}
+
+func (b *mutant) Interest(ctx context.Context, r wsx.Receiver, name string, on bool) error {
+	if b.interest != nil {
+		return b.interest(b, r, name, on)
+	}
+	return b.MemoryBroker.Interest(ctx, r, name, on)
+}
+
+func (b *mutant) Since(ctx context.Context, channel string, from wsx.Position, h wsx.History) (wsx.Replay, error) {
+	if b.since != nil {
+		return b.since(b, channel, from, h)
+	}
+	return b.MemoryBroker.Since(ctx, channel, from, h)
+}
+
+func (b *mutant) Leave(ctx context.Context, r wsx.Receiver, channel string, m wsx.Member) error {
+	if b.leave != nil {
+		return b.leave(b, r, channel, m)
+	}
+	return b.MemoryBroker.Leave(ctx, r, channel, m)
+}
+
+// all are the hubs that were ever attached.
+func (b *mutant) all() []wsx.Receiver {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]wsx.Receiver(nil), b.receivers...)
+}
+
+// deafReceiver loses or changes what its hub gets.
+type deafReceiver struct {
+	wsx.Receiver
+	hear func(e wsx.Event) bool
+}
+
+func (r *deafReceiver) Event(e wsx.Event) {
+	if r.hear(e) {
+		r.Receiver.Event(e)
+	}
+}
+
+func TestExerciseBroker_PassesABrokerThatKeepsTheContract(t *testing.T) {
+	ExerciseBroker(t, func(testing.TB) func() wsx.Broker {
+		b := wsx.NewMemoryBroker()
+		return func() wsx.Broker { return b }
+	})
+}
+
+// TestExerciseBroker_FailsEveryMutant, by at least the rule that it breaks.
+func TestExerciseBroker_FailsEveryMutant(t *testing.T) {
+	ctx := t.Context()
+	for name, tc := range map[string]struct {
+		rule   string // its beginning
+		mutant *mutant
+	}{
+		"delivers to hubs without an interest": {"delivers to every hub", &mutant{publish: func(b *mutant, channel string, p jsontext.Value, h wsx.History) (wsx.Position, error) {
+			for _, r := range b.all() {
+				r.Event(wsx.Event{Channel: channel, Payload: p})
+			}
+			return b.MemoryBroker.Publish(ctx, channel, p, h)
+		}}},
+		"changes the payload": {"delivers to every hub", &mutant{publish: func(b *mutant, channel string, p jsontext.Value, h wsx.History) (wsx.Position, error) {
+			p = p.Clone()
+			_ = p.Compact()
+			return b.MemoryBroker.Publish(ctx, channel, p, h)
+		}}},
+		"numbers without history": {"delivers to every hub", &mutant{publish: func(b *mutant, channel string, p jsontext.Value, _ wsx.History) (wsx.Position, error) {
+			return b.MemoryBroker.Publish(ctx, channel, p, kept)
+		}}},
+		"delivers twice": {"delivers by pattern", &mutant{publish: func(b *mutant, channel string, p jsontext.Value, h wsx.History) (wsx.Position, error) {
+			_, _ = b.MemoryBroker.Publish(ctx, channel, p, h)
+			return b.MemoryBroker.Publish(ctx, channel, p, h)
+		}}},
+		"takes > for one token": {"delivers by pattern", &mutant{interest: func(b *mutant, r wsx.Receiver, name string, on bool) error {
+			return b.MemoryBroker.Interest(ctx, r, strings.ReplaceAll(name, ">", "*"), on)
+		}}},
+		"keeps interests": {"delivers nothing after", &mutant{interest: func(b *mutant, r wsx.Receiver, name string, on bool) error {
+			if !on {
+				return nil
+			}
+			return b.MemoryBroker.Interest(ctx, r, name, on)
+		}}},
+		"does not detach": {"delivers nothing after", &mutant{attach: func(b *mutant, r wsx.Receiver) (func() error, error) {
+			_, err := b.MemoryBroker.Attach(r)
+			return func() error { return nil }, err
+		}}},
+		"takes any hub": {"refuses hubs", &mutant{interest: func(b *mutant, r wsx.Receiver, name string, on bool) error {
+			_ = b.MemoryBroker.Interest(ctx, r, name, on)
+			return nil
+		}}},
+		"swaps events": {"keeps the order", &mutant{publish: func(b *mutant, channel string, p jsontext.Value, h wsx.History) (wsx.Position, error) {
+			b.mu.Lock()
+			b.n++
+			late := b.n == 200
+			b.mu.Unlock()
+			if late {
+				_, _ = b.MemoryBroker.Publish(ctx, channel, jsontext.Value(strings.Replace(string(p), ",", ",1", 1)), h)
+			}
+			return b.MemoryBroker.Publish(ctx, channel, p, h)
+		}}},
+		"begins at 0": {"numbers the events", &mutant{publish: func(b *mutant, channel string, p jsontext.Value, h wsx.History) (wsx.Position, error) {
+			pos, err := b.MemoryBroker.Publish(ctx, channel, p, h)
+			pos.Offset--
+			return pos, err
+		}}},
+		"keeps too much": {"keeps as many", &mutant{
+			publish: func(b *mutant, channel string, p jsontext.Value, h wsx.History) (wsx.Position, error) {
+				h.Size++
+				return b.MemoryBroker.Publish(ctx, channel, p, h)
+			},
+			since: func(b *mutant, channel string, from wsx.Position, h wsx.History) (wsx.Replay, error) {
+				h.Size++
+				return b.MemoryBroker.Since(ctx, channel, from, h)
+			},
+		}},
+		"forgets no age": {"keeps as many", &mutant{
+			publish: func(b *mutant, channel string, p jsontext.Value, h wsx.History) (wsx.Position, error) {
+				h.Age = 0
+				return b.MemoryBroker.Publish(ctx, channel, p, h)
+			},
+			since: func(b *mutant, channel string, from wsx.Position, h wsx.History) (wsx.Replay, error) {
+				h.Age = 0
+				return b.MemoryBroker.Since(ctx, channel, from, h)
+			},
+		}},
+		"says complete when it is not": {"replays what was missed", &mutant{since: func(b *mutant, channel string, from wsx.Position, h wsx.History) (wsx.Replay, error) {
+			r, err := b.MemoryBroker.Since(ctx, channel, from, h)
+			r.Complete = true
+			return r, err
+		}}},
+		"replays one too many": {"replays what was missed", &mutant{since: func(b *mutant, channel string, from wsx.Position, h wsx.History) (wsx.Replay, error) {
+			if from.Offset > 0 {
+				from.Offset--
+			}
+			return b.MemoryBroker.Since(ctx, channel, from, h)
+		}}},
+		"has an interest too late": {"hands over", &mutant{attach: func(b *mutant, r wsx.Receiver) (func() error, error) {
+			seen := 0
+			return b.MemoryBroker.Attach(&deafReceiver{r, func(wsx.Event) bool { seen++; return seen > 3 }})
+		}, interest: func(b *mutant, r wsx.Receiver, name string, on bool) error {
+			return nil
+		}}},
+		"does not tell of leaving": {"keeps who is present", &mutant{leave: func(*mutant, wsx.Receiver, string, wsx.Member) error { return nil }}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			found := false
+			for _, rule := range brokerRules {
+				if !strings.HasPrefix(rule.name, tc.rule) {
+					continue
+				}
+				b := tc.mutant
+				b.MemoryBroker = wsx.NewMemoryBroker()
+				found = true
+				if failures := judge(t, rule.check, func() wsx.Broker { return b }); len(failures) == 0 {
+					t.Errorf("%q passes it", rule.name)
+				}
+			}
+			if !found {
+				t.Errorf("no rule %q", tc.rule)
+			}
+		})
+	}
+}
