@@ -133,7 +133,7 @@ func deafFeed(c *contestant, addr string) (*client, error) {
 
 // ended reports whether the server has closed the connection. It reads what there is, and so is the end of it.
 func (c *client) ended() bool {
-	if c.nc.SetReadDeadline(time.Now().Add(time.Second)) != nil {
+	if c.nc.SetReadBuffer(1<<20) != nil || c.nc.SetReadDeadline(time.Now().Add(5*time.Second)) != nil {
 		return true
 	}
 	_, err := io.Copy(io.Discard, c.nc)
