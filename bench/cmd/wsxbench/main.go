@@ -49,7 +49,7 @@ func drive(args []string) error {
 	flags.StringVar(&o.profiles, "profiles", "", "write a profile of each server in the last round to this directory: of its CPU, for idle of its heap")
 	flags.IntVar(&o.idle, "idle", 10_000, "idle connections")
 	flags.IntVar(&o.fans, "subscribers", 1_000, "subscribers of fanout")
-	flags.IntVar(&o.slowEvents, "slow-events", 200, "events of each run of slow, 20 a second")
+	flags.IntVar(&o.slowEvents, "slow-events", 200, "events of each run of slow, 6.7 a second")
 	flags.IntVar(&o.recoveries, "recover-events", 1_000_000, "events of recovery")
 	if err := flags.Parse(args); err != nil {
 		return err

@@ -51,6 +51,16 @@ func TestRecovery_LosesNothing(t *testing.T) {
 	}
 }
 
+func TestSlow_OthersGetEverything(t *testing.T) {
+	l, err := slowOnce(ours(), &options{slowEvents: 2}, 20, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.lost != 0 || l.p99 <= 0 {
+		t.Errorf("%+v", l)
+	}
+}
+
 func TestCaller_RefusesWrongAnswers(t *testing.T) {
 	for _, c := range contestants() {
 		right := c.answer(firstID)

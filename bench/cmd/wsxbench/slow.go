@@ -2,8 +2,10 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -13,16 +15,16 @@ import (
 const (
 	slowOthers   = 4_900
 	slowReaders  = 100
-	slowSize     = 1024
-	slowInterval = 50 * time.Millisecond
-	slowRounds   = 3
-	slowStay     = 4 * time.Second // a reader that never reads comes back this often, should it have been thrown out or not
+	slowSize     = 4096
+	slowInterval = 150 * time.Millisecond // some 33,000 deliveries a second: well below what two cores can do
+	slowStay     = 15 * time.Second       // a reader that never reads comes back after this long; it is stuck after about 7 s, thrown out 5 s later
 )
 
 // latency is what one run found.
 type latency struct {
 	p50, p99 time.Duration
 	lost     int64
+	thrown   int64 // readers that the server had thrown out when they came back
 	rss      int64 // at its peak
 }
 
@@ -30,14 +32,14 @@ type latency struct {
 func slow(o *options, out io.Writer) error {
 	c := ours()
 	var without, with []float64
-	for i := range slowRounds {
+	for i := range o.rounds {
 		for _, readers := range []int{0, slowReaders} {
-			l, err := slowOnce(c, o, readers)
+			l, err := slowOnce(c, o, slowOthers, readers)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(out, "slow, round %d: %d subscribers, %3d readers that never read: p50 %v, p99 %v, lost %d of %d, RSS at its peak %d MB\n",
-				i+1, slowOthers, readers, l.p50, l.p99, l.lost, o.slowEvents*slowOthers, l.rss>>20)
+			fmt.Fprintf(out, "slow, round %d: %d subscribers, %3d readers that never read: p50 %v, p99 %v, lost %d of %d, thrown out %d, RSS at its peak %d MB\n",
+				i+1, slowOthers, readers, l.p50.Round(time.Microsecond), l.p99.Round(time.Microsecond), l.lost, o.slowEvents*slowOthers, l.thrown, l.rss>>20)
 			if readers == 0 {
 				without = append(without, l.p99.Seconds())
 			} else {
@@ -51,29 +53,32 @@ func slow(o *options, out io.Writer) error {
 	return nil
 }
 
-func slowOnce(c *contestant, o *options, readers int) (l latency, err error) {
+func slowOnce(c *contestant, o *options, others, readers int) (l latency, err error) {
 	s, err := start(c)
 	if err != nil {
 		return l, err
 	}
 	defer func() { err = cmp.Or(err, s.stop()) }()
-	f, err := newFan(c, s, slowOthers)
+	f, err := newFan(c, s, others)
 	if err != nil {
 		return l, err
 	}
 	defer f.close()
 	stop := make(chan struct{})
 	defer close(stop)
-	for range readers {
+	var thrown atomic.Int64
+	for i := range readers {
 		ws, err := deafFeed(c, s.addr)
 		if err != nil {
 			return l, err
 		}
-		f.run(func() error { return stayDeaf(c, s.addr, ws, stop) })
+		f.run(func() error {
+			return stayDeaf(c, s.addr, ws, &thrown, slowStay*time.Duration(readers+i)/time.Duration(readers), stop)
+		})
 	}
 
 	sent := make([]atomic.Int64, o.slowEvents+1)
-	took := make([][]time.Duration, slowOthers)
+	took := make([][]time.Duration, others)
 	began := time.Now()
 	f.onEvent = func(sub int, event int64) {
 		took[sub] = append(took[sub], time.Since(began)-time.Duration(sent[event].Load()))
@@ -98,7 +103,7 @@ func slowOnce(c *contestant, o *options, readers int) (l latency, err error) {
 		case err := <-f.failed:
 			return l, err
 		case <-time.After(30 * time.Second):
-			l.lost = int64(published)*slowOthers - f.count()
+			l.lost = int64(published*others) - f.count()
 			return l, fmt.Errorf("%d deliveries did not come", l.lost)
 		}
 	}
@@ -112,7 +117,8 @@ func slowOnce(c *contestant, o *options, readers int) (l latency, err error) {
 	}
 	slices.Sort(all)
 	l.p50, l.p99 = all[len(all)/2], all[len(all)*99/100]
-	l.rss, l.lost = usage.peak, int64(o.slowEvents*slowOthers-len(all))
+	l.thrown = thrown.Load()
+	l.rss, l.lost = usage.peak, int64(o.slowEvents*others-len(all))
 	return l, nil
 }
 
@@ -125,9 +131,19 @@ func deafFeed(c *contestant, addr string) (*client, error) {
 	return ws, err
 }
 
-// stayDeaf never reads, and comes back when the server may have thrown it out.
-func stayDeaf(c *contestant, addr string, ws *client, stop <-chan struct{}) error {
-	ticker := time.NewTicker(slowStay)
+// ended reports whether the server has closed the connection. It reads what there is, and so is the end of it.
+func (c *client) ended() bool {
+	if c.nc.SetReadBuffer(1<<20) != nil || c.nc.SetReadDeadline(time.Now().Add(5*time.Second)) != nil {
+		return true
+	}
+	_, err := io.Copy(io.Discard, c.nc)
+	return !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// stayDeaf never reads, and comes back when the server may have thrown it out: at first after a time of its own, so that some are stuck at any
+// time.
+func stayDeaf(c *contestant, addr string, ws *client, thrown *atomic.Int64, first time.Duration, stop <-chan struct{}) error {
+	ticker := time.NewTicker(first)
 	defer ticker.Stop()
 	defer func() { ws.close() }()
 	for {
@@ -135,6 +151,10 @@ func stayDeaf(c *contestant, addr string, ws *client, stop <-chan struct{}) erro
 		case <-stop:
 			return nil
 		case <-ticker.C:
+		}
+		ticker.Reset(slowStay)
+		if ws.ended() {
+			thrown.Add(1)
 		}
 		ws.close()
 		again, err := deafFeed(c, addr)
