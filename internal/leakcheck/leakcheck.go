@@ -3,6 +3,7 @@ package leakcheck
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strings"
@@ -17,14 +18,20 @@ const grace = 5 * time.Second
 //
 //	func TestMain(m *testing.M) { leakcheck.Main(m) }
 func Main(m *testing.M) {
-	code := m.Run()
-	if code == 0 {
-		if left := Left(grace); len(left) > 0 {
-			fmt.Fprintf(os.Stderr, "leakcheck: %d goroutines left:\n\n%s\n", len(left), strings.Join(left, "\n\n"))
-			code = 1
-		}
+	os.Exit(verdict(m.Run(), grace, os.Stderr))
+}
+
+// verdict is the exit code of tests that ended with code.
+func verdict(code int, wait time.Duration, out io.Writer) int {
+	if code != 0 {
+		return code
 	}
-	os.Exit(code)
+	left := Left(wait)
+	if len(left) == 0 {
+		return 0
+	}
+	fmt.Fprintf(out, "leakcheck: %d goroutines left:\n\n%s\n", len(left), strings.Join(left, "\n\n"))
+	return 1
 }
 
 // Left waits until no goroutine but the caller's and the runtime's is there, for as long as wait,

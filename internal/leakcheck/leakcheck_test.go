@@ -26,6 +26,40 @@ func TestLeft_NamesTheGoroutine(t *testing.T) {
 	}
 }
 
+func TestLeft_SeesAllOfMany(t *testing.T) {
+	const many = 10_000 // their stacks fill more than the first buffer
+	stop := make(chan struct{})
+	defer close(stop)
+	for range many {
+		go forgotten(stop)
+	}
+	found := 0
+	for _, stack := range leakcheck.Left(0) {
+		if strings.Contains(stack, "forgotten") {
+			found++
+		}
+	}
+	if found != many {
+		t.Errorf("%d of %d goroutines reported", found, many)
+	}
+}
+
+func TestMain_FailsForALeakOnly(t *testing.T) {
+	var out strings.Builder
+	if code := leakcheck.Verdict(0, 5*time.Second, &out); code != 0 || out.Len() > 0 {
+		t.Errorf("nothing left: %d, %s", code, out.String())
+	}
+	stop := make(chan struct{})
+	defer close(stop)
+	go forgotten(stop)
+	if code := leakcheck.Verdict(2, 0, &out); code != 2 || out.Len() > 0 {
+		t.Errorf("failed already: %d, %s", code, out.String())
+	}
+	if code := leakcheck.Verdict(0, 0, &out); code != 1 || !strings.Contains(out.String(), "1 goroutines left") || !strings.Contains(out.String(), "forgotten") {
+		t.Errorf("one left: %d, %s", code, out.String())
+	}
+}
+
 func forgotten(stop chan struct{}) { <-stop }
 
 func TestMain(m *testing.M) { leakcheck.Main(m) }

@@ -1,0 +1,3 @@
+package leakcheck
+
+var Verdict = verdict
