@@ -2,6 +2,7 @@ package leakcheck_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 
 func TestLeft_NamesTheGoroutine(t *testing.T) {
 	stop := make(chan struct{})
-	go forgotten(stop)
+	forget(1, stop)
 	found := false
 	for _, stack := range leakcheck.Left(50 * time.Millisecond) {
 		found = found || strings.Contains(stack, "forgotten")
@@ -30,9 +31,7 @@ func TestLeft_SeesAllOfMany(t *testing.T) {
 	const many = 10_000 // their stacks fill more than the first buffer
 	stop := make(chan struct{})
 	defer close(stop)
-	for range many {
-		go forgotten(stop)
-	}
+	forget(many, stop)
 	found := 0
 	for _, stack := range leakcheck.Left(0) {
 		if strings.Contains(stack, "forgotten") {
@@ -51,7 +50,7 @@ func TestMain_FailsForALeakOnly(t *testing.T) {
 	}
 	stop := make(chan struct{})
 	defer close(stop)
-	go forgotten(stop)
+	forget(1, stop)
 	if code := leakcheck.Verdict(2, 0, &out); code != 2 || out.Len() > 0 {
 		t.Errorf("failed already: %d, %s", code, out.String())
 	}
@@ -60,6 +59,19 @@ func TestMain_FailsForALeakOnly(t *testing.T) {
 	}
 }
 
-func forgotten(stop chan struct{}) { <-stop }
+// forget starts so many goroutines that stay until stop is closed, and returns when they are where their stacks name them.
+func forget(many int, stop chan struct{}) {
+	var started sync.WaitGroup
+	started.Add(many)
+	for range many {
+		go forgotten(&started, stop)
+	}
+	started.Wait()
+}
+
+func forgotten(started *sync.WaitGroup, stop chan struct{}) {
+	started.Done()
+	<-stop
+}
 
 func TestMain(m *testing.M) { leakcheck.Main(m) }
