@@ -144,7 +144,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := &Conn{server: s, id: rand.Text()}
 	c.rate = bucket{rate: s.opts.MessageRate, burst: float64(s.opts.MessageBurst)}
-	c.request, c.ctx, c.end = snapshot(r.Context(), r)
+	c.request, c.end = wsconn.Lasting(r)
+	c.ctx = c.request.Context()
 	if !s.enter() {
 		w.Header().Set("Retry-After", "1")
 		problem.Write(w, r, problem.Problem{Status: http.StatusServiceUnavailable, Detail: "The server is shutting down."})

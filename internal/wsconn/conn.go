@@ -39,6 +39,18 @@ func (c *Conn) Subprotocol() string { return c.ws.Subprotocol() }
 // Done is closed when the connection is, also while nobody reads.
 func (c *Conn) Done() <-chan struct{} { return c.link.done }
 
+// OnDone calls f once the connection is closed, at once when it is already: Done without a goroutine that waits. f must return soon
+// and not call the Conn. There is one f; a further call before the end replaces it.
+func (c *Conn) OnDone(f func()) {
+	c.link.mu.Lock()
+	closed := c.link.closed
+	c.link.onDone = f
+	c.link.mu.Unlock()
+	if closed {
+		f()
+	}
+}
+
 // Read appends the next message to buf. When ctx ends between two messages the read gives up with its cause and the connection lives on;
 // a message that has begun is waited for, at most the message time-out, and so is a Close under way.
 //

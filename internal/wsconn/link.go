@@ -58,6 +58,7 @@ type link struct {
 	interrupted bool
 	deaf        bool // to contexts
 	closed      bool
+	onDone      func() // called when closed; may be nil
 }
 
 // newLink puts a link on nc, of which the bytes in early have been read already.
@@ -263,7 +264,7 @@ func (l *link) Close() error {
 // cut closes the connection; what is still queued is lost.
 func (l *link) cut() {
 	l.mu.Lock()
-	closed := l.closed
+	closed, onDone := l.closed, l.onDone
 	l.closed = true
 	l.mu.Unlock()
 	if closed {
@@ -272,4 +273,7 @@ func (l *link) cut() {
 	l.queue.fail(net.ErrClosed)
 	_ = l.Conn.Close() // it is gone, whatever it says
 	close(l.done)
+	if onDone != nil {
+		onDone()
+	}
 }
