@@ -17,14 +17,12 @@ const grace = 5 * time.Second
 // Main runs the tests and exits; it exits with 1 when they pass but a goroutine of theirs is still there after 5 s.
 //
 //	func TestMain(m *testing.M) { leakcheck.Main(m) }
-func Main(m *testing.M) {
-	os.Exit(verdict(m.Run(), grace, os.Stderr))
-}
+func Main(m *testing.M) { os.Exit(verdict(m.Run(), grace, os.Stderr)) }
 
-// verdict is the exit code of tests that ended with code.
+// verdict is the exit code for tests that ended with code.
 func verdict(code int, wait time.Duration, out io.Writer) int {
 	if code != 0 {
-		return code
+		return code // what failed may have left anything
 	}
 	left := Left(wait)
 	if len(left) == 0 {

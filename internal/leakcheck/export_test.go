@@ -1,3 +1,0 @@
-package leakcheck
-
-var Verdict = verdict
