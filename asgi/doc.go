@@ -123,7 +123,9 @@
 //	app := asgi.New(r, pool, jobs, hub)
 //	r.Handle("/live", app.Live())
 //	r.Handle("/ready", app.Ready())
-//	log.Fatal(app.Run(context.Background(), ":8080"))
+//	if err := app.Run(context.Background(), ":8080"); err != nil {
+//		log.Fatal(err)
+//	}
 //
 // Run listens, starts the components and then accepts, with limits that net/http leaves out: 5 s for a header, 30 s for a
 // request with its body, 60 s idle, headers of 16 KiB, as App.Server says. Any http.Server option can be set there.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -44,7 +45,10 @@ func methods() *wsx.Dispatcher {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := serve(ctx, "127.0.0.1:8080")
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:8080")
+	if err == nil {
+		err = serve(ctx, l)
+	}
 	stop()
 	if err != nil {
 		log.Fatal(err)
@@ -52,11 +56,11 @@ func main() {
 }
 
 // serve serves until ctx ends.
-func serve(ctx context.Context, addr string) error {
+func serve(ctx context.Context, l net.Listener) error {
 	sockets := wsx.NewServer(methods(), nil)
-	server := &http.Server{Addr: addr, Handler: sockets, ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: sockets, ReadHeaderTimeout: 5 * time.Second}
 	served := make(chan error, 1)
-	go func() { served <- server.ListenAndServe() }()
+	go func() { served <- server.Serve(l) }()
 	select {
 	case err := <-served:
 		return err
