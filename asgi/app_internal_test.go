@@ -3,12 +3,13 @@ package asgi
 import (
 	"context"
 	"errors"
-	"github.com/genropy/genro-asgi-go/internal/stopping"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/genropy/genro-asgi-go/internal/stopping"
 )
 
 // What WebSocket does, by a stand-in: a connection that outlives its handler.

@@ -2,9 +2,9 @@ package asgi
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/genropy/genro-asgi-go/internal/stopping"
-	"net/http"
 )
 
 // Component is something with a life of its own beside requests: a pool, a connection, a hub.

@@ -97,7 +97,7 @@ func (c *Conn) Message(buf []byte) ([]byte, error) {
 	}
 	c.read++
 	switch {
-	case err != io.EOF: //nolint:errorlint // a reader's end is the very value
+	case err != io.EOF: // a reader's end is the very value
 	case c.read > c.link.messages.Load(): // compressed data may end before its message does
 		err = &violation{websocket.StatusProtocolError, "message ends before its last frame"}
 	case c.typ == websocket.MessageText && !utf8.Valid(buf[from:]):

@@ -78,15 +78,15 @@ func AppendEvent(dst []byte, channel string, payload []byte, subID, epoch string
 	return append(dst, '}', '}')
 }
 
-// AppendSubscribe appends an rpc.subscribe. Params and recover, both JSON, are absent when nil.
-func AppendSubscribe(dst, id []byte, channel string, params, recover []byte) []byte {
+// AppendSubscribe appends an rpc.subscribe. Params and from, its recover member, both JSON, are absent when nil.
+func AppendSubscribe(dst, id []byte, channel string, params, from []byte) []byte {
 	dst = appendID(dst, "rpc.subscribe", id)
 	dst = appendString(dst, `,"channel":`, channel)
 	if params != nil {
 		dst = append(append(dst, `,"params":`...), params...)
 	}
-	if recover != nil {
-		dst = append(append(dst, `,"recover":`...), recover...)
+	if from != nil {
+		dst = append(append(dst, `,"recover":`...), from...)
 	}
 	return append(dst, '}')
 }

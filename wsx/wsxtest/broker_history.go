@@ -1,0 +1,161 @@
+package wsxtest
+
+import (
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/genropy/genro-asgi-go/wsx"
+)
+
+func ruleNumbers(t testing.TB, open func() wsx.Broker) {
+	here, there := open(), open()
+	a := attach(t, there)
+	a.wants("x", true)
+	empty := since(t, there, "x", wsx.Position{}, kept)
+	if !empty.Complete || empty.Newest.Epoch == "" || empty.Newest.Offset != 0 || len(empty.Events) != 0 {
+		t.Errorf("before the first event: %+v", empty)
+	}
+	for i := range 5 {
+		node := []wsx.Broker{here, there}[i%2]
+		want := wsx.Position{Epoch: empty.Newest.Epoch, Offset: uint64(i + 1)}
+		if got := publish(t, node, "x", strconv.Itoa(i), kept); got != want {
+			t.Errorf("published at %v, want %v", got, want)
+		}
+	}
+	if a.until("five events", func() bool { return len(a.events) == 5 }) {
+		checkOffsets(t, a.events, 1, 5)
+	}
+	if got := since(t, here, "x", wsx.Position{}, kept); !got.Complete || got.Newest != (wsx.Position{Epoch: empty.Newest.Epoch, Offset: 5}) || len(got.Events) != 0 {
+		t.Errorf("after five events: %+v", got)
+	}
+	if p := publish(t, here, "other", `1`, kept); p.Offset != 1 {
+		t.Errorf("another channel begins at %v", p)
+	}
+}
+
+func ruleKeeps(t testing.TB, open func() wsx.Broker) {
+	b := open()
+	three := wsx.History{Size: 3}
+	var p wsx.Position
+	for range 10 {
+		p = publish(t, b, "x", `1`, three)
+	}
+	from := func(offset uint64) wsx.Position { return wsx.Position{Epoch: p.Epoch, Offset: offset} }
+	if r := since(t, b, "x", from(7), three); !r.Complete {
+		t.Errorf("the newest three are not there: %+v", r)
+	} else {
+		checkOffsets(t, r.Events, 8, 10)
+	}
+	if r := since(t, b, "x", from(6), three); r.Complete || len(r.Events) > 0 || r.Newest != p {
+		t.Errorf("more is there than asked: %+v", r)
+	}
+
+	brief := wsx.History{Size: 100, Age: 300 * time.Millisecond}
+	began := time.Now()
+	p = publish(t, b, "y", `1`, brief)
+	r := since(t, b, "y", from(0), brief)
+	if fresh := time.Since(began) < brief.Age; fresh && p.Epoch == from(0).Epoch && !r.Complete {
+		t.Errorf("a fresh event is not there: %+v", r)
+	}
+	from = func(offset uint64) wsx.Position { return wsx.Position{Epoch: p.Epoch, Offset: offset} }
+	<-time.After(time.Until(began.Add(2 * brief.Age)))
+	if r := since(t, b, "y", from(0), brief); r.Complete || len(r.Events) > 0 {
+		t.Errorf("an event of %v is there after %v: %+v", brief.Age, time.Since(began), r)
+	}
+}
+
+func ruleSince(t testing.TB, open func() wsx.Broker) {
+	here, there := open(), open()
+	var p wsx.Position
+	for i := range 5 {
+		p = publish(t, here, "x", strconv.Itoa(i+1), kept)
+	}
+	for _, tc := range []struct {
+		name     string
+		from     wsx.Position
+		complete bool
+		first    int // 0 for no events
+	}{
+		{"nothing asked", wsx.Position{}, true, 0},
+		{"from the beginning", wsx.Position{Epoch: p.Epoch}, true, 1},
+		{"from the middle", wsx.Position{Epoch: p.Epoch, Offset: 3}, true, 4},
+		{"nothing missed", p, true, 0},
+		{"ahead", wsx.Position{Epoch: p.Epoch, Offset: 6}, false, 0},
+		{"far ahead", wsx.Position{Epoch: p.Epoch, Offset: 1<<64 - 1}, false, 0},
+		{"another epoch", wsx.Position{Epoch: "another", Offset: 3}, false, 0},
+		{"no epoch", wsx.Position{Offset: 3}, false, 0},
+	} {
+		r := since(t, there, "x", tc.from, kept)
+		if r.Complete != tc.complete || r.Newest != p {
+			t.Errorf("%s: %+v", tc.name, r)
+		}
+		if tc.first == 0 {
+			if len(r.Events) > 0 {
+				t.Errorf("%s: %d events", tc.name, len(r.Events))
+			}
+			continue
+		}
+		checkOffsets(t, r.Events, tc.first, 5)
+		for _, e := range r.Events {
+			if e.Channel != "x" || string(e.Payload) != strconv.FormatUint(e.Position.Offset, 10) || e.Position.Epoch != p.Epoch {
+				t.Errorf("%s: %+v", tc.name, e)
+			}
+		}
+	}
+}
+
+// ruleHandover subscribes, as a hub does, in the middle of publishing: what Since returns and what is delivered beyond its newest are all.
+func ruleHandover(t testing.TB, open func() wsx.Broker) {
+	const events, subscribers = 2000, 20
+	h := wsx.History{Size: 2 * events}
+	here, there := open(), open()
+	epoch := publish(t, here, "x", `1`, h).Epoch
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range events - 1 {
+			publish(t, here, "x", `1`, h)
+		}
+	})
+	for i := range subscribers {
+		wg.Go(func() {
+			node := []wsx.Broker{here, there}[i%2]
+			p := &probe{t: t, broker: node, changed: make(chan struct{})}
+			detach, err := node.Attach(p)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() {
+				if err := detach(); err != nil {
+					t.Error(err)
+				}
+			}()
+			if err := node.Interest(t.Context(), p, "x", true); err != nil {
+				t.Error(err)
+			}
+			r, err := node.Since(t.Context(), "x", wsx.Position{Epoch: epoch}, h)
+			if err != nil || !r.Complete {
+				t.Errorf("since: %+v, %v", r.Newest, err)
+				return
+			}
+			all := r.Events
+			if !p.until("the last event", func() bool {
+				n := len(p.events)
+				return r.Newest.Offset == events || n > 0 && p.events[n-1].Position.Offset == events
+			}) {
+				return
+			}
+			p.mu.Lock()
+			for _, e := range p.events {
+				if e.Position.Offset > r.Newest.Offset {
+					all = append(all, e)
+				}
+			}
+			p.mu.Unlock()
+			checkOffsets(t, all, 1, events)
+		})
+	}
+	wg.Wait()
+}
