@@ -1,4 +1,5 @@
-// Command quickstart serves one typed function over HTTP and over a WebSocket, and a page that calls it.
+// Command quickstart serves one typed function over HTTP and over a WebSocket, a channel that tells everybody of the results, and
+// a page that uses both.
 //
 //	go run ./examples/quickstart
 package main
@@ -28,23 +29,33 @@ type addOut struct {
 	Sum int `json:"sum"`
 }
 
-func add(_ context.Context, in addIn) (addOut, error) { return addOut{in.A + in.B}, nil }
+// calculator adds and tells the channel sums.
+type calculator struct{ hub *wsx.Hub }
+
+func (c calculator) add(ctx context.Context, in addIn) (addOut, error) {
+	out := addOut{in.A + in.B}
+	_, err := c.hub.Publish(ctx, "sums", out)
+	return out, err
+}
 
 func home(*asgi.Request) (asgi.Response, error) { return asgi.HTML(page), nil }
 
 // newApp is the application; hooks come and go with it.
 func newApp(hooks asgi.Hooks) *asgi.App {
+	hub := wsx.NewHub(nil)
+	hub.Configure("sums", wsx.ChannelOptions{History: 100}) // what a page misses while it reconnects is replayed
+	calc := calculator{hub}
 	methods := wsx.NewDispatcher()
-	wsx.Handle(methods, "add", add) // a method of the socket
-	server := wsx.NewServer(methods, nil)
+	wsx.Handle(methods, "add", calc.add) // a method of the socket
+	server := wsx.NewServer(methods, &wsx.ServerOptions{Hub: hub})
 
 	r := chi.NewRouter()
 	r.Use(middleware.Errors(nil)) // every failure is an RFC 9457 problem
 	r.Get("/", asgi.Respond(home))
-	r.Post("/add", asgi.Handle(add)) // the same function over HTTP
+	r.Post("/add", asgi.Handle(calc.add)) // the same function over HTTP
 	r.Handle("/ws", server)
 
-	app := asgi.New(r, server, hooks) // components start in this order and stop in reverse
+	app := asgi.New(r, hub, server, hooks) // components start in this order and stop in reverse
 	r.Handle("/ready", app.Ready())
 	return app
 }

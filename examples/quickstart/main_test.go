@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"net"
 	"net/http"
 	"strings"
@@ -121,5 +122,37 @@ func TestQuickstart_LifespanAndGoingAway(t *testing.T) {
 	}
 	if _, err := wsxclient.Call[addOut](t.Context(), client, "add", nil); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestQuickstart_Channel(t *testing.T) {
+	addr := serve(t, asgi.Hooks{})
+	c, err := wsxclient.Dial(t.Context(), "ws://"+addr+"/ws", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if status, _, text := send(t, "POST", "http://"+addr+"/add", `{"a":1}`); status != 200 {
+		t.Fatal(status, text)
+	}
+	sums, stop := iter.Pull2(wsxclient.Subscribe[addOut](t.Context(), c, "sums", nil))
+	defer stop()
+	done := make(chan struct{})
+	go func() { // until the subscription, which begins with its first event, has one
+		for i := 2; ; i++ {
+			if _, err := wsxclient.Call[addOut](t.Context(), c, "add", addIn{A: i}); err != nil {
+				return
+			}
+			select {
+			case <-done:
+				return
+			default:
+			}
+		}
+	}()
+	event, err, _ := sums()
+	close(done)
+	if err != nil || uint64(event.Payload.Sum) != event.Position.Offset {
+		t.Errorf("%+v, %v", event, err)
 	}
 }
