@@ -23,6 +23,8 @@ func BenchmarkHub_Publish(b *testing.B) {
 			b.Run(fmt.Sprintf("floor/subscribers=%d/outstanding=%d", subscribers, outstanding), func(b *testing.B) {
 				var mu sync.Mutex
 				var conns []net.Conn
+				var ready sync.WaitGroup // the client has its answer before the server has the connection
+				ready.Add(subscribers)
 				srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 					w.Header().Set("Connection", "Upgrade")
 					w.Header().Set("Upgrade", "websocket")
@@ -35,13 +37,13 @@ func BenchmarkHub_Publish(b *testing.B) {
 					mu.Lock()
 					conns = append(conns, c)
 					mu.Unlock()
+					ready.Done()
 				}))
 				defer srv.Close()
 				message := event("a", `"`+payload+`"`, "1", "")
 				frame := append([]byte{0x81, 126, byte(len(message) >> 8), byte(len(message))}, message...)
 				fanOut(b, srv.URL, subscribers, outstanding, nil, func() {
-					mu.Lock()
-					defer mu.Unlock()
+					ready.Wait()
 					for _, c := range conns {
 						if _, err := c.Write(frame); err != nil {
 							b.Error(err)
