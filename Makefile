@@ -45,6 +45,9 @@ test-consumers: ## build and run a throw-away module for each package; check wha
 bench: ## run the benchmarks (BENCH selects by regexp, BENCHFLAGS adds flags)
 	@scripts/each go test -run '^$$' -bench '$(BENCH)' $(BENCHFLAGS) ./...
 
+bench-wsx: ## measure wsx beside its peers and the floor, about 5 minutes (WSXBENCH adds flags, such as '-only slow,recovery')
+	cd bench && go run ./cmd/wsxbench drive $(WSXBENCH)
+
 fuzz: ## run every fuzz target for FUZZTIME (60s)
 	@scripts/fuzz $(FUZZTIME)
 
@@ -52,4 +55,4 @@ fuzz: ## run every fuzz target for FUZZTIME (60s)
 $(LINTER): tools/go.mod tools/go.sum
 	cd tools && GOWORK=off go build -buildvcs=false -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-.PHONY: help demo test cover check fmt check-format vet lint lint-selftest standalone test-consumers bench fuzz
+.PHONY: help demo test cover check fmt check-format vet lint lint-selftest standalone test-consumers bench bench-wsx fuzz

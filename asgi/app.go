@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/genropy/genro-asgi-go/internal/respwriter"
+	"github.com/genropy/genro-asgi-go/internal/stopping"
 )
 
 // App joins a handler to the components it needs and serves it: Run starts the components in order, serves, and on a
@@ -174,7 +175,7 @@ func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // upgradeWriter stops counting a request whose connection is hijacked: as with http.Server.Shutdown, who hijacked it sees to
-// its end. A WebSocket of this package holds the App by itself (see attach).
+// its end. A WebSocket of this module holds the App by itself (see attach).
 type upgradeWriter struct {
 	*respwriter.Writer
 	hijacked func()
@@ -196,7 +197,8 @@ func (a *App) context(ctx context.Context) context.Context {
 	if a.background != nil {
 		ctx = ContextWithBackground(ctx, a.background)
 	}
-	return context.WithValue(ContextWithShutdown(ctx, a.shutdown.begun), appKey{}, a)
+	ctx = stopping.WithAttach(ContextWithShutdown(ctx, a.shutdown.begun), a.attach)
+	return context.WithValue(ctx, appKey{}, a)
 }
 
 func appOf(ctx context.Context) *App {

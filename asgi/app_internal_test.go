@@ -3,6 +3,7 @@ package asgi
 import (
 	"context"
 	"errors"
+	"github.com/genropy/genro-asgi-go/internal/stopping"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -23,7 +24,7 @@ func TestAttach(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				app := New(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-					begun, cut, release, ok := attach(r.Context())
+					begun, cut, release, ok := stopping.To(r.Context())
 					if !ok {
 						t.Error("refused")
 						return
@@ -52,7 +53,7 @@ func TestAttach(t *testing.T) {
 				if took := time.Since(begin); took != c.took {
 					t.Errorf("took %v", took)
 				}
-				if _, _, _, ok := attach(app.context(t.Context())); ok {
+				if _, _, _, ok := stopping.To(app.context(t.Context())); ok {
 					t.Error("let in after the shutdown")
 				}
 			})
@@ -61,7 +62,7 @@ func TestAttach(t *testing.T) {
 }
 
 func TestAttach_WithoutAppNeverEnds(t *testing.T) {
-	begun, cut, release, ok := attach(t.Context())
+	begun, cut, release, ok := stopping.To(t.Context())
 	defer release()
 	if !ok || begun.Done() != nil || cut.Done() != nil {
 		t.Error("there is no app that could end it")

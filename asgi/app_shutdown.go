@@ -8,15 +8,9 @@ import (
 	"time"
 )
 
-// attach registers a connection that leaves net/http (a WebSocket) with the App that serves ctx, to be called before it is
-// hijacked. The shutdown waits for release within its drain deadline. begun ends when the shutdown begins: say good-bye and
-// release. cut ends when there is no more time: close the connection. Both have the cause ErrShutdown and outlive the request; without an
-// App neither ever ends. ok is false when the App has been drained already: refuse.
-func attach(ctx context.Context) (begun, cut context.Context, release func(), ok bool) {
-	a := appOf(ctx)
-	if a == nil {
-		return context.Background(), context.Background(), func() {}, true
-	}
+// attach registers a connection that leaves net/http with the App; stopping.To(ctx) calls it, before the connection is hijacked. The
+// shutdown waits for release within its drain deadline. begun and cut have the cause ErrShutdown and outlive the request.
+func (a *App) attach() (begun, cut context.Context, release func(), ok bool) {
 	if !a.shutdown.requests.enter() {
 		return nil, nil, nil, false
 	}

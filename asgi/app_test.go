@@ -320,7 +320,7 @@ func ExampleApp() {
 	app.Logger = slog.New(slog.DiscardHandler)
 	mux.Handle("GET /ready", app.Ready())
 
-	// In main: log.Fatal(app.Run(context.Background(), ":8080"))
+	// In main: if err := app.Run(context.Background(), ":8080"); err != nil { log.Fatal(err) }
 	if err := app.Start(context.Background()); err != nil {
 		fmt.Println(err)
 	}

@@ -2,6 +2,8 @@ package asgi
 
 import (
 	"context"
+
+	"github.com/genropy/genro-asgi-go/internal/stopping"
 	"net/http"
 )
 
@@ -22,29 +24,24 @@ type shutdownError struct{}
 func (shutdownError) Error() string   { return "asgi: the server is shutting down" }
 func (shutdownError) StatusCode() int { return http.StatusServiceUnavailable }
 
-type shutdownKey struct{}
-
-// ContextWithShutdown tells the requests with this context when the server begins to stop: stopping is cancelled then.
+// ContextWithShutdown tells the requests with this context when the server begins to stop: begun is cancelled then.
 // What may last for ever (Stream, StreamFunc, SSE) ends at once with the cause ErrShutdown, other requests go on to
 // their end. App installs it in the base context of its server.
-func ContextWithShutdown(ctx, stopping context.Context) context.Context {
-	return context.WithValue(ctx, shutdownKey{}, stopping)
+func ContextWithShutdown(ctx, begun context.Context) context.Context {
+	return stopping.With(ctx, begun)
 }
 
 // Shutdown is a context that is cancelled when the server of the request with this context begins to stop.
 // Outside of one it is never cancelled. It carries no values of use.
 func Shutdown(ctx context.Context) context.Context {
-	if stopping, _ := ctx.Value(shutdownKey{}).(context.Context); stopping != nil {
-		return stopping
-	}
-	return context.Background()
+	return stopping.From(ctx)
 }
 
 // untilShutdown is ctx, cancelled with the cause ErrShutdown when the server begins to stop. stop must be called.
 func untilShutdown(ctx context.Context) (_ context.Context, stop context.CancelCauseFunc) {
-	stopping := Shutdown(ctx)
+	begun := Shutdown(ctx)
 	ctx, cancel := context.WithCancelCause(ctx)
-	unwatch := context.AfterFunc(stopping, func() { cancel(ErrShutdown) })
+	unwatch := context.AfterFunc(begun, func() { cancel(ErrShutdown) })
 	return ctx, func(cause error) {
 		unwatch()
 		cancel(cause)

@@ -73,6 +73,31 @@
 // What cannot be read at all is 400, another media type 415, too large 413, too slow 408, a deadline 504. An error
 // after the answer has begun cuts the connection by http.ErrAbortHandler, so that no client takes a part for the whole.
 //
+// # WebSockets
+//
+// HandleWebSocket makes an http.HandlerFunc of func(ctx, *WebSocket) error, for r.Get. The function answers the handshake by
+// Accept, with a subprotocol if need be, or by Deny or by returning an error, which is a problem then (nil is 403, a
+// *WebSocketError its Code less 4000 where that is a status such as 4401, 500 for 1011, else 403, with its Reason as the detail).
+// After Accept it receives and sends text, bytes and JSON, one message at a time or in a loop over Messages or JSONMessages,
+// and what it returns closes the connection: nil with 1000, a *WebSocketError with its code, any other error or a panic with
+// 1011 and a fixed text, logged.
+//
+// The function has a goroutine of its own and net/http's ends with the handshake, so chi's Timeout and Throttle hold for that only. (A panic
+// before Accept reaches the middleware outside; chi's Recoverer answers it with an empty 200, as it does for every handshake,
+// unless middleware.Errors is inside of it.) One goroutine receives, any number send. A context that ends gives up waiting and leaves the connection
+// as it is. Errors tell why a connection is over: *WebSocketDisconnect, the peer or the network; *WebSocketError, the peer broke a rule;
+// ErrWebSocketState, this side closed it, or has not accepted it yet. What the peer does is noticed while somebody
+// receives: a handler that only sends has a second goroutine range over Messages.
+//
+// An Origin must be the server's own (host, port, and scheme, or https in front of a proxy) or a listed one, exactly; without one, which no browser does,
+// it is accepted unless RequireOrigin is set. Limits: message 64 KiB, 1,024 frames and 10 s each, 10 pings a second,
+// 1 MiB or 1,024 messages to be sent, 5 s a write, a ping after 25 s of silence and the end (4408) 10 s later, compression off;
+// WebSocketOptions change each.
+//
+// When an App begins to stop, the context of every WebSocket ends with the cause ErrShutdown; a handler that goes on is cut off with 1001
+// after 10 s (WebSocketOptions.DrainTimeout), and the App waits for all of them. Elsewhere ContextWithShutdown gives the signal,
+// say from http.Server.RegisterOnShutdown, and nobody waits: http.Server.Shutdown does not know of WebSockets.
+//
 // # State
 //
 // A State holds values under typed keys, which only those who have the key can reach. A request has one (Request.State), shared
@@ -98,7 +123,9 @@
 //	app := asgi.New(r, pool, jobs, hub)
 //	r.Handle("/live", app.Live())
 //	r.Handle("/ready", app.Ready())
-//	log.Fatal(app.Run(context.Background(), ":8080"))
+//	if err := app.Run(context.Background(), ":8080"); err != nil {
+//		log.Fatal(err)
+//	}
 //
 // Run listens, starts the components and then accepts, with limits that net/http leaves out: 5 s for a header, 30 s for a
 // request with its body, 60 s idle, headers of 16 KiB, as App.Server says. Any http.Server option can be set there.

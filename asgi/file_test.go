@@ -118,10 +118,10 @@ func (n noSeek) Open(name string) (fs.File, error) {
 	return struct{ fs.File }{f}, err
 }
 
-// failing is a file system that is at fault.
-type failing struct{ err error }
+// failingFS is a file system that is at fault.
+type failingFS struct{ err error }
 
-func (f failing) Open(name string) (fs.File, error) {
+func (f failingFS) Open(name string) (fs.File, error) {
 	return nil, &fs.PathError{Op: "open", Path: name, Err: f.err}
 }
 
@@ -138,8 +138,8 @@ func TestFileFS(t *testing.T) {
 		"escape":          {os.DirFS("."), "../go.mod", 404, ""},
 		"no seek":         {noSeek{files}, "a.txt", 200, "0123"},
 		"no seek, binary": {noSeek{files}, "dir/b", 200, "x"},
-		"not allowed":     {failing{syscall.EACCES}, "a", 403, ""},
-		"broken disk":     {failing{syscall.EIO}, "a", 500, ""},
+		"not allowed":     {failingFS{syscall.EACCES}, "a", 403, ""},
+		"broken disk":     {failingFS{syscall.EIO}, "a", 500, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := serve(t, give(asgi.FileFS(c.fsys, c.name)), httptest.NewRequest("GET", "/", nil))

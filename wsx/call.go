@@ -2,6 +2,7 @@ package wsx
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -143,8 +144,7 @@ func (c *call) endEarly(err error, code string) {
 	}
 }
 
-// run calls the handler and answers; corked answers wait for the leader's next read. It leaves the call cancelled, so that what
-// the handler started with its context ends.
+// run calls the handler and answers; corked answers wait for the leader's next read.
 func (c *call) run(corked bool) {
 	defer c.conn.finished(c)
 	out := getBuffer()
@@ -153,9 +153,19 @@ func (c *call) run(corked bool) {
 		out.b = wire.AppendResponseStart(out.b, c.id)
 	}
 	c.req.result = out.b
+	err := errExited
+	defer func() { c.conclude(out, err, corked) }() // also when the handler ends its goroutine
 	began := time.Now()
-	err := c.method.call(c, &c.req)
+	err = c.method.call(c, &c.req)
 	c.method.pace.note(time.Since(began))
+}
+
+// errExited is the error of a handler that called runtime.Goexit, as t.Fatal does.
+var errExited = errors.New("wsx: the handler ended its goroutine")
+
+// conclude ends a call whose handler has returned, and answers it unless it was answered. It leaves the call cancelled, so that what
+// the handler started with its context ends.
+func (c *call) conclude(out *buffer, err error, corked bool) {
 	out.b, c.req.result = c.req.result, nil
 	if c.timer != nil {
 		c.timer.Stop()

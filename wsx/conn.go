@@ -97,7 +97,7 @@ func (c *Conn) Notify(ctx context.Context, event string, payload any) error {
 }
 
 // Close ends the connection with a WebSocket close code, 1000 or from 3000 to 4999 as a rule, and a reason of at most 123 bytes, and
-// returns when it has ended, after at most 10 s. Its calls are cancelled.
+// returns when it has ended, after at most 10 s. Its calls are cancelled. A code that no frame may carry (RFC 6455 section 7.4.1) ends the connection without one, and is an error.
 func (c *Conn) Close(code int, reason string) error {
 	if len(reason) > 123 {
 		reason = strings.ToValidUTF8(reason[:123], "") // a cut rune would make it a close frame that peers refuse

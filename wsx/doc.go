@@ -74,7 +74,6 @@
 //
 //	server := wsx.NewServer(d, nil)
 //	r.Handle("/ws", server)
-//	app := asgi.New(r, server) // or call server.Stop when the program ends
 //
 // ServeHTTP returns as soon as the connection is upgraded, so that time-outs and throttles around it hold for the handshake
 // and for nothing after it. Values that middleware put into the request's context stay; chi's RouteContext, which chi uses
@@ -93,7 +92,8 @@
 // (DEADLINE_EXCEEDED), or with the connection. The answer to the first two is sent at once, also when the handler does not
 // look at its context; its result is then dropped.
 //
-// [Server.Stop] drains: requests that come are UNAVAILABLE, those in flight may end within 10 s (DrainTimeout), then every
+// An asgi.App that serves the endpoint stops the server when it shuts down; elsewhere the program calls [Server.Stop].
+// That drains: requests that come are UNAVAILABLE, those in flight may end within 10 s (DrainTimeout), then every
 // connection is closed with 1001.
 //
 // # Channels

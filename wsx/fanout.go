@@ -92,7 +92,7 @@ func (h *Hub) fan(channel string, events []Event) {
 	for _, g := range h.listeners(channel, groups[:0]) {
 		frames := make([]*eventFrame, len(events)) // one by one: a queue that keeps one must not keep its like in memory
 		for i, e := range events {
-			frames[i] = &eventFrame{Event: e, group: g}
+			frames[i] = &eventFrame{Event: e, group: g, alone: len(events) == 1}
 		}
 		narrow := !isPattern(g.topic.name)
 		for _, s := range g.snapshot() {

@@ -11,21 +11,24 @@ import (
 // another one is made leader in its place; the method's next calls get goroutines of their own until they are quick again.
 const (
 	quick     = 50 * time.Microsecond // a handler that takes longer is not run by the leader
-	patience  = 64                    // so many quick calls in a row make a slow method quick again
+	patience  = 64                    // so many quick calls make a slow method quick again
 	watchTick = 2 * time.Millisecond  // a leader that spends this long, and at most twice it, in one handler is replaced
 )
 
-// pace is what is known of a method's speed. The zero value is quick.
-type pace struct{ slow atomic.Int32 }
+// pace is what is known of a method's speed. The zero value is quick. One slow call among many quick ones says more of the machine than of
+// the method, so it takes two.
+type pace struct{ slowness atomic.Int32 }
 
-func (p *pace) quick() bool { return p.slow.Load() <= 0 }
+func (p *pace) quick() bool { return p.slowness.Load() <= patience }
 
 // note learns from a call. Updates may be lost to each other: it is a guess either way.
 func (p *pace) note(took time.Duration) {
-	if took > quick {
-		p.slow.Store(patience)
-	} else if n := p.slow.Load(); n > 0 {
-		p.slow.Store(n - 1)
+	n := p.slowness.Load()
+	switch {
+	case took > quick:
+		p.slowness.Store(min(n+patience*3/4, 2*patience))
+	case n > 0:
+		p.slowness.Store(n - 1)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/genropy/genro-asgi-go/internal/problem"
+	"github.com/genropy/genro-asgi-go/internal/stopping"
 	"github.com/genropy/genro-asgi-go/internal/wsconn"
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
@@ -81,13 +82,16 @@ type Server struct {
 	transport  wsconn.Options
 	log        *slog.Logger
 	watcher    watcher
+	attached   sync.Once
+	dropped    context.Context // ends with the context of a Stop: connections that are left then are dropped
+	drop       context.CancelFunc
 
 	subscribe, unsubscribe, presence *method
 
 	mu      sync.Mutex
 	conns   map[*Conn]struct{}
 	stopped bool
-	running int           // connections, until their last handler has returned
+	running int           // connections, until their last handler has returned, and the watcher
 	empty   chan struct{} // closed when running falls to 0; nil while nobody waits
 }
 
@@ -97,6 +101,7 @@ func NewServer(d *Dispatcher, opts *ServerOptions) *Server {
 	s := &Server{dispatcher: d, conns: make(map[*Conn]struct{}), log: slog.Default()}
 	s.watcher.server = s
 	s.builtins()
+	s.dropped, s.drop = context.WithCancel(context.Background())
 	if opts != nil {
 		s.opts = *opts
 	}
@@ -153,8 +158,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &Conn{server: s, id: rand.Text()}
 	c.rate = bucket{rate: s.opts.MessageRate, burst: float64(s.opts.MessageBurst)}
 	c.subs.conn = c
-	c.request, c.ctx, c.end = snapshot(r.Context(), r)
-	if !s.enter() {
+	c.request, c.end = wsconn.Lasting(r)
+	c.ctx = c.request.Context()
+	if !s.attach(r.Context()) || !s.enter() {
 		w.Header().Set("Retry-After", "1")
 		problem.Write(w, r, problem.Problem{Status: http.StatusServiceUnavailable, Detail: "The server is shutting down."})
 		return
@@ -174,7 +180,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Unlock()
 	if late { // Stop came during the handshake and has not seen this connection; it waits for it
-		_ = ws.Close(websocket.StatusGoingAway, goingAway)
+		s.goAway(c)
 		c.end(net.ErrClosed)
 		s.leave()
 		return
@@ -197,8 +203,10 @@ func (s *Server) Start(context.Context) error {
 
 // Stop takes no more connections and requests (UNAVAILABLE), lets the requests in flight end within DrainTimeout, closes
 // every connection with 1001 and waits until all goroutines have ended. When ctx ends before, it drops the connections that
-// are left and returns an error that says how many have handlers that ignore their context. It may be called more than once.
+// are left and, when handlers that ignore their context are there 100 ms later, returns an error that says how many connections have
+// some. It may be called more than once.
 func (s *Server) Stop(ctx context.Context) error {
+	defer context.AfterFunc(ctx, s.drop)()
 	s.mu.Lock()
 	s.stopped = true
 	conns := make([]*Conn, 0, len(s.conns))
@@ -209,7 +217,7 @@ func (s *Server) Stop(ctx context.Context) error {
 
 	var closing sync.WaitGroup
 	for _, c := range conns {
-		closing.Go(func() { s.close(ctx, c) })
+		closing.Go(func() { s.close(c) })
 	}
 	closing.Wait()
 
@@ -226,28 +234,40 @@ func (s *Server) Stop(ctx context.Context) error {
 	case <-empty:
 		return nil
 	case <-ctx.Done():
+	}
+	grace := time.NewTimer(dropGrace)
+	defer grace.Stop()
+	select {
+	case <-empty:
+		return nil
+	case <-grace.C:
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.running == 0 {
-			return nil
-		}
-		return fmt.Errorf("wsx: %d connections have handlers that do not end: %w", s.running, context.Cause(ctx))
+		return fmt.Errorf("wsx: %d connections have handlers that do not end: %w", len(s.conns), context.Cause(ctx))
 	}
 }
 
+// dropGrace is how long a handler may take to end when the end of Stop's context has dropped its connection: it learns only then.
+const dropGrace = 100 * time.Millisecond
+
 // close drains one connection and closes it with 1001.
-func (s *Server) close(ctx context.Context, c *Conn) {
+func (s *Server) close(c *Conn) {
 	if quiet := c.drain(); quiet != nil {
 		timeout := time.NewTimer(max(0, s.opts.DrainTimeout))
 		select {
 		case <-quiet:
 		case <-timeout.C:
-		case <-ctx.Done():
+		case <-s.dropped.Done():
 		case <-c.ctx.Done():
 		}
 		timeout.Stop()
 	}
-	stop := context.AfterFunc(ctx, func() { _ = c.ws.CloseNow() }) // a peer that does not answer is dropped: there is no more to do
+	s.goAway(c)
+}
+
+// goAway closes a connection with 1001.
+func (s *Server) goAway(c *Conn) {
+	stop := context.AfterFunc(s.dropped, func() { _ = c.ws.CloseNow() }) // a peer that does not answer is dropped: there is no more to do
 	_ = c.ws.Close(websocket.StatusGoingAway, goingAway)
 	stop()
 }
@@ -258,6 +278,25 @@ func (s *Server) method(name []byte) *method {
 		return s.presence
 	}
 	return s.dispatcher.lookup(name)
+}
+
+// attach makes the server that serves the first connection, if it is an asgi.App, stop this one when it shuts down, whether or not this
+// one is among its components. It reports whether that has not happened yet.
+func (s *Server) attach(ctx context.Context) bool {
+	ok := true
+	s.attached.Do(func() {
+		begun, cut, release, ready := stopping.To(ctx)
+		if ok = ready; !ok || begun.Done() == nil {
+			return
+		}
+		context.AfterFunc(begun, func() {
+			defer release()
+			if err := s.Stop(cut); err != nil {
+				s.log.LogAttrs(context.Background(), slog.LevelWarn, "wsx: shutdown", errAttr(err))
+			}
+		})
+	})
+	return ok
 }
 
 // enter counts a connection in, unless the server was stopped.

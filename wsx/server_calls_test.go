@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -185,7 +186,7 @@ func TestServer_FaultsOfHandlersKeepTheConnection(t *testing.T) {
 		wsx.Handle(d, name, func(context.Context, struct{}) (int, error) { return 1, err })
 	}
 	wsx.Handle(d, "panic", func(context.Context, struct{}) (int, error) { panic(wsx.NewError("PANIC", canary)) })
-	wsx.Handle(d, "nilmap", func(context.Context, struct{}) (int, error) { var m map[string]int; m[canary] = 1; return 1, nil })
+	wsx.Handle(d, "nilmap", func(context.Context, struct{}) (int, error) { return *map[string]*int(nil)[canary], nil })
 	wsx.Handle(d, "noResult", func(context.Context, struct{}) (any, error) { return []any{1, func() {}}, nil })
 	wsx.Handle(d, "deadline", func(context.Context, struct{}) (int, error) { return 0, context.DeadlineExceeded })
 
@@ -251,4 +252,17 @@ func TestServer_LogsNothingThatAPeerMadeUpAsALine(t *testing.T) {
 			t.Errorf("forged: %q", line)
 		}
 	}
+}
+
+// A handler that ends its goroutine (t.Fatal in a test does) must not take the connection's reading with it.
+func TestServer_SurvivesAHandlerThatEndsItsGoroutine(t *testing.T) {
+	d := callDispatcher()
+	wsx.Handle(d, "exit", func(context.Context, struct{}) (int, error) { runtime.Goexit(); return 1, nil })
+	s := dial(t, d, nil)
+	for range 3 {
+		s.send(request("1", "exit", ""))
+		s.expect(fault("1", "INTERNAL_ERROR", "internal error"))
+	}
+	s.send(request("1", "echo", "2"))
+	s.expect(response("1", "2"))
 }

@@ -115,7 +115,7 @@ func TestCallContext_IsAContext(t *testing.T) {
 	if ctx.Err() != nil || context.Cause(ctx) != nil {
 		t.Error(ctx.Err(), context.Cause(ctx))
 	}
-	if ctx.Done() != ctx.Done() {
+	if done := ctx.Done(); done != ctx.Done() {
 		t.Error("Done changes")
 	}
 	child, cancelChild := context.WithCancel(ctx)

@@ -142,7 +142,7 @@ func TestServer_SelectsItsSubprotocol(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer c.CloseNow()
+			defer func() { _ = c.CloseNow() }()
 			if c.Subprotocol() != tc.want {
 				t.Errorf("selected %q", c.Subprotocol())
 			}

@@ -20,12 +20,14 @@ const closeRate = 4429
 // serve is the leader of a connection: it reads until the connection ends, and stays until its handlers have; or until another
 // leader was made.
 func (c *Conn) serve() {
+	var typ websocket.MessageType
 	var err error
 	for {
+		if typ, err = c.ws.Next(context.Background()); err != nil {
+			break
+		}
 		in := getBuffer()
-		var typ websocket.MessageType
-		typ, in.b, err = c.ws.Read(context.Background(), in.b)
-		if err != nil {
+		if in.b, err = c.ws.Message(in.b); err != nil {
 			in.release()
 			break
 		}
@@ -125,7 +127,14 @@ func (c *Conn) begin(method *method, m *wire.Message, in *buffer) (kept, leader 
 	}
 	state := c.lead.start()
 	c.server.watcher.watch(c)
+	returned := false
+	defer func() {
+		if !returned && c.lead.done(state) { // the handler ended this goroutine (runtime.Goexit): another one has to read
+			go c.serve()
+		}
+	}()
 	k.run(true)
+	returned = true
 	leader = c.lead.done(state)
 	if !leader {
 		c.ws.Flush() // its answer waits for a next read that is not this goroutine's any more

@@ -105,13 +105,13 @@ func (u *subscriptions) prepare(ctx context.Context, name string, params jsontex
 	if err := checkChannel(name, true); err != nil {
 		return nil, err
 	}
-	denied := &Error{Code: CodeSubscriptionDenied}
-	if hub == nil {
-		return nil, denied
+	var under string
+	var opts *ChannelOptions
+	if hub != nil {
+		under, opts = hub.options(name)
 	}
-	under, opts := hub.options(name)
-	if opts == nil {
-		return nil, denied
+	if opts == nil { // closed by default
+		return nil, &Error{Code: CodeSubscriptionDenied}
 	}
 	if !u.reserve() {
 		return nil, NewError(CodeResourceExhausted, "this connection has as many subscriptions as it may")
@@ -124,21 +124,12 @@ func (u *subscriptions) prepare(ctx context.Context, name string, params jsontex
 			u.forget(sub)
 		}
 	}()
-	if opts.Authorize != nil {
-		if err := opts.Authorize(ctx, about); err != nil {
-			if _, ok := errors.AsType[*Error](err); ok {
-				return nil, err
-			}
-			denied.Err = err
-			return nil, denied
-		}
+	if err := opts.authorize(ctx, about); err != nil {
+		return nil, err
 	}
 	if opts.Filter != nil {
 		if sub.filter, err = opts.Filter(about); err != nil {
-			if _, ok := errors.AsType[*Error](err); ok {
-				return nil, err
-			}
-			return nil, &Error{Code: CodeInvalidParams, Err: err}
+			return nil, filterError(err)
 		}
 	}
 	passed = true
@@ -288,7 +279,7 @@ func (u *subscriptions) offer(s *subscription, f *eventFrame) (lost uint64) {
 	ws := u.conn.ws
 	full := func(untilEmpty bool) bool {
 		frame, carried := u.frame(s, f)
-		return errors.Is(ws.Offer(frame, f, carried, untilEmpty), wsconn.ErrQueueFull)
+		return errors.Is(ws.Offer(frame, f, carried, untilEmpty, f.alone), wsconn.ErrQueueFull)
 	}
 	evict := func(n int, channel string) bool {
 		evicted, lost := ws.Evict(func(tag any) bool { return s.waits(tag, channel) }, n, s.recount)
@@ -315,7 +306,7 @@ func (u *subscriptions) offer(s *subscription, f *eventFrame) (lost uint64) {
 			}
 		}
 	default:
-		if errors.Is(ws.Offer(f.frame(), nil, 0, false), wsconn.ErrQueueFull) {
+		if errors.Is(ws.Offer(f.frame(), nil, 0, false, f.alone), wsconn.ErrQueueFull) {
 			u.cut()
 		}
 		return 0
@@ -374,7 +365,7 @@ func (u *subscriptions) flush() { u.conn.ws.Flush() }
 // notify queues a shared message that is no event, for s. Where there is no room it goes as the policy has it: the client is cut, or
 // goes without.
 func (u *subscriptions) notify(s *subscription, f *wsconn.Frame) {
-	if errors.Is(u.conn.ws.Offer(f, nil, 0, false), wsconn.ErrQueueFull) && s.opts.Slow == SlowDisconnect {
+	if errors.Is(u.conn.ws.Offer(f, nil, 0, false, true), wsconn.ErrQueueFull) && s.opts.Slow == SlowDisconnect {
 		u.cut()
 	}
 	u.flush()

@@ -76,6 +76,7 @@ const (
 type eventFrame struct {
 	Event
 	group *group
+	alone bool // no others come with it: it is sent at once
 	bytes *wsconn.Frame
 }
 
@@ -102,17 +103,17 @@ func (f *eventFrame) encode(dropped uint64) *wsconn.Frame {
 // take gives the subscription events in the order of their publishing.
 func (s *subscription) take(frames []*eventFrame) {
 	s.mu.Lock()
-	for i := range frames {
+	for _, f := range frames {
 		switch s.state {
 		case subHeld:
-			s.holdLocked(frames[i].Event)
+			s.holdLocked(f.Event)
 		case subLive:
-			s.sendLocked(frames[i])
+			s.sendLocked(f)
 		}
 	}
 	live := s.state == subLive
 	s.mu.Unlock()
-	if live {
+	if live && !frames[0].alone {
 		s.sink.flush()
 	}
 }
@@ -180,8 +181,8 @@ func (s *subscription) goLive(missed Replay) (revoked string) {
 	if s.dropped > 0 && s.opts.Slow == SlowDisconnect {
 		s.sink.cut()
 	}
-	for i := range s.held {
-		s.sendLocked(&eventFrame{Event: s.held[i], group: s.group})
+	for _, e := range s.held {
+		s.sendLocked(&eventFrame{Event: e, group: s.group})
 	}
 	s.held = nil
 	s.sink.flush()

@@ -42,16 +42,17 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	opts := &wsx.ServerOptions{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	hub := channels()
+	opts := &wsx.ServerOptions{Hub: hub, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	if *origins != "" {
 		opts.AllowedOrigins = strings.Split(*origins, ",")
 	}
-	server := wsx.NewServer(methods(), opts)
+	server := wsx.NewServer(methods(hub), opts)
 
 	r := chi.NewRouter()
 	r.Handle("/ws", server)
 
-	ln, err := net.Listen("tcp", *addr)
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", *addr)
 	if err != nil {
 		return err
 	}
@@ -67,7 +68,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	stopping, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	err = errors.Join(server.Stop(stopping), hs.Shutdown(stopping))
+	err = errors.Join(server.Stop(stopping), hub.Stop(stopping), hs.Shutdown(stopping))
 	if end := <-served; !errors.Is(end, http.ErrServerClosed) {
 		err = errors.Join(err, end)
 	}

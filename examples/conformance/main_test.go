@@ -147,6 +147,26 @@ func TestConformance_CancelAndNotify(t *testing.T) {
 	}
 }
 
+func TestConformance_Channels(t *testing.T) {
+	c := dial(t, start(t))
+	for name, want := range map[string]string{"private.a": "SUBSCRIPTION_DENIED", "closed": "SUBSCRIPTION_DENIED", "plain": "SUBSCRIPTION_DENIED", "a b": "INVALID_REQUEST"} {
+		if got := exchange(t, c, `{"type":"rpc.subscribe","id":1,"channel":"`+name+`"}`); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if got := exchange(t, c, `{"type":"rpc.subscribe","id":2,"channel":"plain.*"}`); got != `{"type":"rpc.response","id":2,"result":{"status":"subscribed","channel":"plain.*","subscription":"1"}}` {
+		t.Error(got)
+	}
+	if got := exchange(t, c, `{"type":"rpc.request","id":3,"method":"publish","params":{"channel":"plain.x","payload":[1]}}`); got != `{"type":"rpc.response","id":3,"result":{}}` &&
+		got != `{"type":"rpc.event","channel":"plain.x","payload":[1],"meta":{"sub_id":"1"}}` {
+		t.Error(got)
+	}
+	receive(t, c) // the other of the two: which comes first is not said
+	if got := exchange(t, c, `{"type":"rpc.request","id":4,"method":"publish","params":{"channel":"room.x","payload":1}}`); got != `{"type":"rpc.response","id":4,"result":{"offset":1}}` {
+		t.Error(got)
+	}
+}
+
 func TestConformance_LimitsCloseWithTheirCode(t *testing.T) {
 	addr := start(t)
 	for name, x := range map[string]struct {

@@ -46,11 +46,33 @@ type eventIn struct {
 	Payload jsontext.Value `json:"payload"`
 }
 
+type publishIn struct {
+	Channel string         `json:"channel"`
+	Payload jsontext.Value `json:"payload"`
+}
+
+type publishOut struct {
+	Offset uint64 `json:"offset,omitzero"`
+}
+
+// channels are those of section 8. Nobody is admin yet: there is no authentication.
+func channels() *wsx.Hub {
+	hub := wsx.NewHub(nil)
+	hub.Configure("plain.>", wsx.ChannelOptions{})
+	hub.Configure("room.>", wsx.ChannelOptions{History: 100, Presence: true})
+	hub.Configure("private.>", wsx.ChannelOptions{Authorize: func(context.Context, wsx.Subscription) error {
+		return wsx.NewError(wsx.CodeSubscriptionDenied, "")
+	}})
+	hub.Configure("latest.>", wsx.ChannelOptions{Slow: wsx.SlowLatest})
+	hub.Configure("lossy.>", wsx.ChannelOptions{Slow: wsx.SlowDropOldest})
+	return hub
+}
+
 // maxLog is how many log notifications are remembered: the newest.
 const maxLog = 1000
 
 // methods are those of section 8.
-func methods() *wsx.Dispatcher {
+func methods(hub *wsx.Hub) *wsx.Dispatcher {
 	d := wsx.NewDispatcher()
 	wsx.Handle(d, "echo", func(_ context.Context, in jsontext.Value) (jsontext.Value, error) { return in, nil })
 	wsx.Handle(d, "add", func(_ context.Context, in addIn) (addOut, error) { return addOut{in.A + in.B}, nil })
@@ -76,6 +98,10 @@ func methods() *wsx.Dispatcher {
 	wsx.Handle(d, "whoami", func(context.Context, struct{}) (subjectOut, error) { return subjectOut{}, nil })
 	wsx.Handle(d, "notify-me", func(ctx context.Context, in eventIn) (struct{}, error) {
 		return struct{}{}, wsx.ConnFrom(ctx).Notify(ctx, in.Event, in.Payload)
+	})
+	wsx.Handle(d, "publish", func(ctx context.Context, in publishIn) (publishOut, error) {
+		p, err := hub.Publish(ctx, in.Channel, in.Payload)
+		return publishOut{p.Offset}, err
 	})
 
 	var mu sync.Mutex

@@ -20,6 +20,8 @@ type Conn struct {
 	client  bool
 	deflate bool
 	alive   *keepalive
+	typ     websocket.MessageType     // of the message that Next found
+	message io.Reader                 // and the rest of it
 	read    int64                     // messages read
 	ending  atomic.Pointer[violation] // why this side ended it
 }
@@ -39,30 +41,58 @@ func (c *Conn) Subprotocol() string { return c.ws.Subprotocol() }
 // Done is closed when the connection is, also while nobody reads.
 func (c *Conn) Done() <-chan struct{} { return c.link.done }
 
-// Read appends the next message to buf. When ctx ends between two messages the read gives up with its cause and the connection lives on;
-// a message that has begun is waited for, at most the message time-out, and so is a Close under way.
+// OnDone calls f once the connection is closed, at once when it is already: Done without a goroutine that waits. f must return soon
+// and not call the Conn. There is one f; a further call before the end replaces it.
+func (c *Conn) OnDone(f func()) {
+	c.link.mu.Lock()
+	closed := c.link.closed
+	c.link.onDone = f
+	c.link.mu.Unlock()
+	if closed {
+		f()
+	}
+}
+
+// Read is Next and Message.
+func (c *Conn) Read(ctx context.Context, buf []byte) (websocket.MessageType, []byte, error) {
+	typ, err := c.Next(ctx)
+	if err == nil {
+		buf, err = c.Message(buf)
+	}
+	return typ, buf, err
+}
+
+// Next waits until a message begins, without holding a buffer. When ctx ends between two messages the read gives up with its cause and the
+// connection lives on; a message that has begun is waited for, at most the message time-out, and so is a Close under way.
 //
 // Any other error ended the connection; a websocket.CloseError in it tells how the peer closed. Errors of the peer's
-// making have been answered with their close code when Read returns.
-func (c *Conn) Read(ctx context.Context, buf []byte) (websocket.MessageType, []byte, error) {
+// making have been answered with their close code when Next, or Message, returns.
+func (c *Conn) Next(ctx context.Context) (websocket.MessageType, error) {
 	if ctx.Err() != nil {
-		return 0, buf, context.Cause(ctx)
+		return 0, context.Cause(ctx)
 	}
 	c.link.watch(ctx)
 	typ, r, err := c.ws.Reader(context.Background())
 	if err != nil {
 		if errors.Is(err, errInterrupted) {
-			return 0, buf, context.Cause(ctx)
+			return 0, context.Cause(ctx)
 		}
-		return 0, buf, c.fail(err)
+		return 0, c.fail(err)
 	}
+	c.typ, c.message = typ, r
+	return typ, nil
+}
+
+// Message appends the message that Next found to buf. Every error ended the connection.
+func (c *Conn) Message(buf []byte) ([]byte, error) {
 	from := len(buf)
+	var err error
 	for err == nil {
 		if len(buf) == cap(buf) {
 			buf = slices.Grow(buf, smallMessage)
 		}
 		var n int
-		n, err = r.Read(buf[len(buf):cap(buf)])
+		n, err = c.message.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 	}
 	c.read++
@@ -70,12 +100,12 @@ func (c *Conn) Read(ctx context.Context, buf []byte) (websocket.MessageType, []b
 	case err != io.EOF: //nolint:errorlint // a reader's end is the very value
 	case c.read > c.link.messages.Load(): // compressed data may end before its message does
 		err = &violation{websocket.StatusProtocolError, "message ends before its last frame"}
-	case typ == websocket.MessageText && !utf8.Valid(buf[from:]):
+	case c.typ == websocket.MessageText && !utf8.Valid(buf[from:]):
 		err = &violation{websocket.StatusInvalidFramePayloadData, "text that is not UTF-8"}
 	default:
-		return typ, buf, nil
+		return buf, nil
 	}
-	return 0, buf[:from], c.fail(err)
+	return buf[:from], c.fail(err)
 }
 
 // fail ends the connection after a read error, tells the peer why where it broke a rule, and returns the error in its plainest form.
@@ -111,7 +141,7 @@ func (c *Conn) fail(err error) error {
 // moment: a socket closed with bytes unread sends a reset, which can overtake the close frame.
 func (c *Conn) refuse(v *violation) {
 	c.ending.CompareAndSwap(nil, v)
-	_ = c.link.queue.push(nil, closeFrame(v, c.client), lastOnly) // closing or closed already: the same end
+	_ = c.link.queue.push(closeFrame(v, c.client), lastOnly) // closing or closed already: the same end
 	t := time.NewTimer(c.link.queue.writeTimeout)
 	defer t.Stop()
 	c.link.queue.settle(t.C)
@@ -132,11 +162,11 @@ func (c *Conn) Queue(ctx context.Context, typ websocket.MessageType, p []byte) e
 		p = appendDeflated(nil, p)
 	}
 	if n := maxHeader + len(p); n > chunkSize {
-		return c.link.queue.push(ctx, appendFrame(make([]byte, 0, n), byte(typ), p, deflated, c.client), kept)
+		return c.link.queue.pushWait(ctx, appendFrame(make([]byte, 0, n), byte(typ), p, deflated, c.client), kept)
 	}
 	scratch := chunks.Get().(*[]byte)
 	defer chunks.Put(scratch)
-	return c.link.queue.push(ctx, appendFrame(*scratch, byte(typ), p, deflated, c.client), copied)
+	return c.link.queue.pushWait(ctx, appendFrame(*scratch, byte(typ), p, deflated, c.client), copied)
 }
 
 // Send is Queue and Flush.
@@ -150,7 +180,7 @@ func (c *Conn) Send(ctx context.Context, typ websocket.MessageType, p []byte) er
 
 // SendFrame queues a shared frame and sends it. It never waits: the error is ErrQueueFull when there is no room. It is for servers.
 func (c *Conn) SendFrame(f *Frame) error {
-	if err := c.link.queue.push(nil, f.wire(c.deflate), kept); err != nil {
+	if err := c.link.queue.push(f.wire(c.deflate), kept); err != nil {
 		return err
 	}
 	c.link.queue.flush()

@@ -30,14 +30,14 @@ func Dial(ctx context.Context, url string, dial *DialOptions, opts *Options) (*C
 	if dial.Client != nil {
 		client = *dial.Client
 	}
-	wrap := &upgradeTripper{next: client.Transport, opts: &o}
+	wrap := &upgradeTripper{next: client.Transport, opts: &o, pings: &pings{}}
 	client.Transport = wrap
 	ws, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{
 		HTTPClient:      &client,
 		HTTPHeader:      dial.Header,
 		Subprotocols:    o.Subprotocols,
 		CompressionMode: o.compressionMode(),
-		OnPongReceived:  func(ctx context.Context, p []byte) { wrap.link.pings.pong(ctx, p) },
+		OnPongReceived:  wrap.pings.pong,
 	})
 	if err != nil {
 		if wrap.link != nil {
@@ -50,9 +50,10 @@ func Dial(ctx context.Context, url string, dial *DialOptions, opts *Options) (*C
 
 // upgradeTripper puts a link where coder/websocket takes the connection from: the body of the 101 response.
 type upgradeTripper struct {
-	next http.RoundTripper
-	opts *Options
-	link *link
+	next  http.RoundTripper
+	opts  *Options
+	pings *pings
+	link  *link
 }
 
 var errNoDeadlines = errors.New("websocket: the transport hides its connection: it calls no httptrace.GotConn and its response body is no net.Conn")
@@ -69,13 +70,13 @@ func (t *upgradeTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	if body, ok := resp.Body.(net.Conn); ok {
-		t.link = newLink(body, nil, t.opts)
+		t.link = newLink(body, nil, t.pings, t.opts)
 	} else if nc != nil {
 		early, err := buffered(nc, resp.Body)
 		if err != nil {
 			return nil, errors.Join(err, resp.Body.Close())
 		}
-		t.link = newLink(nc, early, t.opts)
+		t.link = newLink(nc, early, t.pings, t.opts)
 	} else {
 		return nil, errors.Join(errNoDeadlines, resp.Body.Close())
 	}

@@ -10,6 +10,8 @@
 //     socket does not take is written by a goroutine that lives until the queue is empty. Frames queued meanwhile share its next
 //     write. An idle connection has neither a goroutine nor a buffer for writing.
 //   - Contexts: one that ends gives up waiting and leaves the connection as it is. (In coder/websocket it closes it.)
+//   - Closing: a peer that broke a rule gets the close frame that says so and not a reset; the answer to a peer's close frame goes out
+//     before the connection is closed, also where a goroutine has to write it (TLS).
 //   - Keepalive: a ping after a silent time, the end when the silence goes on; the clock stands still while nobody reads.
 //
 // # Concurrency
@@ -17,8 +19,14 @@
 // One goroutine reads. Everything else may be called from any goroutine at any time. Conn owns its goroutines: they
 // end with the connection, and [Conn.Close] and [Conn.CloseNow] wait for them.
 //
+// # Errors
+//
+// Conn.Read's error is a [websocket.CloseError] when the peer closed, net.ErrClosed or the reason of this side's close when this side did
+// (see [Conn.Ending]), the context's cause when that ended, and otherwise says what broke. Sends give [ErrQueueFull] where they may not wait, the
+// context's cause where they waited too long, and net.ErrClosed, or why the connection was lost, once it is over.
+//
 // # Limits
 //
-// Message 64 KiB, 1,024 frames and 10 s a message, 10 pings and 10 pongs a second, out-queue 1 MiB or 1,024 messages, 5 s a write,
+// Message 64 KiB, 1,024 frames and 10 s a message, 10 pings and 10 pongs a second, out-queue 1 MiB or 1,024 messages, 5 s for writing 64 KiB,
 // ping after 25 s of silence and end 10 s later, SO_SNDBUF 64 KiB, compression off. [Options] changes each.
 package wsconn

@@ -7,16 +7,16 @@ import (
 	"github.com/coder/websocket"
 )
 
-// Offer queues a shared frame without waiting and without sending it. When there is no room the error is ErrQueueFull; with untilEmpty
+// Offer queues a shared frame without waiting. With now it is sent too, straight from the frame when nothing waits before it. When there is no room the error is ErrQueueFull; with untilEmpty
 // that goes on until the queue has been empty. tag says whose event it is, for Evict; a nil tag is never evicted. carried is
 // how many lost events the frame tells of.
-func (c *Conn) Offer(f *Frame, tag any, carried uint64, untilEmpty bool) error {
-	return c.link.queue.offer(f.wire(c.deflate), tag, carried, untilEmpty, false)
+func (c *Conn) Offer(f *Frame, tag any, carried uint64, untilEmpty, now bool) error {
+	return c.link.queue.offer(f.wire(c.deflate), tag, carried, untilEmpty, false, now)
 }
 
 // Force is Offer that finds room. The caller sees to it that there are few such frames.
 func (c *Conn) Force(f *Frame, tag any, carried uint64) error {
-	return c.link.queue.offer(f.wire(c.deflate), tag, carried, false, true)
+	return c.link.queue.offer(f.wire(c.deflate), tag, carried, false, true, false)
 }
 
 // Evict drops the n oldest frames with a tag that match is true for and that are not being written yet, all when n is negative. What is lost
@@ -33,7 +33,7 @@ func (c *Conn) Evict(match func(tag any) bool, n int, recount func(tag any, lost
 
 // Replay queues and sends a shared frame that does not count towards the queue's bounds for others, and waits until its like have room.
 func (c *Conn) Replay(ctx context.Context, f *Frame) error {
-	if err := c.link.queue.push(ctx, f.wire(c.deflate), replayed); err != nil {
+	if err := c.link.queue.pushWait(ctx, f.wire(c.deflate), replayed); err != nil {
 		return err
 	}
 	c.link.queue.flush()
@@ -44,11 +44,11 @@ func (c *Conn) Replay(ctx context.Context, f *Frame) error {
 // rest.
 func (c *Conn) Drop(code websocket.StatusCode, reason string) {
 	c.ending.CompareAndSwap(nil, &violation{code, reason})
-	_ = c.link.queue.push(nil, closeFrame(c.ending.Load(), c.client), lastOnly) // closing or closed already: the same end
+	_ = c.link.queue.push(closeFrame(c.ending.Load(), c.client), lastOnly) // closing or closed already: the same end
 	c.link.queue.flush()
 }
 
-func (q *queue) offer(frame []byte, tag any, carried uint64, untilEmpty, force bool) error {
+func (q *queue) offer(frame []byte, tag any, carried uint64, untilEmpty, force, now bool) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
@@ -62,10 +62,19 @@ func (q *queue) offer(frame []byte, tag any, carried uint64, untilEmpty, force b
 		return ErrQueueFull
 	}
 	q.addLocked(len(frame), false)
-	if tag == nil {
+	r := run{b: frame, msgs: 1, tag: tag, carried: carried}
+	switch {
+	case now && q.try != nil && !q.writing && len(q.runs) == 0:
+		q.writing, q.out = true, r
+		q.writeLocked()
+		return nil
+	case tag == nil:
 		q.appendLocked(frame, kept)
-	} else {
-		q.runs = append(q.runs, run{b: frame, msgs: 1, tag: tag, carried: carried})
+	default:
+		q.runs = append(q.runs, r)
+	}
+	if now {
+		q.flushLocked()
 	}
 	return nil
 }

@@ -37,15 +37,18 @@ func upgrader(t testing.TB, opts *wsconn.Options, wg *sync.WaitGroup, handle fun
 			http.Error(w, ref.Detail, ref.Status)
 			return
 		}
+		wg.Add(1) // here, as the server does not wait for this goroutine once the connection is taken over
 		c, err := wsconn.Upgrade(w, r, opts)
 		if err != nil {
+			wg.Done()
 			t.Error(err)
 			return
 		}
-		wg.Go(func() {
+		go func() {
+			defer wg.Done()
 			defer func() { _ = c.CloseNow() }()
 			handle(c)
-		})
+		}()
 	}
 }
 
@@ -115,12 +118,12 @@ func pipe(t testing.TB, opts *wsconn.Options) (*wsconn.Conn, *peer) {
 // tcpPair is a socket and its other end on the loopback interface.
 func tcpPair(t testing.TB) (server, client *net.TCPConn) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // ends with the test
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	c, err := net.Dial("tcp", l.Addr().String()) //nolint:noctx // the listener is there
+	c, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +279,7 @@ func (p *peer) untilClose() (int, error) {
 func dialRaw(t testing.TB, url, early string, headers ...string) *peer {
 	t.Helper()
 	scheme, host, _ := strings.Cut(url, "://")
-	nc, err := net.Dial("tcp", host) //nolint:noctx // the listener is there
+	nc, err := net.Dial("tcp", host)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ import (
 type ended struct{ cause error }
 
 func (e *ended) Error() string {
-	if e.cause == io.EOF {
+	if errors.Is(e.cause, io.EOF) {
 		return "websocket: the connection ended without a close frame"
 	}
 	return "websocket: the connection broke: " + e.cause.Error()
@@ -35,13 +35,13 @@ var errInterrupted = errors.New("websocket: read interrupted")
 type link struct {
 	net.Conn
 	acct  account
-	queue queue // safe for concurrent use
-	pings pings // safe for concurrent use
+	queue queue  // safe for concurrent use
+	pings *pings // safe for concurrent use
 
 	messageTimeout time.Duration
 	done           chan struct{} // closed with the connection
 
-	src    *source       // reads Conn
+	src    source        // reads Conn
 	avail  []byte        // read and not yet handed on
 	bad    *violation    // to be returned by the next read
 	silent time.Duration // how long the reads that brought nothing, since the last that did, waited
@@ -58,10 +58,11 @@ type link struct {
 	interrupted bool
 	deaf        bool // to contexts
 	closed      bool
+	onDone      func() // called when closed; may be nil
 }
 
 // newLink puts a link on nc, of which the bytes in early have been read already.
-func newLink(nc net.Conn, early []byte, o *Options) *link {
+func newLink(nc net.Conn, early []byte, p *pings, o *Options) *link {
 	tcp := nc
 	if t, ok := nc.(interface{ NetConn() net.Conn }); ok { // TLS
 		tcp = t.NetConn()
@@ -69,9 +70,10 @@ func newLink(nc net.Conn, early []byte, o *Options) *link {
 	if tcp, ok := tcp.(*net.TCPConn); ok && o.SendBuffer > 0 {
 		_ = tcp.SetWriteBuffer(o.SendBuffer) // a wish: the system has its own bounds
 	}
-	l := &link{Conn: nc, src: newSource(nc), avail: early, messageTimeout: o.MessageTimeout, done: make(chan struct{})}
+	l := &link{Conn: nc, pings: p, avail: early, messageTimeout: o.MessageTimeout, done: make(chan struct{})}
 	l.acct = account{maxFrames: o.MaxFrames, maxBytes: o.MaxMessage, maxControl: o.MaxControl}
-	l.queue.dst, l.queue.try = nc, newTryWriter(nc)
+	l.queue.dst = nc
+	l.openSocket()
 	l.queue.writeTimeout = o.WriteTimeout
 	l.queue.maxBytes, l.queue.maxMsgs = o.MaxQueueBytes, o.MaxQueueMessages
 	l.queue.onError = l.cut
@@ -242,7 +244,7 @@ func (l *link) control(frame []byte) error {
 	if frame[0]&0x0f == opClose {
 		k = last
 	}
-	if err := l.queue.push(nil, frame, k); err != nil {
+	if err := l.queue.push(frame, k); err != nil {
 		return err
 	}
 	l.queue.flush()
@@ -263,7 +265,7 @@ func (l *link) Close() error {
 // cut closes the connection; what is still queued is lost.
 func (l *link) cut() {
 	l.mu.Lock()
-	closed := l.closed
+	closed, onDone := l.closed, l.onDone
 	l.closed = true
 	l.mu.Unlock()
 	if closed {
@@ -272,4 +274,7 @@ func (l *link) cut() {
 	l.queue.fail(net.ErrClosed)
 	_ = l.Conn.Close() // it is gone, whatever it says
 	close(l.done)
+	if onDone != nil {
+		onDone()
+	}
 }

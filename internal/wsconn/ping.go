@@ -17,7 +17,7 @@ type pings struct {
 // Ping sends a ping and waits for its pong, which somebody must read, until ctx ends.
 // (coder/websocket's own closes the connection when ctx ends while it writes.)
 func (c *Conn) Ping(ctx context.Context) error {
-	p := &c.link.pings
+	p := c.link.pings
 	pong := make(chan struct{})
 	p.mu.Lock()
 	p.n++

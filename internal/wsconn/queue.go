@@ -89,23 +89,21 @@ const (
 	lastOnly             // a close frame in place of what still waits
 )
 
-// push queues one frame without writing it. With a nil context it returns ErrQueueFull when there is no room,
-// otherwise it waits until the context ends.
-func (q *queue) push(wait context.Context, frame []byte, k kind) error {
+// push queues one frame without writing it, or returns ErrQueueFull at once.
+func (q *queue) push(frame []byte, k kind) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.pushLocked(frame, k)
+}
+
+// pushWait is push that waits for room until ctx ends.
+func (q *queue) pushWait(ctx context.Context, frame []byte, k kind) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for {
-		if q.err != nil {
-			return q.err
-		}
-		if q.closing {
-			return net.ErrClosed
-		}
-		if q.hasRoomLocked(len(frame), k) {
-			break
-		}
-		if wait == nil {
-			return ErrQueueFull
+		err := q.pushLocked(frame, k)
+		if !errors.Is(err, ErrQueueFull) {
+			return err
 		}
 		if !q.writing { // full of frames that somebody meant to flush later
 			q.flushLocked()
@@ -116,10 +114,21 @@ func (q *queue) push(wait context.Context, frame []byte, k kind) error {
 		select {
 		case <-changed:
 			q.mu.Lock()
-		case <-wait.Done():
+		case <-ctx.Done():
 			q.mu.Lock()
-			return context.Cause(wait)
+			return context.Cause(ctx)
 		}
+	}
+}
+
+func (q *queue) pushLocked(frame []byte, k kind) error {
+	switch {
+	case q.err != nil:
+		return q.err
+	case q.closing:
+		return net.ErrClosed
+	case !q.hasRoomLocked(len(frame), k):
+		return ErrQueueFull
 	}
 	if k == lastOnly {
 		q.dropLocked(len(q.runs))
@@ -192,7 +201,12 @@ func (q *queue) flushLocked() {
 		return
 	}
 	q.writing = true
-	for i := 0; q.try != nil && i < triesInARow && len(q.out.b) == 0 && q.takeLocked(); i++ {
+	q.writeLocked()
+}
+
+// writeLocked is the writer's work. What is in out already goes first.
+func (q *queue) writeLocked() {
+	for i := 0; q.try != nil && i < triesInARow && (i == 0 || len(q.out.b) == 0) && q.takeLocked(); i++ {
 		q.mu.Unlock()
 		n, err := q.try.write(q.out.b)
 		q.mu.Lock()
@@ -202,6 +216,13 @@ func (q *queue) flushLocked() {
 		go q.drain() // the socket is full, or others queue faster than this goroutine should write for them
 		return
 	}
+	q.leaveLocked()
+}
+
+// leaveLocked is the writer's last act.
+func (q *queue) leaveLocked() {
+	q.lessLocked(len(q.out.b), q.out.msgs, q.out.free) // lost with an error, if anything
+	q.out.recycle()
 	q.writing = false
 	q.wakeLocked()
 }
@@ -226,8 +247,7 @@ func (q *queue) drain() {
 	if q.err == nil && q.try != nil {
 		_ = q.dst.SetWriteDeadline(time.Time{}) // it would hold for the next try too
 	}
-	q.writing = false
-	q.wakeLocked()
+	q.leaveLocked()
 }
 
 // takeLocked makes out the next write: what is left of the last one, one run as it is, or several copied together. It reports
@@ -283,8 +303,8 @@ func (q *queue) wroteLocked(n int, err error) {
 	if err != nil {
 		q.failLocked(err)
 	}
-	if len(q.out.b) == 0 || q.err != nil {
-		q.lessLocked(len(q.out.b), q.out.msgs, q.out.free)
+	if len(q.out.b) == 0 {
+		q.lessLocked(0, q.out.msgs, q.out.free)
 		q.out.recycle()
 		q.over = q.over && q.bytes > 0
 	}

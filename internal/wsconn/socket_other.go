@@ -10,7 +10,7 @@ type source struct {
 	plain [plainSize]byte
 }
 
-func newSource(nc net.Conn) *source { return &source{nc: nc} }
+func (l *link) openSocket() { l.src.nc = l.Conn }
 
 func (s *source) read() ([]byte, error) {
 	n, err := s.nc.Read(s.plain[:])
@@ -21,7 +21,5 @@ func (*source) release() {}
 
 // tryWriter does not exist where a socket cannot be written without blocking; a goroutine drains every burst.
 type tryWriter struct{}
-
-func newTryWriter(net.Conn) *tryWriter { return nil }
 
 func (*tryWriter) write([]byte) (int, error) { return 0, nil }

@@ -33,10 +33,17 @@ type source struct {
 	plain []byte // in place of buf where raw is nil
 }
 
-func newSource(nc net.Conn) *source {
-	s := &source{nc: nc, raw: rawConn(nc)}
-	s.fn = s.once
-	return s
+// openSocket makes the link read and write its socket itself, where it has one.
+func (l *link) openSocket() {
+	l.src.nc = l.Conn
+	raw := rawConn(l.Conn)
+	if raw == nil {
+		return
+	}
+	l.src.raw, l.src.fn = raw, l.src.once
+	w := &tryWriter{raw: raw}
+	w.fn = w.once
+	l.queue.try = w
 }
 
 // once is called when the socket may be readable; false waits until it is.
@@ -44,11 +51,11 @@ func (s *source) once(fd uintptr) bool {
 	s.buf = buffers.Get().(*[]byte)
 	for {
 		s.n, s.err = syscall.Read(int(fd), *s.buf)
-		if s.err != syscall.EINTR {
+		if s.err != syscall.EINTR { //nolint:errorlint // a system call wraps nothing, and this is the hot path
 			break
 		}
 	}
-	if s.err == syscall.EAGAIN {
+	if s.err == syscall.EAGAIN { //nolint:errorlint // as above
 		s.release()
 		return false
 	}
@@ -96,21 +103,10 @@ type tryWriter struct {
 	err error
 }
 
-// newTryWriter returns nil when conn is not a plain socket.
-func newTryWriter(conn net.Conn) *tryWriter {
-	raw := rawConn(conn)
-	if raw == nil {
-		return nil
-	}
-	w := &tryWriter{raw: raw}
-	w.fn = w.once
-	return w
-}
-
 func (w *tryWriter) once(fd uintptr) bool {
 	for {
 		w.n, w.err = syscall.Write(int(fd), w.p)
-		if w.err != syscall.EINTR {
+		if w.err != syscall.EINTR { //nolint:errorlint // a system call wraps nothing, and this is the hot path
 			return true // also for EAGAIN: never wait
 		}
 	}
@@ -124,7 +120,7 @@ func (w *tryWriter) write(p []byte) (int, error) {
 	switch {
 	case err != nil:
 		return 0, err
-	case w.err == syscall.EAGAIN:
+	case w.err == syscall.EAGAIN: //nolint:errorlint // as above
 		return 0, nil
 	case w.err != nil:
 		return 0, w.err

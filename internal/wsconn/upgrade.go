@@ -3,7 +3,6 @@ package wsconn
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/base64"
 	"errors"
 	"net"
@@ -26,7 +25,7 @@ type Options struct {
 
 	MaxQueueBytes    int           // out-queue in bytes; 1 MiB
 	MaxQueueMessages int           // out-queue in messages; 1,024
-	WriteTimeout     time.Duration // for one write; 5 s
+	WriteTimeout     time.Duration // for one write of at most 64 KiB; 5 s
 	SendBuffer       int           // SO_SNDBUF in bytes; 64 KiB, negative leaves the system's
 
 	KeepaliveAfter time.Duration // silence before a ping; 25 s
@@ -137,13 +136,17 @@ func canHijack(w http.ResponseWriter) bool {
 // Upgrade answers a request that Check accepted with 101 and takes the connection over. The handler may return after it, and should:
 // its goroutine and its buffers are not needed any more. On an error the response has been used up.
 func Upgrade(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, error) {
+	if !canHijack(w) { // the library would send its 101 first
+		http.Error(w, http.StatusText(http.StatusNotImplemented), http.StatusNotImplemented)
+		return nil, http.ErrNotSupported
+	}
 	o := opts.withDefaults()
-	hw := &hijackWriter{ResponseWriter: w, opts: &o}
+	hw := &hijackWriter{ResponseWriter: w, opts: &o, pings: &pings{}}
 	ws, err := websocket.Accept(hw, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // Policy checked it, and more
 		Subprotocols:       o.Subprotocols,
 		CompressionMode:    o.compressionMode(),
-		OnPongReceived:     func(ctx context.Context, p []byte) { hw.link.pings.pong(ctx, p) },
+		OnPongReceived:     hw.pings.pong, // not of hw, which would keep net/http's buffers alive
 	})
 	if err != nil {
 		if hw.link != nil {
@@ -167,13 +170,14 @@ func newConn(ws *websocket.Conn, l *link, o *Options, client, deflate bool) *Con
 // hijackWriter gives coder/websocket our link and small buffers in place of the connection and net/http's.
 type hijackWriter struct {
 	http.ResponseWriter
-	opts *Options
-	link *link
+	opts  *Options
+	pings *pings
+	link  *link
 }
 
 const (
-	readBuffer  = 512 // larger reads go past it
-	writeBuffer = 256 // one control frame
+	readBuffer  = 128 // larger reads go past it
+	writeBuffer = 136 // one control frame
 )
 
 func (h *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -185,10 +189,10 @@ func (h *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		_ = nc.Close()
 		return nil, nil, err
 	}
-	early, err := brw.Reader.Peek(brw.Reader.Buffered()) // the client did not wait for the answer
+	early, err := brw.Peek(brw.Reader.Buffered()) // the client did not wait for the answer
 	if err != nil {
 		return nil, nil, errors.Join(err, nc.Close())
 	}
-	h.link = newLink(nc, bytes.Clone(early), h.opts)
+	h.link = newLink(nc, bytes.Clone(early), h.pings, h.opts)
 	return h.link, bufio.NewReadWriter(bufio.NewReaderSize(h.link, readBuffer), bufio.NewWriterSize(h.link, writeBuffer)), nil
 }

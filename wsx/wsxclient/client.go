@@ -134,7 +134,7 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 
 func (c *Client) dial(ctx context.Context) (*link, error) {
 	limits := &wsconn.Options{Subprotocols: []string{wire.Subprotocol}, MaxMessage: c.opts.MaxMessage, Compression: c.opts.Compression}
-	ws, resp, err := wsconn.Dial(ctx, c.url, &wsconn.DialOptions{Client: c.opts.HTTPClient, Header: c.opts.Header}, limits)
+	ws, resp, err := wsconn.Dial(ctx, c.url, &wsconn.DialOptions{Client: c.opts.HTTPClient, Header: c.opts.Header}, limits) //nolint:bodyclose // of a refusal it is in memory
 	if err != nil {
 		return nil, dialError(resp, err)
 	}
@@ -147,6 +147,9 @@ func (c *Client) Close() error {
 	c.stop()
 	err := c.current().ws.Close(websocket.StatusNormalClosure, "")
 	c.work.Wait()
+	if websocket.CloseStatus(err) != -1 {
+		return nil // the server was closing as well
+	}
 	return err
 }
 

@@ -22,7 +22,9 @@
 // # Notifications
 //
 // [Client.Notify] sends one. Those of the server go to Options.OnNotify, one after the other, in a goroutine of their own: it may make
-// calls. When 256 wait, the client stops reading until there is room, and so the server stops sending: nothing is dropped.
+// calls. When 256 wait, the client stops reading until there is room, and so the server stops sending: nothing is dropped. The answer
+// to a call comes behind the notifications that the server sent before it, so where more than 256 may, a call in OnNotify
+// belongs into a goroutine of its own: waited for, it would never be answered.
 //
 // # Limits
 //

@@ -12,12 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/genropy/genro-asgi-go/internal/leakcheck"
 	"github.com/genropy/genro-asgi-go/wsx"
 	"github.com/genropy/genro-asgi-go/wsx/wsxclient"
 )
-
-func TestMain(m *testing.M) { leakcheck.Main(m) }
 
 // cutter is a listener whose connections can be cut.
 type cutter struct {

@@ -104,9 +104,4 @@ func (l *listener) Close() error {
 	return nil
 }
 
-func (l *listener) Addr() net.Addr { return pipeAddr{} }
-
-type pipeAddr struct{}
-
-func (pipeAddr) Network() string { return "pipe" }
-func (pipeAddr) String() string  { return "pipe" }
+func (l *listener) Addr() net.Addr { return &net.UnixAddr{Name: "wsx.test", Net: "pipe"} }

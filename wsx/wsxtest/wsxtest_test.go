@@ -2,6 +2,8 @@ package wsxtest_test
 
 import (
 	"context"
+	"errors"
+	"net"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -31,7 +33,7 @@ func TestNew_LivesInABubble(t *testing.T) {
 		d := wsx.NewDispatcher()
 		wsx.Handle(d, "double", double)
 		c := wsxtest.New(t, d, nil, nil)
-		<-time.After(24 * time.Hour) // of the bubble: the keepalive has a day of pings
+		<-time.After(time.Hour) // of the bubble: the keepalive has an hour of pings
 		if n, err := wsxclient.Call[int](t.Context(), c, "double", 21); err != nil || n != 42 {
 			t.Error(n, err)
 		}
@@ -48,5 +50,24 @@ func TestServe_AnswersPlainHTTPWhateverTheHost(t *testing.T) {
 		if err := resp.Body.Close(); err != nil || resp.Header.Get("X-Host") != host {
 			t.Error(resp.Header, err)
 		}
+	}
+}
+
+func TestServe_EndsWithItsTest(t *testing.T) {
+	var client *http.Client
+	t.Run("inner", func(t *testing.T) {
+		client = wsxtest.Serve(t, http.NotFoundHandler())
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://wsx.test/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Do(r); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+	if _, err := client.Get("http://wsx.test/"); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
 	}
 }

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// What slow does.
+const (
+	slowOthers   = 4_900
+	slowReaders  = 100
+	slowSize     = 4096
+	slowInterval = 150 * time.Millisecond // some 33,000 deliveries a second: well below what two cores can do
+	slowStay     = 15 * time.Second       // a reader that never reads comes back after this long; it is stuck after about 7 s, thrown out 5 s later
+)
+
+// latency is what one run found.
+type latency struct {
+	p50, p99 time.Duration
+	lost     int64
+	thrown   int64 // readers that the server had thrown out when they came back
+	rss      int64 // at its peak
+}
+
+// slow compares subscribers that are alone with the same ones beside readers that never read.
+func slow(o *options, out io.Writer) error {
+	c := ours()
+	var without, with []float64
+	for i := range o.rounds {
+		for _, readers := range []int{0, slowReaders} {
+			l, err := slowOnce(c, o, slowOthers, readers)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(out, "slow, round %d: %d subscribers, %3d readers that never read: p50 %v, p99 %v, lost %d of %d, thrown out %d, RSS at its peak %d MB\n",
+				i+1, slowOthers, readers, l.p50.Round(time.Microsecond), l.p99.Round(time.Microsecond), l.lost, o.slowEvents*slowOthers, l.thrown, l.rss>>20)
+			if readers == 0 {
+				without = append(without, l.p99.Seconds())
+			} else {
+				with = append(with, l.p99.Seconds())
+			}
+		}
+	}
+	slices.Sort(without)
+	slices.Sort(with)
+	fmt.Fprintf(out, "slow: p99 with the slow readers is %.2f times that without (medians; aim: at most 1.2; load %s)\n", median(with)/median(without), loadavg())
+	return nil
+}
+
+func slowOnce(c *contestant, o *options, others, readers int) (l latency, err error) {
+	s, err := start(c)
+	if err != nil {
+		return l, err
+	}
+	defer func() { err = cmp.Or(err, s.stop()) }()
+	f, err := newFan(c, s, others)
+	if err != nil {
+		return l, err
+	}
+	defer f.close()
+	stop := make(chan struct{})
+	defer close(stop)
+	var thrown atomic.Int64
+	for i := range readers {
+		ws, err := deafFeed(c, s.addr)
+		if err != nil {
+			return l, err
+		}
+		f.run(func() error {
+			return stayDeaf(c, s.addr, ws, &thrown, slowStay*time.Duration(readers+i)/time.Duration(readers), stop)
+		})
+	}
+
+	sent := make([]atomic.Int64, o.slowEvents+1)
+	took := make([][]time.Duration, others)
+	began := time.Now()
+	f.onEvent = func(sub int, event int64) {
+		took[sub] = append(took[sub], time.Since(began)-time.Duration(sent[event].Load()))
+	}
+	f.listen()
+	ticker := time.NewTicker(slowInterval)
+	defer ticker.Stop()
+	for published, done := 0, 0; done < o.slowEvents; {
+		tick := ticker.C
+		if published == o.slowEvents || published-done >= maxOutstanding/2 {
+			tick = nil
+		}
+		select {
+		case <-tick:
+			published++
+			sent[published].Store(int64(time.Since(began)))
+			if err := f.send(c, slowSize); err != nil {
+				return l, err
+			}
+		case <-f.done:
+			done++
+		case err := <-f.failed:
+			return l, err
+		case <-time.After(30 * time.Second):
+			l.lost = int64(published*others) - f.count()
+			return l, fmt.Errorf("%d deliveries did not come", l.lost)
+		}
+	}
+	usage, err := s.ask("stats")
+	if err != nil {
+		return l, err
+	}
+	var all []time.Duration
+	for _, t := range took {
+		all = append(all, t...)
+	}
+	slices.Sort(all)
+	l.p50, l.p99 = all[len(all)/2], all[len(all)*99/100]
+	l.thrown = thrown.Load()
+	l.rss, l.lost = usage.peak, int64(o.slowEvents*others-len(all))
+	return l, nil
+}
+
+// deafFeed subscribes with as little room for what comes as the system allows.
+func deafFeed(c *contestant, addr string) (*client, error) {
+	ws, err := c.openFeed(addr)
+	if err == nil {
+		err = ws.nc.SetReadBuffer(1)
+	}
+	return ws, err
+}
+
+// ended reports whether the server has closed the connection. It reads what there is, and so is the end of it.
+func (c *client) ended() bool {
+	if c.nc.SetReadBuffer(1<<20) != nil || c.nc.SetReadDeadline(time.Now().Add(5*time.Second)) != nil {
+		return true
+	}
+	_, err := io.Copy(io.Discard, c.nc)
+	return !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// stayDeaf never reads, and comes back when the server may have thrown it out: at first after a time of its own, so that some are stuck at any
+// time.
+func stayDeaf(c *contestant, addr string, ws *client, thrown *atomic.Int64, first time.Duration, stop <-chan struct{}) error {
+	ticker := time.NewTicker(first)
+	defer ticker.Stop()
+	defer func() { ws.close() }()
+	for {
+		select {
+		case <-stop:
+			return nil
+		case <-ticker.C:
+		}
+		ticker.Reset(slowStay)
+		if ws.ended() {
+			thrown.Add(1)
+		}
+		ws.close()
+		again, err := deafFeed(c, addr)
+		if err != nil {
+			return err
+		}
+		ws = again
+	}
+}

@@ -1,0 +1,213 @@
+package wsx
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"sync"
+)
+
+// ErrMissed tells a listener that events were missed: the position to begin after is not in the history any more, or the listener fell
+// behind. It goes on with the events after that.
+var ErrMissed = errors.New("wsx: events were missed")
+
+// Listen yields the events of a channel, or of every channel that a pattern matches, in this process: those after the position since when it is
+// not zero, then live ones. It begins and ends with the loop, and does not ask Authorize. The channel must be configured.
+//
+// After ErrMissed the loop goes on; any other error ends it: ctx's cause, a *[Error] for a channel that is not configured or was taken
+// back by [Hub.Unsubscribe]. 1,024 events or 1 MiB may wait for the loop. What comes when it is that far behind is dropped as the
+// channel's policy says, and told by ErrMissed; with SlowDisconnect the loop ends with RESOURCE_EXHAUSTED.
+func (h *Hub) Listen(ctx context.Context, channel string, since Position) iter.Seq2[Event, error] {
+	return h.events(ctx, Subscription{Channel: channel}, since)
+}
+
+func (h *Hub) events(ctx context.Context, about Subscription, since Position) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		l := &listener{wake: make(chan struct{}, 1)}
+		s, missed, err := l.begin(ctx, h, about, since)
+		if err != nil {
+			yield(Event{}, err)
+			return
+		}
+		defer l.end(s)
+		if since != (Position{}) && (!missed.Complete || missed.Newest.Epoch == "") && !yield(Event{}, ErrMissed) {
+			return
+		}
+		for i := range missed.Events {
+			if s.wants(missed.Events[i]) && !yield(missed.Events[i], nil) {
+				return
+			}
+		}
+		missed.Events = nil
+		s.goLive(missed)
+		for {
+			events, lost, err := l.take()
+			if lost > 0 && !yield(Event{}, ErrMissed) {
+				return
+			}
+			for _, e := range events {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			switch {
+			case err != nil:
+				yield(Event{}, err)
+				return
+			case len(events) > 0:
+				continue
+			}
+			select {
+			case <-l.wake:
+			case <-ctx.Done():
+				yield(Event{}, context.Cause(ctx))
+				return
+			}
+		}
+	}
+}
+
+// listener is the sink of a subscription in this process.
+type listener struct {
+	wake chan struct{} // has room for one: there is something new
+
+	mu     sync.Mutex
+	events []Event
+	bytes  int
+	over   bool // the queue was full and has not been empty since
+	lost   uint64
+	err    error
+}
+
+func (l *listener) begin(ctx context.Context, h *Hub, about Subscription, since Position) (*subscription, Replay, error) {
+	if err := checkChannel(about.Channel, true); err != nil {
+		return nil, Replay{}, err
+	}
+	under, opts := h.options(about.Channel)
+	if opts == nil {
+		return nil, Replay{}, &Error{Code: CodeSubscriptionDenied}
+	}
+	s := &subscription{hub: h, name: about.Channel, under: under, opts: opts, sink: l, about: about}
+	if opts.Filter != nil && about.Params != nil {
+		filter, err := opts.Filter(about)
+		if err != nil {
+			return nil, Replay{}, filterError(err)
+		}
+		s.filter = filter
+	}
+	missed, err := h.subscribe(ctx, s, since)
+	if err == nil && opts.OnSubscribe != nil {
+		opts.OnSubscribe(about)
+	}
+	return s, missed, err
+}
+
+func (l *listener) end(s *subscription) {
+	if s.hub.unsubscribe(s) && s.opts.OnUnsubscribe != nil {
+		s.opts.OnUnsubscribe(s.about)
+	}
+}
+
+// take returns what waits, how many events were lost before it, and how the subscription ended.
+func (l *listener) take() (events []Event, lost uint64, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	events, lost = l.events, l.lost
+	l.events, l.bytes, l.lost, l.over = nil, 0, 0, false
+	return events, lost, l.err
+}
+
+// claim implements sink: a listener has one subscription.
+func (*listener) claim(g *group, s *subscription) bool {
+	s.group = g
+	return true
+}
+
+// forget implements sink.
+func (*listener) forget(*subscription) {}
+
+// offer implements sink. What is lost is counted here.
+func (l *listener) offer(s *subscription, f *eventFrame) uint64 {
+	if f.alone {
+		defer l.flush()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	size := len(f.Payload)
+	full := len(l.events) > 0 && (len(l.events) >= maxHeld || l.bytes+size > maxHeldBytes)
+	l.over = l.over || full
+	switch {
+	case l.err != nil:
+		return 0
+	case s.opts.Slow == SlowLatest && l.over:
+		l.lost += uint64(len(l.events))
+		l.events, l.bytes = nil, 0
+	case !full:
+	case s.opts.Slow == SlowDisconnect:
+		l.err = NewError(CodeResourceExhausted, "the listener fell behind")
+		return 0
+	default:
+		for len(l.events) > 0 && (len(l.events) >= maxHeld || l.bytes+size > maxHeldBytes) {
+			l.bytes -= len(l.events[0].Payload)
+			l.events = l.events[1:]
+			l.lost++
+		}
+	}
+	l.lost += s.dropped
+	s.dropped = 0
+	l.events = append(l.events, f.Event)
+	l.bytes += size
+	return 0
+}
+
+// replay implements sink; a listener is given what it missed by its loop.
+func (*listener) replay(context.Context, *eventFrame) error { return nil }
+
+// cut implements sink.
+func (l *listener) cut() { l.fail(NewError(CodeResourceExhausted, "the listener fell behind")) }
+
+// revoke implements sink.
+func (l *listener) revoke(s *subscription, code string) bool {
+	if !s.hub.unsubscribe(s) {
+		return false
+	}
+	l.fail(&Error{Code: code, Message: "the subscription was ended"})
+	return true
+}
+
+func (l *listener) fail(err error) {
+	l.mu.Lock()
+	if l.err == nil {
+		l.err = err
+	}
+	l.mu.Unlock()
+	l.flush()
+}
+
+// flush implements sink.
+func (l *listener) flush() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// filterError is what a subscriber learns of a filter's refusal.
+func filterError(err error) error {
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
+	}
+	return &Error{Code: CodeInvalidParams, Err: err}
+}
+
+// authorize asks the channel's authorizer.
+func (o *ChannelOptions) authorize(ctx context.Context, s Subscription) error {
+	if o.Authorize == nil {
+		return nil
+	}
+	err := o.Authorize(ctx, s)
+	if _, ok := errors.AsType[*Error](err); ok || err == nil {
+		return err
+	}
+	return &Error{Code: CodeSubscriptionDenied, Err: err}
+}

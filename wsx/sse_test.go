@@ -1,0 +1,169 @@
+package wsx_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/genropy/genro-asgi-go/internal/stopping"
+	"github.com/genropy/genro-asgi-go/wsx"
+)
+
+// sseServer serves the channel named in the path; stop ends its streams as an app's shutdown does.
+func sseServer(t *testing.T) (hub *wsx.Hub, url string, stop func()) {
+	t.Helper()
+	hub = wsx.NewHub(nil)
+	hub.Configure("room.>", wsx.ChannelOptions{History: 3})
+	hub.Configure("private.>", wsx.ChannelOptions{Authorize: func(_ context.Context, s wsx.Subscription) error {
+		return errors.New("canary: " + s.Channel)
+	}})
+	begun, stop := context.WithCancel(context.Background())
+	h := hub.SSE(func(r *http.Request) (string, error) {
+		name := strings.TrimPrefix(r.URL.Path, "/")
+		if name == "unknown" {
+			return "", wsx.NewError(wsx.CodeNotFound, "no such room")
+		}
+		return name, nil
+	})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(stopping.With(r.Context(), begun)))
+	}))
+	t.Cleanup(func() {
+		stop()
+		srv.Close()
+		if err := hub.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return hub, srv.URL, stop
+}
+
+func sseGet(t *testing.T, url, lastEventID string) (*http.Response, *bufio.Scanner) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lastEventID != "" {
+		req.Header.Set("Last-Event-ID", lastEventID)
+	}
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	return resp, bufio.NewScanner(resp.Body)
+}
+
+// sseNext reads one event's lines, comments left out.
+func sseNext(t *testing.T, s *bufio.Scanner) string {
+	t.Helper()
+	var lines []string
+	for s.Scan() {
+		switch line := s.Text(); {
+		case line == "" && len(lines) > 0:
+			return strings.Join(lines, "|")
+		case line != "" && line[0] != ':':
+			lines = append(lines, line)
+		}
+	}
+	return "end"
+}
+
+func TestHubSSE_StreamsAndRecovers(t *testing.T) {
+	hub, url, stop := sseServer(t)
+	var ids []string
+	for i := range 3 {
+		p, err := hub.Publish(t.Context(), "room.a", jsontext.Value("{\n\"n\":"+string('0'+rune(i))+"}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, p.Epoch+":"+string('1'+rune(i)))
+	}
+	resp, events := sseGet(t, url+"/room.a", ids[0])
+	if resp.Header.Get("Content-Type") != "text/event-stream" {
+		t.Error(resp.Header)
+	}
+	for i := 1; i < 3; i++ {
+		want := "id: " + ids[i] + `|data: {"n":` + string('0'+rune(i)) + `}`
+		if got := sseNext(t, events); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if _, err := hub.Publish(t.Context(), "room.a", "live"); err != nil {
+		t.Fatal(err)
+	}
+	if got := sseNext(t, events); !strings.HasSuffix(got, `:4|data: "live"`) {
+		t.Errorf("got %q", got)
+	}
+	for _, id := range []string{"other:1", "garbage", ":", ids[0] + "9"} {
+		_, events := sseGet(t, url+"/room.a", id)
+		if got := sseNext(t, events); got != "event: wsx.missed|data:" {
+			t.Errorf("%q: got %q", id, got)
+		}
+	}
+	_, pattern := sseGet(t, url+"/room.*", "")
+	pattern.Scan() // the first comment: the headers are out, and the subscription comes after them
+	stop()
+	if got := sseNext(t, events); got != "end" {
+		t.Errorf("got %q after the shutdown", got)
+	}
+	if err := pattern.Err(); err != nil && !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+}
+
+func TestHubSSE_RefusalsAreProblems(t *testing.T) {
+	_, url, _ := sseServer(t)
+	for path, status := range map[string]int{"/private.a": 403, "/closed": 403, "/unknown": 404, "/a..b": 400} {
+		resp, _ := sseGet(t, url+path, "")
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != status || resp.Header.Get("Content-Type") != "application/problem+json" || strings.Contains(string(body), "canary") {
+			t.Errorf("%s: %d %s %s %v", path, resp.StatusCode, resp.Header.Get("Content-Type"), body, err)
+		}
+	}
+	resp, err := http.Post(url+"/room.a", "", nil)
+	if err != nil || resp.StatusCode != 405 {
+		t.Error(resp.StatusCode, err)
+	}
+	_ = resp.Body.Close()
+}
+
+func TestHub_ListenEndsWithItsContextAndWhenItFallsBehind(t *testing.T) {
+	hub := wsx.NewHub(nil)
+	begun := func(s wsx.Subscription) { // the first event, as soon as somebody listens
+		if _, err := hub.Publish(t.Context(), s.Channel, 0); err != nil {
+			t.Error(err)
+		}
+	}
+	hub.Configure("a", wsx.ChannelOptions{OnSubscribe: begun})
+	hub.Configure("drop", wsx.ChannelOptions{OnSubscribe: begun, Slow: wsx.SlowDropOldest})
+	defer func() { _ = hub.Stop(context.Background()) }()
+	for channel, last := range map[string]string{"a": wsx.CodeResourceExhausted, "drop": wsx.ErrMissed.Error()} {
+		ctx, cancel := context.WithCancel(t.Context())
+		n := 0
+		for e, err := range hub.Listen(ctx, channel, wsx.Position{}) {
+			if err != nil {
+				if !strings.Contains(err.Error(), last) {
+					t.Errorf("%s: %v", channel, err)
+				}
+				break
+			}
+			if n++; n == 1 { // hold the loop up until more wait than may
+				for range 3000 {
+					if _, err := hub.Publish(ctx, channel, e.Payload); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+		cancel()
+	}
+}
