@@ -116,7 +116,7 @@ func TestChannel_WithinAgreesWithEveryShortPattern(t *testing.T) {
 func TestChannel_TreeFindsWhatWasPutAndNotRemoved(t *testing.T) {
 	patterns, names := allPatterns()
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 300 {
+	for range 100 {
 		var set tree[string]
 		in := make(map[string]bool)
 		for range r.IntN(40) {

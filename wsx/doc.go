@@ -96,10 +96,71 @@
 // That drains: requests that come are UNAVAILABLE, those in flight may end within 10 s (DrainTimeout), then every
 // connection is closed with 1001.
 //
+// # Channels
+//
+// A [Hub] holds channels: clients subscribe to them (protocol section 4), the program publishes to them. A channel's name is 1 to 256 bytes,
+// tokens of A-Z, a-z, 0-9 and _:@- joined by dots. A pattern may have * for exactly one token, and > for one or more at the end; it is
+// for [Hub.Configure] and for subscriptions, never for [Hub.Publish].
+//
+//	hub := wsx.NewHub(nil)
+//	hub.Configure("orders.>", wsx.ChannelOptions{History: 100, Authorize: mayWatch})
+//	server := wsx.NewServer(d, &wsx.ServerOptions{Hub: hub})
+//	position, err := hub.Publish(ctx, "orders.eu", order)
+//
+// Channels are closed by default: a subscription, name or pattern, that does not lie wholly within one configured pattern is
+// SUBSCRIPTION_DENIED. Of several the narrowest counts: compared token by token from the left, a literal comes before *, and * before >. A
+// channel belongs to its narrowest pattern alone. A subscription by pattern gets the events of those channels that belong to the same
+// configured pattern as itself; channels that a narrower one configures, with an authorizer of their own perhaps, are to be subscribed to
+// apart. Options hold for the subscriptions made after Configure, and for the publishes.
+//
+// # Authorizers, filters and hooks
+//
+// ChannelOptions.Authorize runs as a handler does: it may wait, ends with the request's context, and may use the hub. So do the hooks,
+// which should return soon: OnSubscribe holds the response up, OnUnsubscribe whoever ends the subscription. For one subscription they are called in turn,
+// each once; one that panics is logged. A filter function runs on the way of every event to every subscriber: it is called by one goroutine
+// at a time for a subscription, must be quick, and must not use the hub or wait for anything. One that panics loses its event, and is logged.
+//
+// # Order and history
+//
+// Publish returns when the broker has the event; the fan-out follows, one goroutine a channel. The events of a channel come to all subscribers
+// of a hub in one order, that in which they were published where one publish followed the other, and at most once a subscription. No event comes before the
+// response to rpc.subscribe, none after that to rpc.unsubscribe, after wsx.unsubscribed or after the connection's end.
+//
+// With ChannelOptions.History the events of a channel are numbered, 1, 2, 3 …, under an epoch, and the newest are kept, an hour by default. A
+// client that asks to recover gets what it missed, then what is live, with neither gap nor duplicate, or is told recovered:false. Patterns
+// have no position and recover nothing.
+//
+// # Slow consumers
+//
+// A fan-out never waits. A subscriber whose out-queue is full is disconnected with 4430, and sent nothing behind the first event
+// that found no room ([SlowDisconnect], the default); or loses the oldest that waits ([SlowDropOldest]); or, until its queue is empty, all
+// but the newest of each channel ([SlowLatest], as far as the queue goes where a pattern has many). The event behind a gap says in meta.dropped how
+// many are missing there: what came and what was told of add up. Responses wait for room instead. What is replayed does not count towards
+// the queue's limit and waits for the client; at most 1,024 events or 1 MiB are held for a subscription meanwhile, to which the policy
+// applies in the end, with the oldest lost. wsx.unsubscribed always finds room; presence notifications are lost with a full queue, except where
+// the policy is to disconnect.
+//
+// # Presence
+//
+// Where ChannelOptions.Presence is set, a connection is present in a channel from its first subscription to exactly that name to the end of its
+// last. The other such connections are told by rpc.notify wsx.join and wsx.leave, once each, and may call wsx.presence; for others
+// that is PERMISSION_DENIED, and NOT_FOUND where the channel has none.
+//
+// # Brokers
+//
+// A [Broker] carries events between hubs and keeps histories and presence. A hub has a [MemoryBroker] of its own unless HubOptions.Broker says
+// otherwise; hubs that share one are as one to their clients, except that a hub configures and unsubscribes for itself: configure them
+// alike. While a broker fails, subscriptions are UNAVAILABLE and Publish returns its error. wsxtest.ExerciseBroker is the contract of brokers.
+//
+// [Hub.Stop] detaches from the broker and waits for the fan-outs under way. Stop the server first: its connections then end with 1001
+// and their subscriptions with them. After it, publishing and subscribing are UNAVAILABLE; connections that are still up get no
+// more events.
+//
 // # Limits
 //
 // Each is a field of [ServerOptions]: a message 64 KiB, 1,024 frames and 10 s; 32 levels of JSON; 10 WebSocket pings a
 // second; 64 calls in flight; messages a second not limited; 1 MiB or 1,024 messages in a connection's out-queue, 5 s for a
-// write; a ping after 25 s of silence and the end 10 s later. An answer that finds the out-queue full waits, and with it
+// write; a ping after 25 s of silence and the end 10 s later; 256 subscriptions a connection. A hub holds up to 1,024 events of one channel that
+// wait for their fan-out before publishers of that channel wait. An answer that finds the out-queue full waits, and with it
 // its handler's goroutine or the reading.
 package wsx

@@ -418,7 +418,7 @@ func TestHub_MemoryOfSlowConsumersIsBounded(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, channel := range []string{"drop", "latest"} {
 		wg.Go(func() {
-			for range 5000 { // 50 MB for each client
+			for range 1500 { // 15 MB for each client
 				if _, err := hub.Publish(t.Context(), channel, payload); err != nil {
 					t.Error(err)
 				}
