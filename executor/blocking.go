@@ -96,7 +96,7 @@ func (c *blockingCall[T]) outcome() outcome {
 }
 
 // panicked is the error of a function that did not return: it panicked with v, or v is nil and it ended its goroutine.
-func panicked(v any) error {
+func panicked(v any) *PanicError {
 	if v == nil {
 		return &PanicError{Value: "the function called runtime.Goexit", Stack: ""}
 	}

@@ -11,10 +11,14 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // lastGrace is how long a killed process may take to be gone before its call is given up.
+const (
+	quickMax  = 200 * time.Microsecond // a call this short makes the next one wait briefly
+	quickWait = 100 * time.Microsecond // what that wait may take: it holds a processor of the scheduler
+)
+
 const lastGrace = 5 * time.Second
 
 // call is the caller's side of one call. They are reused.
@@ -27,15 +31,18 @@ type call struct {
 	logger  *slog.Logger
 	events  chan []byte // progress, nil if not wanted
 
-	id     uint64
-	done   chan struct{} // capacity 1: what follows is set
-	kind   frameType
-	answer []byte // payload of the answer
-	crash  *CrashError
-	result []byte // body of the result
+	id             uint64
+	over, canceled chan struct{} // capacity 1: from the call to cancel that it has ended, and back that cancel has
+	done           chan struct{} // capacity 1: what follows is set
+	kind           frameType
+	answer         []byte // payload of the answer
+	crash          *CrashError
+	result         []byte // body of the result
 }
 
-var calls = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
+var calls = sync.Pool{New: func() any {
+	return &call{done: make(chan struct{}, 1), over: make(chan struct{}, 1), canceled: make(chan struct{}, 1)}
+}}
 
 const eventsMax = 64 // progress values that wait for a slow caller
 
@@ -60,7 +67,7 @@ func (c *call) prepare(ex *Executor, opts *CallOptions) error {
 	if c.logger == nil {
 		c.logger = ex.opts.Logger
 	}
-	c.head = callHead{name: c.name, progress: opts.Progress != nil}
+	c.head = callHead{name: c.name, progress: opts.Progress != nil, level: levelOf(c.logger)}
 	if opts.Progress != nil {
 		c.events = make(chan []byte, eventsMax)
 	}
@@ -87,6 +94,15 @@ func (c *call) prepare(ex *Executor, opts *CallOptions) error {
 	}
 	c.writeHead()
 	return nil
+}
+
+// levelOf is the least of slog's levels that l takes, so that the others need not travel.
+func levelOf(l *slog.Logger) int8 {
+	level := slog.LevelDebug
+	for level <= slog.LevelError && !l.Enabled(context.Background(), level) {
+		level += 4
+	}
+	return int8(level)
 }
 
 func (c *call) writeHead() {
@@ -160,25 +176,33 @@ func (p *pool) do(ctx context.Context, c *call, opts *CallOptions) error {
 
 // exchange sends c and awaits its end.
 func (w *process) exchange(ctx context.Context, c *call, opts *CallOptions) (outcome, error) {
+	sent := clock()
 	frame := c.request.Bytes()
 	setFrameID(frame, c.id)
 	if deadline, ok := ctx.Deadline(); ok {
 		binary.LittleEndian.PutUint64(frame[timeoutOffset:], uint64(max(time.Until(deadline), 1)))
 	}
 	if err := w.send(ctx, frame); err != nil {
-		w.kill() // a frame may have gone in part; if the worker died by itself, this changes nothing
+		w.end() // a frame may have gone in part; if the worker died by itself, this changes nothing
 	}
-	killed := false
-	if c.events == nil {
-		select {
-		case <-c.done:
-		case <-ctx.Done():
-			killed = w.cancel(ctx, c)
+	if !w.quick || !w.awaitBriefly(c) {
+		if ctx.Done() == nil {
+			w.await(c, opts.Progress)
+		} else {
+			stop := context.AfterFunc(ctx, func() { w.cancel(c) })
+			w.await(c, opts.Progress)
+			if !stop() {
+				c.over <- struct{}{}
+				<-c.canceled
+				select { // cancel may have gone without it
+				case <-c.over:
+				default:
+				}
+			}
 		}
-	} else {
-		killed = w.watch(ctx, c, opts.Progress)
 	}
-	return w.outcome(ctx, c, killed)
+	w.quick = w.pool.opts.CallsPerWorker == 1 && clock()-sent < quickMax
+	return w.outcome(ctx, c)
 }
 
 // send writes the frame. One that the pipe can hold goes without further ado; the write of a larger one ends with ctx, as the worker may be stuck.
@@ -190,63 +214,41 @@ func (w *process) send(ctx context.Context, frame []byte) error {
 	return w.in.write(frame)
 }
 
-// watch waits as exchange does, and passes progress on meanwhile.
-func (w *process) watch(ctx context.Context, c *call, progress func(jsontext.Value)) (killed bool) {
-	for {
-		select {
-		case value := <-c.events:
-			progress(value)
-			continue
-		case <-c.done:
-		case <-ctx.Done():
-			killed = w.cancel(ctx, c)
-		}
-		for {
-			select {
-			case value := <-c.events:
-				progress(value)
-			default:
-				return killed
-			}
-		}
-	}
-}
-
-// cancel ends c after its context has ended: first by asking, then by force. It reports whether it took force.
-func (w *process) cancel(ctx context.Context, c *call) (killed bool) {
-	_ = w.control.write(appendFrame(nil, frameCancel, c.id, nil)) // an error: the worker is dying, and c.done will say so
+// cancel ends c after its context has ended, first by asking, then by force, until c.over says that it has ended.
+func (w *process) cancel(c *call) {
+	defer func() { c.canceled <- struct{}{} }()
+	_ = w.control.write(newFrame(frameCancel, c.id, nil)) // an error: the worker is dying, and c will be told
 	timer := time.NewTimer(w.pool.opts.CancelGrace)
 	defer timer.Stop()
 	steps := [...]struct {
 		do   func()
 		wait time.Duration
-	}{{w.terminate, w.pool.opts.TermGrace}, {w.kill, lastGrace}}
+	}{{w.terminate, w.pool.opts.TermGrace}, {w.kill, lastGrace}, {func() { w.desert(c) }, 0}}
 	for _, step := range steps {
 		select {
-		case <-c.done:
-			return killed
+		case <-c.over:
+			return
 		case <-timer.C:
-			killed = true
 			step.do()
 			timer.Reset(step.wait)
 		}
 	}
-	select {
-	case <-c.done:
-	case <-timer.C:
-		if w.giveUp(c) {
-			c.crash = &CrashError{Func: c.name, PID: w.pid, Kind: CrashKilled, ExitCode: -1}
-		} else {
-			<-c.done
-		}
+	<-c.over
+}
+
+// desert ends c though its worker is not gone: not even the kernel could end it.
+func (w *process) desert(c *call) {
+	if w.giveUp(c) {
+		_ = w.answers.SetReadDeadline(time.Unix(0, 1)) // wakes who reads, for all calls of this worker are lost
+		c.crash = &CrashError{Func: c.name, PID: w.pid, Kind: CrashKilled, ExitCode: -1}
+		c.done <- struct{}{}
 	}
-	return true
 }
 
 // outcome reads the answer in c.
-func (w *process) outcome(ctx context.Context, c *call, killed bool) (outcome, error) {
+func (w *process) outcome(ctx context.Context, c *call) (outcome, error) {
 	switch {
-	case c.crash != nil && c.crash.Kind == CrashKilled && (killed || ctx.Err() != nil): // or send killed it
+	case c.crash != nil && c.crash.Kind == CrashKilled && ctx.Err() != nil:
 		return outcomeKilled, ended(ctx, fmt.Sprintf("function %q, worker %d killed", c.name, w.pid))
 	case c.crash != nil:
 		if c.crash.Kind == CrashKilled && w.pool.quitting() {
@@ -295,7 +297,7 @@ func (w *process) result(c *call) error {
 		return fmt.Errorf("executor: read the result: %w", err)
 	}
 	c.result = body
-	_ = w.control.write(appendFrame(nil, frameRelease, c.id, nil)) // an error: the worker is dying, and its file with it
+	_ = w.control.write(newFrame(frameRelease, c.id, nil)) // an error: the worker is dying, and its file with it
 	return nil
 }
 

@@ -67,7 +67,7 @@
 //   - Blocking pool, and each class: 64 running, 1,024 queued.
 //   - A value, or a stream, in either direction: 64 MiB. A frame on a pipe: 1 MiB and a header. A progress value or a log record: 64 KiB.
 //   - Memory of a worker beyond what it starts with: 1 GiB; its Go memory limit is 85 % of that. It is replaced when it idles with half of it resident.
-//   - First answer of a worker 10 s; cancel grace 50 ms; SIGTERM grace 20 ms; standard error kept 64 KiB.
+//   - First answer of a worker 10 s; cancel grace 30 ms; SIGTERM grace 20 ms; standard error kept 64 KiB.
 //
 // # Concurrency
 //

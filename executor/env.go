@@ -23,6 +23,7 @@ type callEnv struct {
 	server        *server
 	id            uint64
 	progress      bool
+	level         slog.Level // the least of interest
 	input, output *file
 	written       int64
 }
@@ -54,7 +55,7 @@ func Progress(ctx context.Context, value any) error {
 	if len(body) > noteMax {
 		return fmt.Errorf("executor: progress of %d bytes exceeds %d", len(body), noteMax)
 	}
-	env.server.send(appendFrame(nil, frameProgress, env.id, body))
+	env.server.send(newFrame(frameProgress, env.id, body))
 	return nil
 }
 
@@ -122,7 +123,7 @@ type logHandler struct {
 
 // Enabled implements slog.Handler.
 func (h *logHandler) Enabled(_ context.Context, level slog.Level) bool {
-	return int(level) >= h.env.server.level
+	return level >= h.env.level
 }
 
 // Handle implements slog.Handler.
@@ -140,7 +141,7 @@ func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
 			return err
 		}
 	}
-	h.env.server.send(appendFrame(nil, frameLog, h.env.id, body))
+	h.env.server.send(newFrame(frameLog, h.env.id, body))
 	return nil
 }
 

@@ -45,10 +45,9 @@ func endFrame(b []byte) { binary.LittleEndian.PutUint32(b, uint32(len(b)-4)) }
 
 func setFrameID(b []byte, id uint64) { binary.LittleEndian.PutUint64(b[5:], id) }
 
-func appendFrame(b []byte, t frameType, id uint64, payload []byte) []byte {
-	start := len(b)
-	b = append(beginFrame(b, t, id), payload...)
-	endFrame(b[start:])
+func newFrame(t frameType, id uint64, payload []byte) []byte {
+	b := append(beginFrame(make([]byte, 0, frameHead+len(payload)), t, id), payload...)
+	endFrame(b)
 	return b
 }
 
@@ -83,10 +82,11 @@ func readFrame(r *bufio.Reader, buf []byte) (t frameType, id uint64, payload []b
 	return t, id, payload, err
 }
 
-// callHead is what stands before the body of a call: u8 flags, i64 timeout in ns (0 none), then name, input, output and file, each as u8 length and bytes.
+// callHead is what stands before the body of a call: u8 flags, i64 timeout in ns (0 none), i8 log level, then name, input, output and file, each as u8 length and bytes.
 type callHead struct {
 	progress bool          // the caller wants progress
 	timeout  time.Duration // time to the deadline when the frame was sent, 0 without one
+	level    int8          // least slog.Level of interest
 	name     string
 	input    string // name of the file to read, "" none
 	output   string // name of the file to write, "" none
@@ -104,7 +104,7 @@ func (h *callHead) append(b []byte) []byte {
 		flags |= flagProgress
 	}
 	b = append(b, flags)
-	b = binary.LittleEndian.AppendUint64(b, uint64(h.timeout))
+	b = append(binary.LittleEndian.AppendUint64(b, uint64(h.timeout)), byte(h.level))
 	for _, s := range [...]string{h.name, h.input, h.output, h.file} {
 		b = append(append(b, byte(min(len(s), math.MaxUint8))), s[:min(len(s), math.MaxUint8)]...)
 	}
@@ -112,12 +112,13 @@ func (h *callHead) append(b []byte) []byte {
 }
 
 func parseCallHead(b []byte) (h callHead, body []byte, err error) {
-	if len(b) < 9 || b[0] > flagProgress {
+	if len(b) < 10 || b[0] > flagProgress {
 		return h, nil, fmt.Errorf("%w: call", errFrame)
 	}
 	h.progress = b[0]&flagProgress != 0
 	h.timeout = time.Duration(binary.LittleEndian.Uint64(b[1:]))
-	b = b[9:]
+	h.level = int8(b[9])
+	b = b[10:]
 	for _, s := range [...]*string{&h.name, &h.input, &h.output, &h.file} {
 		if len(b) == 0 || len(b)-1 < int(b[0]) {
 			return h, nil, fmt.Errorf("%w: call", errFrame)

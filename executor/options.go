@@ -49,7 +49,7 @@ type Options struct {
 
 	// StartTimeout is how long a new process may take to its first answer; default 10 s.
 	StartTimeout time.Duration
-	// CancelGrace is how long a function may go on after its context ended, before SIGTERM; default 50 ms.
+	// CancelGrace is how long a function may go on after its context ended, before SIGTERM; default 30 ms.
 	CancelGrace time.Duration
 	// TermGrace is how long a worker may go on after SIGTERM, before SIGKILL; default 20 ms.
 	TermGrace time.Duration
@@ -84,8 +84,8 @@ type CallOptions struct {
 	// Class names the class of a blocking call; default the one of Options.Blocking. The process pool has no classes.
 	Class string
 
-	// Progress gets what the function gives to Progress, in order, in the goroutine of the caller. When it is slower than the function, older values
-	// are dropped, never the last. Process pool only.
+	// Progress gets what the function gives to Progress, in order, in the goroutine of the caller. When it is slower than the function, the function waits, or
+	// older values are dropped, never the last. Process pool only.
 	Progress func(value jsontext.Value)
 	// Logger gets what the function logs by Logger; default the executor's. Process pool only.
 	Logger *slog.Logger
@@ -110,7 +110,7 @@ func withDefaults(in *Options) Options {
 	o.MemoryLimit = orDefault(o.MemoryLimit, 1<<30)
 	o.RecycleRSS = orDefault(o.RecycleRSS, o.MemoryLimit/2)
 	o.StartTimeout = orDefault(o.StartTimeout, 10*time.Second)
-	o.CancelGrace = orDefault(o.CancelGrace, 50*time.Millisecond)
+	o.CancelGrace = orDefault(o.CancelGrace, 30*time.Millisecond)
 	o.TermGrace = orDefault(o.TermGrace, 20*time.Millisecond)
 	if o.Stderr == nil {
 		o.Stderr = os.Stderr

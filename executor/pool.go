@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	backoffMin = 10 * time.Millisecond
-	backoffMax = 5 * time.Second
-	hopeless   = 3                      // failed starts in a row after which calls no longer wait for a worker
-	rssEvery   = 100 * time.Millisecond // how often the size of a worker is looked at, at most
+	backoffFirst = 10 * time.Millisecond
+	backoffLast  = 5 * time.Second
+	hopeless     = 3                      // failed starts in a row after which calls no longer wait for a worker
+	rssEvery     = 100 * time.Millisecond // how often the size of a worker is looked at, at most
 )
 
 // pool keeps Workers + Spares processes, each owned by one goroutine, and gives calls to at most Workers of them.
@@ -118,7 +118,7 @@ func (p *pool) own() {
 			continue
 		}
 		if p.join(w, !first) {
-			w.read()
+			w.live()
 		}
 		p.part(w)
 		crash := w.reap()
@@ -151,7 +151,7 @@ func (p *pool) backOff(err error) bool {
 	p.mu.Lock()
 	p.failures++
 	p.failure = err
-	delay := min(backoffMin<<min(p.failures-1, 20), backoffMax)
+	delay := min(backoffFirst<<min(p.failures-1, 20), backoffLast)
 	p.changedLocked()
 	p.mu.Unlock()
 	p.opts.Logger.LogAttrs(context.Background(), slog.LevelError, "executor worker did not start",

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // baseEnv are the variables a worker gets.
@@ -31,8 +32,13 @@ type process struct {
 	pid     int
 	in      pipeWriter // calls
 	control pipeWriter // cancels and releases
-	files   [4]*os.File
-	out     *bufio.Reader
+	files   [5]*os.File
+	alive   *os.File      // its end is the end of the process
+	out     *bufio.Reader // answers; for who has the turn
+	answers *os.File      // beneath out
+	quick   bool          // the last call was so short that waiting for the next one's answer without the poller pays; as out
+	buf     []byte        // for the next frame; as out
+	turn    chan struct{} // capacity 1: full while somebody reads from out
 	stderr  *stderrTail
 	errors  *os.File    // the standard error, read by stderr
 	retired atomic.Bool // told to exit
@@ -45,8 +51,9 @@ type process struct {
 	mu      sync.Mutex
 	pending map[uint64]*call
 	latest  uint64
-	dead    bool // nothing is sent or signalled any more
-	killing bool // this executor is ending it
+	dead    bool   // nothing is sent or signalled any more
+	killing bool   // this executor is ending it
+	broken  string // how it broke the protocol
 }
 
 // spawn starts a process and awaits its greeting.
@@ -56,18 +63,18 @@ func (p *pool) spawn() (*process, error) {
 		return nil, &StartError{Reason: "the program's path is unknown", Err: err}
 	}
 	w := &process{
-		pool: p, cmd: exec.CommandContext(context.Background(), path), pending: make(map[uint64]*call),
+		pool: p, cmd: exec.CommandContext(context.Background(), path), pending: make(map[uint64]*call), turn: make(chan struct{}, 1),
 		stderr: &stderrTail{through: p.opts.Stderr, done: make(chan struct{})},
 	}
-	var theirs [5]*os.File // calls, answers, control, life, standard error
-	var ours [5]*os.File
+	var theirs [6]*os.File // calls, answers, control, life, alive, standard error
+	var ours [6]*os.File
 	for i := range theirs {
 		r, wr, err := os.Pipe()
 		if err != nil {
 			closeAll(theirs[:i], ours[:i])
 			return nil, &StartError{Reason: "no pipe", Err: err}
 		}
-		if theirs[i], ours[i] = r, wr; i == 1 || i == 4 {
+		if theirs[i], ours[i] = r, wr; i == 1 || i > 3 {
 			theirs[i], ours[i] = wr, r
 		}
 	}
@@ -78,9 +85,9 @@ func (p *pool) spawn() (*process, error) {
 		return nil, &StartError{Reason: "the process did not start", Err: err}
 	}
 	w.pid = w.cmd.Process.Pid
-	w.files = [4]*os.File(ours[:4])
-	w.in.w, w.control.w, w.out = ours[0], ours[2], bufio.NewReaderSize(ours[1], 64<<10)
-	w.errors = ours[4]
+	w.files = [5]*os.File(ours[:5])
+	w.in.w, w.answers, w.control.w, w.alive, w.errors = ours[0], ours[1], ours[2], ours[4], ours[5]
+	w.out = bufio.NewReaderSize(w.answers, 64<<10)
 	p.owners.Go(func() {
 		w.stderr.copyFrom(w.errors)
 		_ = w.errors.Close() // only read from
@@ -95,6 +102,7 @@ func (p *pool) spawn() (*process, error) {
 	if err := w.greet(); err != nil {
 		w.kill()
 		w.reap()
+		closeAll(w.files[:])
 		err.Stderr, _, _ = w.stderr.report()
 		return nil, err
 	}
@@ -109,10 +117,10 @@ func closeAll(lists ...[]*os.File) {
 	}
 }
 
-func (w *process) startProcess(theirs [5]*os.File) error {
+func (w *process) startProcess(theirs [6]*os.File) error {
 	w.cmd.Args = []string{os.Args[0], "executor-worker"} // for those who look at a list of processes
-	w.cmd.Stdout, w.cmd.Stderr = theirs[4], theirs[4]
-	numbers, err := passPipes(w.cmd, [4]*os.File(theirs[:4]))
+	w.cmd.Stdout, w.cmd.Stderr = theirs[5], theirs[5]
+	numbers, err := passPipes(w.cmd, [5]*os.File(theirs[:5]))
 	if err != nil {
 		return err
 	}
@@ -120,10 +128,10 @@ func (w *process) startProcess(theirs [5]*os.File) error {
 	return w.cmd.Start()
 }
 
-func (p *pool) environment(numbers [4]uintptr) []string {
+func (p *pool) environment(numbers [5]uintptr) []string {
 	o := p.opts
 	env := []string{
-		fmt.Sprintf("%s=%d %d %d %d %d %d", marker, protocol, max(o.CallsPerWorker, 1), numbers[0], numbers[1], numbers[2], numbers[3]),
+		fmt.Sprintf("%s=%d %d %s", marker, protocol, max(o.CallsPerWorker, 1), strings.Trim(fmt.Sprint(numbers), "[]")),
 		"GOMAXPROCS=" + strconv.Itoa(max(o.Procs, 1)),
 	}
 	for _, entry := range slices.Concat(platformEnv, baseEnv[:], o.Env) {
@@ -139,13 +147,9 @@ func (p *pool) environment(numbers [4]uintptr) []string {
 // greet says what the worker needs to know and checks that it is a worker of this same program.
 func (w *process) greet() *StartError {
 	o := w.pool.opts
-	level := slog.LevelDebug
-	for level < slog.LevelError && !o.Logger.Enabled(context.Background(), level) {
-		level += 4
-	}
 	body, err := json.Marshal(hello{
 		Protocol: protocol, Build: w.pool.build, PID: os.Getpid(), Dir: w.pool.files.dir,
-		MemoryLimit: o.MemoryLimit, MaxPayload: o.MaxPayload, LogLevel: int(level),
+		MemoryLimit: o.MemoryLimit, MaxPayload: o.MaxPayload,
 	})
 	if err != nil {
 		return &StartError{Reason: "greeting", Err: err}
@@ -157,7 +161,7 @@ func (w *process) greet() *StartError {
 	})
 	defer timer.Stop()
 	const missing = ": does main (in tests TestMain) call executor.Main() before anything else?"
-	err = w.in.write(appendFrame(nil, frameHello, 0, body))
+	err = w.in.write(newFrame(frameHello, 0, body))
 	var t frameType
 	if err == nil {
 		t, _, body, err = readFrame(w.out, nil)
@@ -180,41 +184,94 @@ func (w *process) greet() *StartError {
 	return nil
 }
 
-// read hands answers to their calls until the worker's pipe ends. A worker that breaks the protocol is killed.
-func (w *process) read() {
-	var buf []byte
+// live returns when the process has died, or at least closed the pipe that says so.
+func (w *process) live() {
+	var b [1]byte
 	for {
-		t, id, payload, err := readFrame(w.out, buf)
-		if err != nil {
+		if _, err := w.alive.Read(b[:]); err != nil {
 			return
 		}
-		w.mu.Lock()
-		c := w.pending[id]
-		if c == nil { // given up
-			w.mu.Unlock()
-			buf = payload
-			continue
-		}
-		switch t {
-		case frameResult, frameFailure, framePanic:
-			delete(w.pending, id)
-			c.kind = t
-			c.answer, buf = payload, c.answer // no copy: the buffers change places
-			w.mu.Unlock()
-			c.done <- struct{}{}
-		case frameProgress:
-			c.notify(payload)
-			w.mu.Unlock()
-			buf = payload
-		case frameLog:
-			logger := c.logger
-			w.mu.Unlock()
-			buf = payload
-			w.log(logger, payload)
-		default:
-			w.mu.Unlock()
+	}
+}
+
+// receive reads one frame and hands it to its call. The caller has the turn.
+func (w *process) receive() error {
+	t, id, payload, err := readFrame(w.out, w.buf)
+	if err != nil {
+		return err
+	}
+	w.buf = payload
+	w.mu.Lock()
+	c := w.pending[id]
+	if c == nil { // given up
+		w.mu.Unlock()
+		return nil
+	}
+	switch t {
+	case frameResult, frameFailure, framePanic:
+		delete(w.pending, id)
+		c.kind = t
+		c.answer, w.buf = payload, c.answer // no copy: the buffers change places
+		w.mu.Unlock()
+		c.done <- struct{}{}
+		return nil
+	case frameProgress:
+		c.notify(payload)
+		w.mu.Unlock()
+		return nil
+	case frameLog:
+		logger := c.logger
+		w.mu.Unlock()
+		w.log(logger, payload)
+		return nil
+	}
+	w.mu.Unlock()
+	return fmt.Errorf("%w: type %d where an answer is due", errFrame, t)
+}
+
+// await returns when c has ended. There is no goroutine that reads from the worker: of the calls that wait one has the turn and reads for all, so that
+// with one call at a time its answer comes straight to the goroutine that asked.
+func (w *process) await(c *call, progress func(jsontext.Value)) {
+	for {
+		select {
+		case <-c.done:
+			for len(c.events) > 0 {
+				progress(<-c.events)
+			}
 			return
+		case value := <-c.events:
+			progress(value)
+		case w.turn <- struct{}{}:
+			var err error
+			for err == nil && len(c.done) == 0 && len(c.events) == 0 {
+				err = w.receive()
+			}
+			if err != nil {
+				w.end() // dead already, or it broke the protocol: its owner ends c
+				w.brokenBy(err)
+				<-w.turn
+				<-c.done
+				c.done <- struct{}{}
+				continue
+			}
+			<-w.turn
 		}
+	}
+}
+
+// awaitBriefly waits for c without the poller and without watching for the end of its context. When the worker's last call was a matter of
+// microseconds this one mostly is too, and to wake a goroutine by the poller would cost more than the call.
+func (w *process) awaitBriefly(c *call) (done bool) {
+	w.turn <- struct{}{}
+	if w.out.Buffered() > 0 || readable(w.answers, quickWait) {
+		_ = w.receive() // an error comes again to await
+	}
+	<-w.turn
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -270,6 +327,24 @@ func (w *process) signal(send func(*os.Process)) {
 	}
 }
 
+// end is kill where the worker is to blame.
+func (w *process) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.dead {
+		kill(w.cmd.Process)
+	}
+}
+
+// brokenBy notes why the worker's answers could not be read, if that is its fault.
+func (w *process) brokenBy(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.broken == "" && errors.Is(err, errFrame) {
+		w.broken = err.Error()
+	}
+}
+
 // retire lets the worker, which has no calls, exit.
 func (w *process) retire() {
 	if w.retired.CompareAndSwap(false, true) {
@@ -286,7 +361,6 @@ func (w *process) reap() CrashError {
 	kill(w.cmd.Process) // an exit that has begun keeps its code; before Wait, so that the number is still ours
 	w.mu.Unlock()
 	_ = w.cmd.Wait() // the state tells all
-	closeAll(w.files[:])
 	timer := time.NewTimer(reportGrace)
 	defer timer.Stop()
 	select {
@@ -306,11 +380,19 @@ func (w *process) reap() CrashError {
 	return crash
 }
 
-// fail ends all calls in the worker with its crash.
+// fail ends all calls in the dead worker with its crash, but those whose answer is still in the pipe.
 func (w *process) fail(crash CrashError) {
+	w.turn <- struct{}{}
+	for w.receive() == nil {
+	}
+	<-w.turn
+	closeAll(w.files[:])
 	w.mu.Lock()
 	pending := w.pending
 	w.pending = nil
+	if crash.Reason == "" {
+		crash.Reason = w.broken
+	}
 	w.mu.Unlock()
 	for _, c := range pending {
 		e := crash

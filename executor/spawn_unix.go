@@ -13,7 +13,7 @@ import (
 )
 
 // passPipes makes cmd inherit the worker's ends and returns their numbers there.
-func passPipes(cmd *exec.Cmd, ends [4]*os.File) (numbers [4]uintptr, err error) {
+func passPipes(cmd *exec.Cmd, ends [5]*os.File) (numbers [5]uintptr, err error) {
 	cmd.ExtraFiles = ends[:]
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // not Pdeathsig: it fires when the thread that forked ends
 	for i := range numbers {
@@ -46,7 +46,7 @@ func statusOf(state *os.ProcessState) exitStatus {
 
 // workerPipes takes over the inherited descriptors and closes all others that came by inheritance: those have no close-on-exec flag, whereas what
 // this process opened has.
-func workerPipes(fds [4]uintptr, calls int) (in, out, control *os.File, err error) {
+func workerPipes(fds [5]uintptr, calls int) (in, out, control *os.File, err error) {
 	for _, fd := range fds {
 		var st unix.Stat_t
 		if err := unix.Fstat(int(fd), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {

@@ -9,7 +9,7 @@ import (
 )
 
 // passPipes makes cmd inherit the worker's ends, which keep their numbers there.
-func passPipes(cmd *exec.Cmd, ends [4]*os.File) (numbers [4]uintptr, err error) {
+func passPipes(cmd *exec.Cmd, ends [5]*os.File) (numbers [5]uintptr, err error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP}
 	for i, f := range ends {
 		numbers[i] = f.Fd()
@@ -29,7 +29,7 @@ func kill(p *os.Process)      { _ = p.Kill() }
 
 func statusOf(state *os.ProcessState) exitStatus { return exitStatus{code: state.ExitCode()} }
 
-func workerPipes(fds [4]uintptr, _ int) (in, out, control *os.File, err error) {
+func workerPipes(fds [5]uintptr, _ int) (in, out, control *os.File, err error) {
 	for _, h := range fds { // not for the worker's own children
 		if err := windows.SetHandleInformation(windows.Handle(h), windows.HANDLE_FLAG_INHERIT, 0); err != nil {
 			return nil, nil, nil, os.NewSyscallError("SetHandleInformation", err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"runtime"
@@ -16,7 +17,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// marker is the environment variable that makes a process a worker: its value is "protocol calls in out control life".
+// marker is the environment variable that makes a process a worker: its value is "protocol calls in out control life alive".
 const marker = "GENRO_ASGI_EXECUTOR_WORKER"
 
 const protocol = 1
@@ -29,7 +30,6 @@ type hello struct {
 	Dir         string `json:"dir"`          // where files are exchanged, "" with memfd
 	MemoryLimit int64  `json:"memory_limit"` // bytes, 0 none
 	MaxPayload  int64  `json:"max_payload"`  // bytes
-	LogLevel    int    `json:"log_level"`    // least slog.Level of interest
 }
 
 // welcome is its answer.
@@ -63,8 +63,8 @@ func Main() {
 
 func workerMain(value string) error {
 	var version, calls int
-	var fds [4]uintptr
-	if _, err := fmt.Sscan(value, &version, &calls, &fds[0], &fds[1], &fds[2], &fds[3]); err != nil {
+	var fds [5]uintptr
+	if _, err := fmt.Sscan(value, &version, &calls, &fds[0], &fds[1], &fds[2], &fds[3], &fds[4]); err != nil {
 		return fmt.Errorf("the environment variable %s is not for you to set: %w", marker, err)
 	}
 	if version != protocol {
@@ -83,10 +83,9 @@ func workerMain(value string) error {
 		endOrphan()
 		os.Exit(1)
 	})
-	for range calls - 1 {
+	for range calls {
 		go s.serve()
 	}
-	s.serve()
 	<-s.ended
 	return s.err
 }
@@ -98,7 +97,6 @@ type server struct {
 	files   *files
 	parent  int
 	max     int64
-	level   int
 	ended   chan struct{} // closed when the parent has ended the pipe of calls, and err says how
 	err     error
 
@@ -137,12 +135,12 @@ func (s *server) greet(apply func(hello) error) error {
 		}
 	}
 	s.files, s.parent = &files{dir: h.Dir}, h.PID
-	s.max, s.level = h.MaxPayload, h.LogLevel
+	s.max = h.MaxPayload
 	body, err := json.Marshal(answer)
 	if err != nil {
 		return err
 	}
-	return s.out.write(appendFrame(nil, frameHello, 0, body))
+	return s.out.write(newFrame(frameHello, 0, body))
 }
 
 // listen serves the control pipe, apart from the calls, so that a cancel reaches a running function. Its end means that the parent is gone.
@@ -225,8 +223,7 @@ func (s *server) run(id uint64, payload []byte, reply *bytes.Buffer) {
 	defer func() {
 		s.forget(id)
 		if !returned {
-			p := panicked(recover()).(*PanicError)
-			s.answerJSON(framePanic, id, p)
+			s.answerJSON(framePanic, id, panicked(recover()))
 			return
 		}
 		if err != nil {
@@ -255,7 +252,7 @@ func (s *server) call(id uint64, payload []byte, reply *bytes.Buffer) error {
 			return fmt.Errorf("executor: read the payload: %w", err)
 		}
 	}
-	env := &callEnv{server: s, id: id, progress: head.progress}
+	env := &callEnv{server: s, id: id, progress: head.progress, level: slog.Level(head.level)}
 	defer env.close()
 	if head.input != "" {
 		if env.input, err = s.files.open(s.parent, head.input); err != nil {
@@ -324,7 +321,7 @@ func (s *server) answerJSON(t frameType, id uint64, v any) {
 	if err != nil { // of strings and integers only: cannot be
 		body = []byte(`{}`)
 	}
-	s.send(appendFrame(nil, t, id, body))
+	s.send(newFrame(t, id, body))
 }
 
 // send writes to the parent. When that fails the parent is gone, and listen ends this process.
