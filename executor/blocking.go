@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
-	"sync"
 	"time"
 )
 
@@ -38,12 +37,12 @@ func RunBlockingWith[T any](ctx context.Context, ex *Executor, fn func(context.C
 		}()
 		return c.value, c.err
 	}
-	r := runners.Get().(*runner)
+	r := ex.runners.Get().(*runner)
 	r.task, r.gate, r.key, r.begun = c, g, opts.Key, begun
 	go r.start()
 	select {
 	case <-r.done:
-		runners.Put(r)
+		ex.runners.Put(r)
 		return c.value, c.err
 	case <-ctx.Done():
 		err = ended(ctx, "blocking call")
@@ -52,7 +51,7 @@ func RunBlockingWith[T any](ctx context.Context, ex *Executor, fn func(context.C
 	}
 	select {
 	case <-r.done: // it returned at the same moment: its value is not lost
-		runners.Put(r)
+		ex.runners.Put(r)
 		return c.value, c.err
 	default:
 	}
@@ -107,7 +106,7 @@ func panicked(v any) *PanicError {
 // clip bounds a text that is sent or kept.
 func clip(s string) string { return s[:min(len(s), noteMax)] }
 
-// runner is the goroutine side of a blocking call. They are reused, start being bound once, so that a call allocates nothing but its blockingCall.
+// runner is the goroutine side of a blocking call. An Executor reuses its own only: with testing/synctest a channel belongs to one bubble. They are reused, start being bound once, so that a call allocates nothing but its blockingCall.
 type runner struct {
 	task  task
 	gate  *gate
@@ -117,11 +116,11 @@ type runner struct {
 	start func()
 }
 
-var runners = sync.Pool{New: func() any {
+func newRunner() any {
 	r := &runner{done: make(chan struct{}, 1)}
 	r.start = r.run
 	return r
-}}
+}
 
 func (r *runner) run() {
 	defer func() { // deferred, for a function that ends its goroutine

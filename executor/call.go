@@ -201,7 +201,9 @@ func (w *process) exchange(ctx context.Context, c *call, opts *CallOptions) (out
 			}
 		}
 	}
-	w.quick = w.pool.opts.CallsPerWorker == 1 && clock()-sent < quickMax
+	if w.pool.opts.CallsPerWorker == 1 { // else others use w at the same time
+		w.quick = clock()-sent < quickMax
+	}
 	return w.outcome(ctx, c)
 }
 

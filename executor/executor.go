@@ -13,6 +13,7 @@ import (
 type Executor struct {
 	opts    Options
 	classes map[string]*gate // of the blocking pool; not changed after New
+	runners sync.Pool        // of *runner
 	pool    *pool
 
 	mu      sync.Mutex
@@ -30,6 +31,7 @@ func New(opts *Options) *Executor {
 		ex.classes[name] = newGate(orDefault(class.Concurrency, 64), orDefault(class.Queue, 1024), class.KeyLimit)
 	}
 	ex.classes[""] = newGate(orDefault(o.Blocking.Concurrency, 64), orDefault(o.Blocking.Queue, 1024), o.Blocking.KeyLimit)
+	ex.runners.New = newRunner
 	ex.pool = newPool(ex)
 	return ex
 }
