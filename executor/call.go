@@ -168,15 +168,19 @@ func (p *pool) do(ctx context.Context, c *call, opts *CallOptions) error {
 		}
 		p.give(w) // it died at this moment, and the call has not begun
 	}
-	how, err := w.exchange(ctx, c, opts)
+	w.exchange(ctx, c, opts)
+	now := clock()
+	if p.opts.CallsPerWorker == 1 { // else others use w at the same time
+		w.quick = now-begun < quickMax
+	}
+	how, err := w.outcome(ctx, c)
 	p.give(w)
-	p.gate.leave(opts.Key, clock()-begun, how)
+	p.gate.leave(opts.Key, now-begun, how)
 	return err
 }
 
 // exchange sends c and awaits its end.
-func (w *process) exchange(ctx context.Context, c *call, opts *CallOptions) (outcome, error) {
-	sent := clock()
+func (w *process) exchange(ctx context.Context, c *call, opts *CallOptions) {
 	frame := c.request.Bytes()
 	setFrameID(frame, c.id)
 	if deadline, ok := ctx.Deadline(); ok {
@@ -201,10 +205,6 @@ func (w *process) exchange(ctx context.Context, c *call, opts *CallOptions) (out
 			}
 		}
 	}
-	if w.pool.opts.CallsPerWorker == 1 { // else others use w at the same time
-		w.quick = clock()-sent < quickMax
-	}
-	return w.outcome(ctx, c)
 }
 
 // send writes the frame. One that the pipe can hold goes without further ado; the write of a larger one ends with ctx, as the worker may be stuck.

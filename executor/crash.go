@@ -65,6 +65,8 @@ func (s *stderrTail) scanLocked(line string) {
 	switch {
 	case strings.HasPrefix(line, "panic: "), strings.HasPrefix(line, "fatal error: "):
 		s.reason = line
+	case strings.Contains(line, "ThreadSanitizer failed to allocate"): // a test with -race
+		s.reason = line
 	case strings.HasPrefix(line, "[signal SIG"):
 		s.signal, _, _ = strings.Cut(strings.TrimPrefix(line, "[signal "), ":")
 	case strings.HasPrefix(line, "SIG"):
@@ -91,8 +93,10 @@ type exitStatus struct {
 	signal string // that signal
 }
 
-// goExit is the exit code of a Go program that the runtime ends.
-const goExit = 2
+const (
+	goExit   = 2  // exit code of a Go program that the runtime ends
+	raceExit = 66 // and of one that the race detector ends
+)
 
 // classify makes a crash of an exit status and a report.
 func classify(status exitStatus, tail, reason, signal string) CrashError {
@@ -100,6 +104,8 @@ func classify(status exitStatus, tail, reason, signal string) CrashError {
 	switch {
 	case status.signal != "":
 		e.Kind, e.Signal = CrashSignal, status.signal
+	case status.code == raceExit && strings.Contains(reason, "failed to allocate"):
+		e.Kind, e.Reason = CrashOutOfMemory, reason
 	case status.code != goExit || reason == "":
 		e.Kind = CrashExit
 	case strings.HasPrefix(reason, "fatal error: ") &&

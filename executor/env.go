@@ -18,8 +18,9 @@ var allowInvalid = jsontext.AllowInvalidUTF8(true)
 
 type envKey struct{}
 
-// callEnv is what a function's context carries in a worker.
+// callEnv is a function's context in a worker, and what that carries.
 type callEnv struct {
+	context.Context
 	server        *server
 	id            uint64
 	progress      bool
@@ -31,6 +32,14 @@ type callEnv struct {
 func envOf(ctx context.Context) *callEnv {
 	env, _ := ctx.Value(envKey{}).(*callEnv)
 	return env
+}
+
+// Value implements context.Context.
+func (e *callEnv) Value(key any) any {
+	if key == (envKey{}) {
+		return e
+	}
+	return e.Context.Value(key)
 }
 
 func (e *callEnv) close() {

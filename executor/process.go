@@ -27,21 +27,22 @@ const reportGrace = 20 * time.Millisecond
 
 // process is one worker process, as its owner in the pool and the calls in it see it.
 type process struct {
-	pool    *pool
-	cmd     *exec.Cmd
-	pid     int
-	in      pipeWriter // calls
-	control pipeWriter // cancels and releases
-	files   [5]*os.File
-	alive   *os.File      // its end is the end of the process
-	out     *bufio.Reader // answers; for who has the turn
-	answers *os.File      // beneath out
-	quick   bool          // the last call was so short that waiting for the next one's answer without the poller pays; as out
-	buf     []byte        // for the next frame; as out
-	turn    chan struct{} // capacity 1: full while somebody reads from out
-	stderr  *stderrTail
-	errors  *os.File    // the standard error, read by stderr
-	retired atomic.Bool // told to exit
+	pool      *pool
+	cmd       *exec.Cmd
+	pid       int
+	in        pipeWriter // calls
+	control   pipeWriter // cancels and releases
+	files     [5]*os.File
+	alive     *os.File      // its end is the end of the process
+	out       *bufio.Reader // answers; for who has the turn
+	answers   *os.File      // beneath out
+	answersFD int           // its number, for readable; it is not closed while somebody has the turn
+	quick     bool          // the last call was so short that waiting for the next one's answer without the poller pays; as out
+	buf       []byte        // for the next frame; as out
+	turn      chan struct{} // capacity 1: full while somebody reads from out
+	stderr    *stderrTail
+	errors    *os.File    // the standard error, read by stderr
+	retired   atomic.Bool // told to exit
 
 	// Guarded by pool.mu.
 	running, calls int           // calls in it now, and ever
@@ -87,7 +88,7 @@ func (p *pool) spawn() (*process, error) {
 	w.pid = w.cmd.Process.Pid
 	w.files = [5]*os.File(ours[:5])
 	w.in.w, w.answers, w.control.w, w.alive, w.errors = ours[0], ours[1], ours[2], ours[4], ours[5]
-	w.out = bufio.NewReaderSize(w.answers, 64<<10)
+	w.out, w.answersFD = bufio.NewReaderSize(w.answers, 64<<10), numberOf(w.answers)
 	p.owners.Go(func() {
 		w.stderr.copyFrom(w.errors)
 		_ = w.errors.Close() // only read from
@@ -107,6 +108,14 @@ func (p *pool) spawn() (*process, error) {
 		return nil, err
 	}
 	return w, nil
+}
+
+// numberOf is f's descriptor, left as it is; File.Fd would make it blocking.
+func numberOf(f *os.File) (number int) {
+	if conn, err := f.SyscallConn(); err == nil {
+		_ = conn.Control(func(fd uintptr) { number = int(fd) }) // an error: closed, which it is not
+	}
+	return number
 }
 
 func closeAll(lists ...[]*os.File) {
@@ -263,7 +272,7 @@ func (w *process) await(c *call, progress func(jsontext.Value)) {
 // microseconds this one mostly is too, and to wake a goroutine by the poller would cost more than the call.
 func (w *process) awaitBriefly(c *call) (done bool) {
 	w.turn <- struct{}{}
-	if w.out.Buffered() > 0 || readable(w.answers, quickWait) {
+	if w.out.Buffered() > 0 || readable(w.answersFD, quickWait) {
 		_ = w.receive() // an error comes again to await
 	}
 	<-w.turn

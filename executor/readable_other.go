@@ -2,10 +2,7 @@
 
 package executor
 
-import (
-	"os"
-	"time"
-)
+import "time"
 
 // readable leaves the wait to the poller.
-func readable(*os.File, time.Duration) bool { return false }
+func readable(int, time.Duration) bool { return false }

@@ -252,7 +252,9 @@ func (s *server) call(id uint64, payload []byte, reply *bytes.Buffer) error {
 			return fmt.Errorf("executor: read the payload: %w", err)
 		}
 	}
-	env := &callEnv{server: s, id: id, progress: head.progress, level: slog.Level(head.level)}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	env := &callEnv{Context: ctx, server: s, id: id, progress: head.progress, level: slog.Level(head.level)}
 	defer env.close()
 	if head.input != "" {
 		if env.input, err = s.files.open(s.parent, head.input); err != nil {
@@ -264,8 +266,7 @@ func (s *server) call(id uint64, payload []byte, reply *bytes.Buffer) error {
 			return fmt.Errorf("executor: open the output: %w", err)
 		}
 	}
-	ctx, cancel := context.WithCancelCause(context.WithValue(context.Background(), envKey{}, env))
-	defer cancel(nil)
+	ctx = env
 	if head.timeout > 0 {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, head.timeout)
