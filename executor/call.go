@@ -32,6 +32,7 @@ type call struct {
 	events  chan []byte // progress, nil if not wanted
 
 	id             uint64
+	others         bool          // other calls were under way in the worker when this one began
 	over, canceled chan struct{} // capacity 1: from the call to cancel that it has ended, and back that cancel has
 	done           chan struct{} // capacity 1: what follows is set
 	kind           frameType
@@ -186,40 +187,28 @@ func (w *process) exchange(ctx context.Context, c *call, opts *CallOptions) {
 	if deadline, ok := ctx.Deadline(); ok {
 		binary.LittleEndian.PutUint64(frame[timeoutOffset:], uint64(max(time.Until(deadline), 1)))
 	}
-	if err := w.send(ctx, frame); err != nil {
+	if err := w.send(ctx, c, frame); err != nil {
 		w.end() // a frame may have gone in part; if the worker died by itself, this changes nothing
 	}
-	if !w.quick || !w.awaitBriefly(c) {
-		if ctx.Done() == nil {
-			w.await(c, opts.Progress)
-		} else {
-			stop := context.AfterFunc(ctx, func() { w.cancel(c) })
-			w.await(c, opts.Progress)
-			if !stop() {
-				c.over <- struct{}{}
-				<-c.canceled
-				select { // cancel may have gone without it
-				case <-c.over:
-				default:
-				}
-			}
-		}
+	if w.quick && w.awaitBriefly(c) {
+		return
 	}
+	w.await(ctx, c, opts.Progress)
 }
 
 // send writes the frame. One that the pipe can hold goes without further ado; the write of a larger one ends with ctx, as the worker may be stuck.
-func (w *process) send(ctx context.Context, frame []byte) error {
+func (w *process) send(ctx context.Context, c *call, frame []byte) error {
 	if len(frame)*w.pool.opts.CallsPerWorker > 32<<10 && ctx.Done() != nil {
 		stop := context.AfterFunc(ctx, w.kill)
 		defer stop()
 	}
-	return w.in.write(frame)
+	return w.in.write(frame, c.others)
 }
 
 // cancel ends c after its context has ended, first by asking, then by force, until c.over says that it has ended.
 func (w *process) cancel(c *call) {
 	defer func() { c.canceled <- struct{}{} }()
-	_ = w.control.write(newFrame(frameCancel, c.id, nil)) // an error: the worker is dying, and c will be told
+	_ = w.control.write(newFrame(frameCancel, c.id, nil), false) // an error: the worker is dying, and c will be told
 	timer := time.NewTimer(w.pool.opts.CancelGrace)
 	defer timer.Stop()
 	steps := [...]struct {
@@ -299,7 +288,7 @@ func (w *process) result(c *call) error {
 		return fmt.Errorf("executor: read the result: %w", err)
 	}
 	c.result = body
-	_ = w.control.write(newFrame(frameRelease, c.id, nil)) // an error: the worker is dying, and its file with it
+	_ = w.control.write(newFrame(frameRelease, c.id, nil), false) // an error: the worker is dying, and its file with it
 	return nil
 }
 

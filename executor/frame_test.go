@@ -78,13 +78,13 @@ func TestPipeWriter_JoinsWhatComesMeanwhile(t *testing.T) {
 	r, w := io.Pipe()
 	p := &pipeWriter{w: w}
 	ended := make(chan error)
-	go func() { ended <- p.write([]byte("one ")) }()
+	go func() { ended <- p.write([]byte("one "), false) }()
 	buf := make([]byte, 2)
 	if _, err := io.ReadFull(r, buf); err != nil { // the first write is under way
 		t.Fatal(err)
 	}
 	for _, s := range []string{"two ", "three "} {
-		if err := p.write([]byte(s)); err != nil {
+		if err := p.write([]byte(s), s == "two "); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -99,7 +99,7 @@ func TestPipeWriter_JoinsWhatComesMeanwhile(t *testing.T) {
 	}
 	r.CloseWithError(io.ErrClosedPipe)
 	for range 2 {
-		if err := p.write([]byte("lost")); !errors.Is(err, io.ErrClosedPipe) {
+		if err := p.write([]byte("lost"), false); !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("%v", err)
 		}
 	}

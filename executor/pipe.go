@@ -2,6 +2,7 @@ package executor
 
 import (
 	"io"
+	"runtime"
 	"sync"
 )
 
@@ -17,33 +18,47 @@ type pipeWriter struct {
 	err     error
 }
 
-// write queues or writes frame and does not keep it. After an error every write has that error.
-func (p *pipeWriter) write(frame []byte) error {
+// write queues or writes frame and does not keep it. With join it first lets those goroutines run that are ready to, whose frames may then leave in
+// the same write: for when other calls are under way, and a write costs more than a call. After an error every write has that error.
+func (p *pipeWriter) write(frame []byte, join bool) error {
 	p.mu.Lock()
-	if p.writing || p.err != nil {
-		if p.err == nil {
-			p.joined = append(p.joined, frame...)
-		}
-		defer p.mu.Unlock()
+	defer p.mu.Unlock()
+	if p.err != nil {
 		return p.err
 	}
+	if p.writing || join {
+		p.joined = append(p.joined, frame...)
+	}
+	if p.writing {
+		return nil
+	}
 	p.writing = true
-	for {
+	if join {
+		p.mu.Unlock()
+		runtime.Gosched()
+		p.mu.Lock()
+		frame = p.takeLocked()
+	}
+	for len(frame) > 0 {
 		p.mu.Unlock()
 		_, err := p.w.Write(frame)
 		p.mu.Lock()
 		if err != nil {
 			p.err = err
+			break
 		}
-		if p.err != nil || len(p.joined) == 0 {
-			p.writing = false
-			defer p.mu.Unlock()
-			return p.err
-		}
-		frame = p.joined
-		p.joined, p.spare = p.spare[:0], frame
-		if cap(p.joined) > inlineMax { // one burst of large frames must not be kept for good
-			p.joined = nil
-		}
+		frame = p.takeLocked()
 	}
+	p.writing = false
+	return p.err
+}
+
+// takeLocked takes the frames that have been joined; they are good until the next but one call.
+func (p *pipeWriter) takeLocked() []byte {
+	frame := p.joined
+	p.joined, p.spare = p.spare[:0], frame
+	if cap(p.joined) > inlineMax { // one burst of large frames must not be kept for good
+		p.joined = nil
+	}
+	return frame
 }

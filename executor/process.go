@@ -170,7 +170,7 @@ func (w *process) greet() *StartError {
 	})
 	defer timer.Stop()
 	const missing = ": does main (in tests TestMain) call executor.Main() before anything else?"
-	err = w.in.write(newFrame(frameHello, 0, body))
+	err = w.in.write(newFrame(frameHello, 0, body), false)
 	var t frameType
 	if err == nil {
 		t, _, body, err = readFrame(w.out, nil)
@@ -239,33 +239,55 @@ func (w *process) receive() error {
 }
 
 // await returns when c has ended. There is no goroutine that reads from the worker: of the calls that wait one has the turn and reads for all, so that
-// with one call at a time its answer comes straight to the goroutine that asked.
-func (w *process) await(c *call, progress func(jsontext.Value)) {
+// with one call at a time its answer comes straight to the goroutine that asked. The end of ctx sets off cancel, in a goroutine of its own.
+func (w *process) await(ctx context.Context, c *call, progress func(jsontext.Value)) {
+	gone := ctx.Done() // nil once cancel was set off, and if it cannot be
+	turn := w.turn     // nil once nothing can be read any more, and the owner will end c
 	for {
 		select {
 		case <-c.done:
+			if gone == nil && ctx.Done() != nil { // cancel ends before c is used again
+				c.over <- struct{}{}
+				<-c.canceled
+				select { // it may have gone without
+				case <-c.over:
+				default:
+				}
+			}
 			for len(c.events) > 0 {
 				progress(<-c.events)
 			}
 			return
 		case value := <-c.events:
 			progress(value)
-		case w.turn <- struct{}{}:
-			var err error
-			for err == nil && len(c.done) == 0 && len(c.events) == 0 {
-				err = w.receive()
-			}
-			if err != nil {
-				w.end() // dead already, or it broke the protocol: its owner ends c
-				w.brokenBy(err)
-				<-w.turn
-				<-c.done
-				c.done <- struct{}{}
-				continue
-			}
+		case <-gone:
+			gone = nil
+			go w.cancel(c)
+		case turn <- struct{}{}:
+			watched, err := w.lead(ctx, c, gone != nil)
 			<-w.turn
+			if !watched {
+				gone = nil
+			}
+			if err != nil { // dead already, or it broke the protocol
+				w.end()
+				w.brokenBy(err)
+				turn = nil
+			}
 		}
 	}
+}
+
+// lead reads for all until there is something for c. It reports whether ctx may still set off cancel, as watched says it may before.
+func (w *process) lead(ctx context.Context, c *call, watched bool) (still bool, err error) {
+	var stop func() bool
+	for err == nil && len(c.done) == 0 && len(c.events) == 0 {
+		if watched && stop == nil && w.out.Buffered() == 0 { // about to wait where ctx is not seen
+			stop = context.AfterFunc(ctx, func() { w.cancel(c) })
+		}
+		err = w.receive()
+	}
+	return watched && (stop == nil || stop()), err
 }
 
 // awaitBriefly waits for c without the poller and without watching for the end of its context. When the worker's last call was a matter of
@@ -306,6 +328,7 @@ func (w *process) begin(c *call) bool {
 	}
 	w.latest++
 	c.id = w.latest
+	c.others = len(w.pending) > 0
 	w.pending[c.id] = c
 	return true
 }

@@ -105,6 +105,7 @@ type server struct {
 
 	mu      sync.Mutex
 	latest  uint64 // highest id read
+	more    bool   // and another call has come with it
 	cancels map[uint64]context.CancelCauseFunc
 	early   map[uint64]bool // cancelled before their call was read: the control pipe is the faster one
 	held    map[uint64]*file
@@ -140,7 +141,7 @@ func (s *server) greet(apply func(hello) error) error {
 	if err != nil {
 		return err
 	}
-	return s.out.write(newFrame(frameHello, 0, body))
+	return s.out.write(newFrame(frameHello, 0, body), false)
 }
 
 // listen serves the control pipe, apart from the calls, so that a cancel reaches a running function. Its end means that the parent is gone.
@@ -203,6 +204,7 @@ func (s *server) serve() {
 		}
 		s.mu.Lock()
 		s.latest = max(s.latest, id)
+		s.more = s.in.Buffered() > 0
 		s.mu.Unlock()
 		s.readMu.Unlock()
 		frame = payload[:0]
@@ -221,8 +223,8 @@ func (s *server) run(id uint64, payload []byte, reply *bytes.Buffer) {
 	returned := false
 	var err error
 	defer func() {
-		s.forget(id)
 		if !returned {
+			s.forget(id)
 			s.answerJSON(framePanic, id, panicked(recover()))
 			return
 		}
@@ -232,8 +234,9 @@ func (s *server) run(id uint64, payload []byte, reply *bytes.Buffer) {
 	}()
 	err = s.call(id, payload, reply)
 	returned = true
+	others := s.forget(id)
 	if err == nil {
-		err = s.answer(id, reply)
+		err = s.answer(id, reply, others)
 	}
 }
 
@@ -285,14 +288,16 @@ func (s *server) call(id uint64, payload []byte, reply *bytes.Buffer) error {
 	return fn(ctx, body, reply)
 }
 
-func (s *server) forget(id uint64) {
+// forget takes a call out of those that can be cancelled, and reports whether others are under way.
+func (s *server) forget(id uint64) (others bool) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	delete(s.cancels, id)
-	s.mu.Unlock()
+	return len(s.cancels) > 0 || s.more
 }
 
 // answer sends the result in reply, by file when it is large.
-func (s *server) answer(id uint64, reply *bytes.Buffer) error {
+func (s *server) answer(id uint64, reply *bytes.Buffer, others bool) error {
 	const head = frameHead + 1
 	frame := reply.Bytes()
 	if size := int64(len(frame) - head); size > s.max {
@@ -313,7 +318,7 @@ func (s *server) answer(id uint64, reply *bytes.Buffer) error {
 		frame[frameHead] = 1
 	}
 	endFrame(frame)
-	s.send(frame)
+	_ = s.out.write(frame, others) // as send
 	return nil
 }
 
@@ -326,7 +331,7 @@ func (s *server) answerJSON(t frameType, id uint64, v any) {
 }
 
 // send writes to the parent. When that fails the parent is gone, and listen ends this process.
-func (s *server) send(frame []byte) { _ = s.out.write(frame) }
+func (s *server) send(frame []byte) { _ = s.out.write(frame, false) }
 
 // describe makes err ready to travel.
 func describe(err error) failure {
