@@ -33,7 +33,7 @@ func order(t *testing.T, g *gate, first []func(), calls []CallOptions) []int {
 			mu.Lock()
 			got = append(got, i)
 			mu.Unlock()
-			time.Sleep(time.Second) // in the bubble's time: all others get as far as they can
+			<-time.After(time.Second) // in the bubble's time: all others get as far as they can
 			leave()
 		})
 		synctest.Wait()

@@ -39,7 +39,8 @@ var (
 			return 0, err
 		}
 		l := Logger(ctx).WithGroup("").With("a", slog.GroupValue(slog.Int("b", 1))).WithGroup("g")
-		l.Info("hello", "f", 1.5, "nan", nanValue(), "t", time.Second, "empty", slog.GroupValue(), "func", func() {}, "err", errors.New("e"), slog.Attr{})
+		l.LogAttrs(ctx, slog.LevelInfo, "hello", slog.Float64("f", 1.5), slog.Float64("nan", nanValue()), slog.Duration("t", time.Second),
+			slog.Any("empty", slog.GroupValue()), slog.Any("func", func() {}), slog.Any("err", errors.New("e")), slog.Attr{})
 		l.Info("large", "x", strings.Repeat("x", noteMax))
 		return 0, Progress(ctx, 1)
 	})
