@@ -60,7 +60,7 @@ func TestExecutor_StartSaysWhatIsWrong(t *testing.T) {
 }
 
 func TestExecutor_LifeCycle(t *testing.T) {
-	ex := executor.New(&executor.Options{Workers: 1, Stderr: io.Discard, Logger: slog.New(slog.DiscardHandler)})
+	ex := executor.New(&executor.Options{Workers: 1, Env: noRaceSleep, Stderr: io.Discard, Logger: slog.New(slog.DiscardHandler)})
 	if _, err := echo.Run(t.Context(), ex, sample); !errors.Is(err, executor.ErrNotRunning) {
 		t.Errorf("before Start: %v", err)
 	}
@@ -128,7 +128,7 @@ func TestExecutor_StopDrains(t *testing.T) {
 }
 
 func TestExecutor_StopKillsWhatDoesNotEnd(t *testing.T) {
-	ex := executor.New(&executor.Options{Workers: 1, Stderr: io.Discard, Logger: slog.New(slog.DiscardHandler)})
+	ex := executor.New(&executor.Options{Workers: 1, Env: noRaceSleep, Stderr: io.Discard, Logger: slog.New(slog.DiscardHandler)})
 	if err := ex.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestExecutor_StopKillsWhatDoesNotEnd(t *testing.T) {
 
 func TestExecutor_StartStopUnderLoad(t *testing.T) {
 	for range 10 {
-		ex := executor.New(&executor.Options{Workers: 2, Stderr: io.Discard})
+		ex := executor.New(&executor.Options{Workers: 2, Env: noRaceSleep, Stderr: io.Discard})
 		if err := ex.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}

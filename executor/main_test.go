@@ -207,13 +207,16 @@ var (
 	})
 )
 
+// noRaceSleep: else a process with the race detector sleeps for a second before it exits.
+var noRaceSleep = []string{"GORACE=atexit_sleep_ms=0"}
+
 func start(t testing.TB, o *executor.Options) *executor.Executor {
 	t.Helper()
 	options := executor.Options{Workers: 1, Spares: -1}
 	if o != nil {
 		options = *o
 	}
-	options.Env = append(options.Env, "GORACE=atexit_sleep_ms=0")
+	options.Env = append(options.Env, noRaceSleep...)
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -16,7 +16,7 @@ var handshake = plugin.HandshakeConfig{ProtocolVersion: 1, MagicCookieKey: "BENC
 type echoService struct{}
 
 // Echo returns its argument.
-func (echoService) Echo(in order, out *order) error {
+func (echoService) Echo(in Order, out *Order) error {
 	*out = in
 	return nil
 }

@@ -14,8 +14,8 @@ import (
 
 const rawRole = "BENCH_EXECUTOR_RAW"
 
-// order is the struct that travels; as JSON it has 100 bytes.
-type order struct {
+// Order is the struct that travels; as JSON it has 100 bytes.
+type Order struct {
 	ID       int    `json:"id"`
 	Customer string `json:"customer"`
 	Email    string `json:"email"`
@@ -25,9 +25,9 @@ type order struct {
 
 const size = 100
 
-var sample = order{ID: 123456, Customer: "Ada Lovelace", Email: "ada@example.org", Total: 4200, Note: "by train"}
+var sample = Order{ID: 123456, Customer: "Ada Lovelace", Email: "ada@example.org", Total: 4200, Note: "by train"}
 
-var echo = executor.NewFunc("echo", func(_ context.Context, in order) (order, error) { return in, nil })
+var echo = executor.NewFunc("echo", func(_ context.Context, in Order) (Order, error) { return in, nil })
 
 // rawEcho writes back what it reads, with nothing between it and the kernel.
 func rawEcho() {
@@ -120,7 +120,7 @@ func processGroups(withPlugin bool) (one, many group, stop func()) {
 		var plugin *rpc.Client
 		plugin, stopPlugin = startPlugin()
 		call := func() {
-			var got order
+			var got Order
 			check(plugin.Call("Plugin.Echo", sample, &got))
 		}
 		one.contenders = append(one.contenders, contender{"go-plugin, net/rpc", 5_000, func(n int) float64 { return counting(n, func() { parallel(n, 1, call) }) }})
