@@ -2,11 +2,9 @@ module github.com/genropy/genro-asgi-go
 
 go 1.26.0
 
-require github.com/go-json-experiment/json v1.27.2
-
 require (
-	github.com/coder/websocket v1.8.15 // indirect
-	github.com/go-chi/chi/v5 v5.5.0 // indirect
-	github.com/rs/cors v1.11.1 // indirect
-	golang.org/x/sys v0.49.0 // indirect
+	github.com/coder/websocket v1.8.15
+	github.com/go-chi/chi/v5 v5.5.0
+	github.com/go-json-experiment/json v1.27.2
+	github.com/rs/cors v1.11.1
 )

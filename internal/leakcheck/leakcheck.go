@@ -3,6 +3,7 @@ package leakcheck
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strings"
@@ -16,15 +17,19 @@ const grace = 5 * time.Second
 // Main runs the tests and exits; it exits with 1 when they pass but a goroutine of theirs is still there after 5 s.
 //
 //	func TestMain(m *testing.M) { leakcheck.Main(m) }
-func Main(m *testing.M) {
-	code := m.Run()
-	if code == 0 {
-		if left := Left(grace); len(left) > 0 {
-			fmt.Fprintf(os.Stderr, "leakcheck: %d goroutines left:\n\n%s\n", len(left), strings.Join(left, "\n\n"))
-			code = 1
-		}
+func Main(m *testing.M) { os.Exit(verdict(m.Run(), grace, os.Stderr)) }
+
+// verdict is the exit code for tests that ended with code.
+func verdict(code int, wait time.Duration, out io.Writer) int {
+	if code != 0 {
+		return code // what failed may have left anything
 	}
-	os.Exit(code)
+	left := Left(wait)
+	if len(left) == 0 {
+		return 0
+	}
+	fmt.Fprintf(out, "leakcheck: %d goroutines left:\n\n%s\n", len(left), strings.Join(left, "\n\n"))
+	return 1
 }
 
 // Left waits until no goroutine but the caller's and the runtime's is there, for as long as wait,

@@ -25,9 +25,10 @@ type Writer struct {
 }
 
 var (
-	_ http.Flusher  = (*Writer)(nil)
-	_ http.Hijacker = (*Writer)(nil)
-	_ io.ReaderFrom = (*Writer)(nil)
+	_ http.Flusher    = (*Writer)(nil)
+	_ http.Hijacker   = (*Writer)(nil)
+	_ io.ReaderFrom   = (*Writer)(nil)
+	_ io.StringWriter = (*Writer)(nil)
 )
 
 // New wraps w. before, if not nil, is called once with the status just before the final header is written, the
@@ -35,6 +36,12 @@ var (
 func New(w http.ResponseWriter, before func(status int)) *Writer {
 	return &Writer{under: w, before: before}
 }
+
+// Init makes the zero Writer ready, for a type that embeds one and so saves an allocation a request.
+func (w *Writer) Init(under http.ResponseWriter) { w.under = under }
+
+// Before sets the function New takes as before; it replaces an earlier one, and nil removes it.
+func (w *Writer) Before(before func(status int)) { w.before = before }
 
 // Status is the final status written so far, 0 before. A hijacked connection that wrote none has 101.
 func (w *Writer) Status() int { return w.status }
@@ -54,9 +61,11 @@ func (w *Writer) Unwrap() http.ResponseWriter { return w.under }
 // Header implements http.ResponseWriter.
 func (w *Writer) Header() http.Header { return w.under.Header() }
 
-// WriteHeader implements http.ResponseWriter. A second final status is dropped, as net/http does.
+// WriteHeader implements http.ResponseWriter. A second final status changes nothing but is passed on, so that net/http
+// logs it as it does without a Writer, and a writer further out learns of an error that came too late.
 func (w *Writer) WriteHeader(status int) {
 	if w.Committed() {
+		w.under.WriteHeader(status)
 		return
 	}
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
@@ -80,6 +89,16 @@ func (w *Writer) Write(p []byte) (int, error) {
 		w.WriteHeader(http.StatusOK)
 	}
 	n, err := w.under.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// WriteString implements io.StringWriter, so that io.WriteString copies no more than it does without a Writer.
+func (w *Writer) WriteString(s string) (int, error) {
+	if !w.Committed() {
+		w.WriteHeader(http.StatusOK)
+	}
+	n, err := io.WriteString(w.under, s)
 	w.bytes += int64(n)
 	return n, err
 }

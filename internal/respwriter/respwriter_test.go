@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +18,8 @@ func TestWriter_CommitHappensOnce(t *testing.T) {
 		status int
 		bytes  int64
 	}{
-		"write implies 200":       {func(w *respwriter.Writer) { _, _ = io.WriteString(w, "hi") }, 200, 2},
+		"write implies 200":       {func(w *respwriter.Writer) { _, _ = w.Write([]byte("hi")) }, 200, 2},
+		"so does a string":        {func(w *respwriter.Writer) { _, _ = io.WriteString(w, "hi") }, 200, 2},
 		"first status wins":       {func(w *respwriter.Writer) { w.WriteHeader(201); w.WriteHeader(500) }, 201, 0},
 		"informational is not it": {func(w *respwriter.Writer) { w.WriteHeader(103); w.WriteHeader(404) }, 404, 0},
 		"flush commits":           {func(w *respwriter.Writer) { w.Flush() }, 200, 0},
@@ -43,6 +45,26 @@ func TestWriter_CommitHappensOnce(t *testing.T) {
 				t.Errorf("no header was set at the last moment: %v", rec.Header())
 			}
 		})
+	}
+}
+
+type statuses struct {
+	http.ResponseWriter
+	seen []int
+}
+
+func (s *statuses) WriteHeader(status int) { s.seen = append(s.seen, status) }
+
+func TestWriter_ALateStatusIsPassedOn(t *testing.T) {
+	under := &statuses{ResponseWriter: httptest.NewRecorder()}
+	var w respwriter.Writer
+	w.Init(under)
+	told := 0
+	w.Before(func(int) { told++ })
+	w.WriteHeader(200)
+	w.WriteHeader(500)
+	if w.Status() != 200 || told != 1 || !slices.Equal(under.seen, []int{200, 500}) {
+		t.Errorf("status %d, before ran %d times, beneath %v", w.Status(), told, under.seen)
 	}
 }
 
@@ -77,5 +99,31 @@ func TestWriter_HijackIsKnown(t *testing.T) {
 	}
 	if w := <-done; !w.Hijacked() || !w.Committed() || w.Status() != 101 {
 		t.Errorf("hijacked %v, committed %v, status %d", w.Hijacked(), w.Committed(), w.Status())
+	}
+}
+
+func TestWriter_FlushReachesThroughWrappers(t *testing.T) {
+	rec := httptest.NewRecorder()
+	outer := respwriter.New(respwriter.New(rec, nil), nil)
+	if err := outer.FlushError(); err != nil || !rec.Flushed || outer.Status() != 200 {
+		t.Errorf("%v, flushed %v, status %d", err, rec.Flushed, outer.Status())
+	}
+	rec.Flushed = false
+	if err := http.NewResponseController(outer).Flush(); err != nil || !rec.Flushed {
+		t.Errorf("once committed: %v, flushed %v", err, rec.Flushed)
+	}
+}
+
+type wrapping struct{ http.ResponseWriter }
+
+func (w wrapping) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func TestWriter_FlushFindsAFlusherBehindUnwrap(t *testing.T) {
+	rec := httptest.NewRecorder()
+	if err := respwriter.New(wrapping{rec}, nil).FlushError(); err != nil || !rec.Flushed {
+		t.Errorf("%v, flushed %v", err, rec.Flushed)
+	}
+	if err := respwriter.New(wrapping{bare{rec}}, nil).FlushError(); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -1,0 +1,205 @@
+package asgi
+
+import (
+	"bufio"
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/genropy/genro-asgi-go/internal/respwriter"
+)
+
+// App joins a handler to the components it needs and serves it: Run starts the components in order, serves, and on a
+// signal drains what is under way and stops the components in reverse (see the package comment, "Shutdown").
+//
+// It is an http.Handler and a Component itself, so that it can be mounted or nested, and started and stopped
+// without serving. The exported fields are options, to be set before Run, Serve, Start or the first request; every zero value
+// is valid. An App lives once. All methods may be called concurrently.
+type App struct {
+	// Debug lets clients see the text of internal errors and of failed readiness checks. Never in production.
+	Debug bool
+
+	// Logger takes what the App has to say; nil means slog.Default().
+	Logger *slog.Logger
+
+	// Errors says how errors become problems in the handlers of this App. Debug and Logger above hold where its own are zero.
+	Errors ErrorOptions
+
+	// State holds what all handlers share; they reach it by AppState(ctx).
+	State State
+
+	// Lifespan has the deadlines of the components' hooks; zero means 30 s for each Start and 10 s for each Stop.
+	Lifespan LifespanOptions
+
+	// Server is passed through to net/http; set what you need of it (TLSConfig, Protocols and HTTP2 for h2c, ConnContext,
+	// BaseContext, ErrorLog, …) but Addr and Handler, which are not used. With a TLSConfig, which must hold a certificate
+	// or a way to get one, the App serves TLS, without one clear text. Instead of net/http's absent limits, zero means here:
+	//
+	//	ReadHeaderTimeout  5 s
+	//	IdleTimeout        60 s
+	//	MaxHeaderBytes     16 KiB (net/http allows 4 KiB more)
+	//	ReadTimeout        30 s, for header and body; it ends with the body and does not limit the answer. A handler that
+	//	                   expects more: http.NewResponseController(w).SetReadDeadline(later)
+	//	WriteTimeout       none, as it would cut streams: they have deadlines for each write
+	//
+	// A negative time means none. Functions registered with RegisterOnShutdown run only when the requests are drained: a
+	// stream that is to end at shutdown watches Shutdown(ctx).
+	Server http.Server
+
+	// ShutdownDelay is how long the App goes on serving once it is unready, for load balancers to notice; 0 means not at all.
+	ShutdownDelay time.Duration
+
+	// ShutdownTimeout is how long the shutdown may take in all after the delay; 0 means 30 s. Requests and streams have the
+	// first two thirds of it, the components what is left.
+	ShutdownTimeout time.Duration
+
+	handler    http.Handler
+	life       *Lifespan
+	background *Background // the first among the components, or nil
+
+	configured sync.Once
+	linked     sync.Once
+	isStarted  atomic.Bool
+	readiness  readiness
+	shutdown   shutdown
+	conns      conns
+}
+
+const (
+	defaultReadHeaderTimeout = 5 * time.Second
+	defaultIdleTimeout       = 60 * time.Second
+	defaultMaxHeaderBytes    = 16 << 10
+	defaultReadTimeout       = 30 * time.Second
+	defaultShutdownTimeout   = 30 * time.Second
+)
+
+var (
+	_ http.Handler = (*App)(nil)
+	_ Component    = (*App)(nil)
+	_ Component    = (*Lifespan)(nil)
+)
+
+// New makes an App of a handler (nil answers 404 to everything) and components in the order in which they are to be started.
+// A *Background among them is the one that After uses.
+func New(handler http.Handler, components ...Component) *App {
+	if handler == nil {
+		handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			WriteError(w, r, NewHTTPError(http.StatusNotFound, ""))
+		})
+	}
+	a := &App{handler: handler, life: NewLifespan(nil, components...)}
+	for _, c := range components {
+		if b, ok := c.(*Background); ok {
+			a.background = b
+			break
+		}
+	}
+	a.shutdown.init()
+	return a
+}
+
+// configure reads the options, once.
+func (a *App) configure() {
+	a.configured.Do(func() {
+		a.life.opts = a.Lifespan
+		a.readiness.checks = a.life.checks()
+		if a.Errors.Logger == nil {
+			a.Errors.Logger = a.logger()
+		}
+		a.Errors.Debug = a.Errors.Debug || a.Debug
+	})
+}
+
+func (a *App) logger() *slog.Logger {
+	if a.Logger == nil {
+		return slog.Default()
+	}
+	return a.Logger
+}
+
+// String is the name of the App's lifespan, "app" if it has none.
+func (a *App) String() string {
+	if a.Lifespan.Name == "" {
+		return "app"
+	}
+	return a.Lifespan.Name
+}
+
+// Start starts the components; see Lifespan.Start. Run and Serve call it.
+func (a *App) Start(ctx context.Context) error {
+	a.configure()
+	if err := a.life.Start(ctx); err != nil {
+		return err
+	}
+	a.isStarted.Store(true)
+	return nil
+}
+
+// checks makes the App a lifespan to another one.
+func (a *App) checks() []check {
+	a.configure()
+	return a.readiness.checks
+}
+
+// ServeHTTP serves a request by the App's handler, with the App's error options and shutdown signal in its context. It works before
+// Start too; once Stop has drained the App, it answers 503.
+func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.configure()
+	if !a.shutdown.requests.enter() {
+		w.Header().Set("Connection", "close")
+		WriteError(w, r, NewHTTPError(http.StatusServiceUnavailable, ""))
+		return
+	}
+	if outer := appOf(r.Context()); outer != a {
+		if outer != nil { // what ends the outer one's streams ends those of the inner
+			a.linked.Do(func() { a.shutdown.follow(&outer.shutdown) })
+		}
+		r = r.WithContext(a.context(r.Context()))
+	}
+	if a.shutdown.unready.Load() {
+		w.Header().Set("Connection", "close") // in HTTP/2 too: net/http turns it into GOAWAY
+	}
+	if r.ProtoMajor == 1 && r.Header["Upgrade"] != nil {
+		leave := sync.OnceFunc(a.shutdown.requests.leave)
+		defer leave()
+		w = &upgradeWriter{respwriter.New(w, nil), leave}
+	} else {
+		defer a.shutdown.requests.leave()
+	}
+	a.handler.ServeHTTP(w, r)
+}
+
+// upgradeWriter stops counting a request whose connection is hijacked: as with http.Server.Shutdown, who hijacked it sees to
+// its end. A WebSocket of this package holds the App by itself (see attach).
+type upgradeWriter struct {
+	*respwriter.Writer
+	hijacked func()
+}
+
+func (w *upgradeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := w.Writer.Hijack()
+	if err == nil {
+		w.hijacked()
+	}
+	return conn, rw, err
+}
+
+type appKey struct{}
+
+// context adds to a request's context what handlers of this App find in it.
+func (a *App) context(ctx context.Context) context.Context {
+	ctx = ContextWithErrors(ContextWithAppState(ctx, &a.State), &a.Errors)
+	if a.background != nil {
+		ctx = ContextWithBackground(ctx, a.background)
+	}
+	return context.WithValue(ContextWithShutdown(ctx, a.shutdown.begun), appKey{}, a)
+}
+
+func appOf(ctx context.Context) *App {
+	a, _ := ctx.Value(appKey{}).(*App)
+	return a
+}

@@ -1,0 +1,180 @@
+package asgi
+
+import (
+	"iter"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// QueryParams are decoded names and values of a URL's query or of a form. The zero value is empty. It is safe for
+// concurrent reading.
+//
+// The typed getters return the default where the name is missing, and otherwise the value or an *HTTPError for the client: 422
+// with the name and what the value must be, when it does not parse or is given more than once; 400 when
+// the query as a whole is malformed.
+type QueryParams struct {
+	pairs []pair     // a query is short: to look through it is cheaper than to make a map
+	err   *HTTPError // the whole is malformed
+	form  bool       // not a query
+}
+
+type pair struct{ name, value string }
+
+// maxPairs is how many pairs a query or form may have; more are malformed.
+const maxPairs = 10000
+
+func (q QueryParams) in() string {
+	if q.form {
+		return "form"
+	}
+	return "query"
+}
+
+// ParseQuery decodes a raw query as url.ParseQuery does, at most 10000 pairs. What is wrong in it is told by Err and the
+// typed getters; the pairs before it are there nevertheless.
+func ParseQuery(raw string) QueryParams { return parsePairs(raw, false) }
+
+func parsePairs(raw string, form bool) QueryParams {
+	q := QueryParams{form: form}
+	if raw == "" {
+		return q
+	}
+	n := strings.Count(raw, "&") + 1
+	q.pairs = make([]pair, 0, min(n, maxPairs))
+	for part := range strings.SplitSeq(raw, "&") {
+		if part == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(part, "=")
+		name, nameErr := url.QueryUnescape(name)
+		value, valueErr := url.QueryUnescape(value)
+		// Some servers split at a semicolon too: what it means is not certain.
+		if nameErr != nil || valueErr != nil || strings.Contains(part, ";") || len(q.pairs) == maxPairs {
+			q.err = NewHTTPError(http.StatusBadRequest, "The "+q.in()+" is not well formed.")
+			return q
+		}
+		q.pairs = append(q.pairs, pair{name, value})
+	}
+	return q
+}
+
+// valuesParams are those of a map, sorted by name.
+func valuesParams(values url.Values, form bool) QueryParams {
+	q := QueryParams{form: form}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		for _, value := range values[name] {
+			q.pairs = append(q.pairs, pair{name, value})
+		}
+	}
+	return q
+}
+
+// Err is nil, or the *HTTPError (400) that says the query is malformed.
+func (q QueryParams) Err() error {
+	if q.err == nil {
+		return nil
+	}
+	return q.err
+}
+
+// first is the first value of the name and how many there are.
+func (q QueryParams) first(name string) (value string, n int) {
+	for i := range q.pairs {
+		if q.pairs[i].name == name {
+			if n == 0 {
+				value = q.pairs[i].value
+			}
+			n++
+		}
+	}
+	return value, n
+}
+
+// Has reports whether the name is there, be its value empty.
+func (q QueryParams) Has(name string) bool {
+	_, n := q.first(name)
+	return n > 0
+}
+
+// Get is the first value of the name, empty if there is none.
+func (q QueryParams) Get(name string) string {
+	value, _ := q.first(name)
+	return value
+}
+
+// Values are all values of the name in their order, nil if there is none.
+func (q QueryParams) Values(name string) []string {
+	var values []string
+	for i := range q.pairs {
+		if q.pairs[i].name == name {
+			values = append(values, q.pairs[i].value)
+		}
+	}
+	return values
+}
+
+// All are the names and values in their order.
+func (q QueryParams) All() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for i := range q.pairs {
+			if !yield(q.pairs[i].name, q.pairs[i].value) {
+				return
+			}
+		}
+	}
+}
+
+// String is the one value of the name, def if there is none.
+func (q QueryParams) String(name, def string) (string, error) {
+	return oneParam(q, name, def, func(s string) (string, string) { return s, "" })
+}
+
+// Int is a decimal integer, def if there is none.
+func (q QueryParams) Int(name string, def int) (int, error) {
+	return oneParam(q, name, def, func(s string) (int, string) {
+		n, detail := parseInt(s, 0)
+		return int(n), detail
+	})
+}
+
+// Float is a finite number, def if there is none.
+func (q QueryParams) Float(name string, def float64) (float64, error) {
+	return oneParam(q, name, def, func(s string) (float64, string) { return parseFloat(s, 64) })
+}
+
+// Bool is true or false in one of strconv.ParseBool's spellings, def if there is none.
+func (q QueryParams) Bool(name string, def bool) (bool, error) {
+	return oneParam(q, name, def, parseBool)
+}
+
+// Time is an RFC 3339 time, def if there is none.
+func (q QueryParams) Time(name string, def time.Time) (time.Time, error) {
+	return oneParam(q, name, def, parseTime)
+}
+
+// Duration is a duration in Go's notation such as 1m30s, def if there is none.
+func (q QueryParams) Duration(name string, def time.Duration) (time.Duration, error) {
+	return oneParam(q, name, def, parseDuration)
+}
+
+func oneParam[T any](q QueryParams, name string, def T, parse func(string) (T, string)) (T, error) {
+	if q.err != nil {
+		return def, q.err
+	}
+	text, n := q.first(name)
+	if n == 0 {
+		return def, nil
+	}
+	detail := givenTwice
+	if n == 1 {
+		var value T
+		if value, detail = parse(text); detail == "" {
+			return value, nil
+		}
+	}
+	return def, FieldError{In: q.in(), Pointer: pointer(name), Detail: detail}.problem(nil)
+}

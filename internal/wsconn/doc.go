@@ -1,0 +1,32 @@
+// Package wsconn is the WebSocket transport under wsx and asgi.WebSocket.
+//
+// coder/websocket does the handshake, reads messages and answers control frames. What it leaves open, wsconn closes:
+//
+//   - Origin: [Policy] accepts the server's own origin and listed ones, compared exactly (RFC 6454 section 6.2), nothing else.
+//   - Reading: what the frames announce must have come. A message cut off by the end of the connection is an error and never
+//     a message; frames per message, seconds per message, bytes on the wire, pings a second and UTF-8 are checked. All of it is
+//     counted in the connection beneath the library, so that what the library swallows counts too.
+//   - Writing: frames go into one bounded queue. Whoever queues writes at once when nobody else does, without blocking; what the
+//     socket does not take is written by a goroutine that lives until the queue is empty. Frames queued meanwhile share its next
+//     write. An idle connection has neither a goroutine nor a buffer for writing.
+//   - Contexts: one that ends gives up waiting and leaves the connection as it is. (In coder/websocket it closes it.)
+//   - Closing: a peer that broke a rule gets the close frame that says so and not a reset; the answer to a peer's close frame goes out
+//     before the connection is closed, also where a goroutine has to write it (TLS).
+//   - Keepalive: a ping after a silent time, the end when the silence goes on; the clock stands still while nobody reads.
+//
+// # Concurrency
+//
+// One goroutine reads. Everything else may be called from any goroutine at any time. Conn owns its goroutines: they
+// end with the connection, and [Conn.Close] and [Conn.CloseNow] wait for them.
+//
+// # Errors
+//
+// Conn.Read's error is a [websocket.CloseError] when the peer closed, net.ErrClosed or the reason of this side's close when this side did
+// (see [Conn.Ending]), the context's cause when that ended, and otherwise says what broke. Sends give [ErrQueueFull] where they may not wait, the
+// context's cause where they waited too long, and net.ErrClosed, or why the connection was lost, once it is over.
+//
+// # Limits
+//
+// Message 64 KiB, 1,024 frames and 10 s a message, 10 pings and 10 pongs a second, out-queue 1 MiB or 1,024 messages, 5 s for writing 64 KiB,
+// ping after 25 s of silence and end 10 s later, SO_SNDBUF 64 KiB, compression off. [Options] changes each.
+package wsconn

@@ -1,0 +1,36 @@
+package wsconn
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// Lasting is r as it may be used once its handler has returned, and what cancels its context. That context has the values of r's
+// but neither its end nor its deadline: net/http cancels r's when the handler returns, and a time-out around the handler is one
+// for the handshake. Values that their owner takes back for the next request are left out: chi's RouteContext comes from a pool.
+// r.PathValue stays. The body is empty, as that of a handshake is.
+func Lasting(r *http.Request) (*http.Request, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(lastingValues{r.Context()})
+	r = r.WithContext(ctx)
+	r.Body = http.NoBody
+	return r, cancel
+}
+
+type lastingValues struct{ context.Context }
+
+func (lastingValues) Done() <-chan struct{}       { return nil }
+func (lastingValues) Err() error                  { return nil }
+func (lastingValues) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+// Value knows chi's RouteContext by its methods: this module's transport does not import chi.
+func (v lastingValues) Value(key any) any {
+	value := v.Context.Value(key)
+	if _, pooled := value.(interface {
+		Reset()
+		RoutePattern() string
+	}); pooled {
+		return nil
+	}
+	return value
+}

@@ -1,0 +1,133 @@
+//go:build unix
+
+package wsconn
+
+import (
+	"io"
+	"net"
+	"syscall"
+)
+
+// rawConn is the socket beneath conn, nil when there is none to be had (TLS, a pipe).
+func rawConn(conn net.Conn) syscall.RawConn {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// source reads a connection into a buffer that it holds only while there is something to read: 10,000 idle
+// connections need no 10,000 buffers.
+type source struct {
+	nc    net.Conn
+	raw   syscall.RawConn
+	fn    func(fd uintptr) bool // made once: a closure a read would be an allocation a read
+	buf   *[]byte
+	n     int
+	err   error
+	plain []byte // in place of buf where raw is nil
+}
+
+func newSource(nc net.Conn) *source {
+	s := &source{nc: nc, raw: rawConn(nc)}
+	s.fn = s.once
+	return s
+}
+
+// once is called when the socket may be readable; false waits until it is.
+func (s *source) once(fd uintptr) bool {
+	s.buf = buffers.Get().(*[]byte)
+	for {
+		s.n, s.err = syscall.Read(int(fd), *s.buf)
+		if s.err != syscall.EINTR { //nolint:errorlint // a system call wraps nothing, and this is the hot path
+			break
+		}
+	}
+	if s.err == syscall.EAGAIN { //nolint:errorlint // as above
+		s.release()
+		return false
+	}
+	return true
+}
+
+// read returns what came, valid until release.
+func (s *source) read() ([]byte, error) {
+	if s.raw == nil {
+		if s.plain == nil {
+			s.plain = make([]byte, plainSize)
+		}
+		n, err := s.nc.Read(s.plain)
+		return s.plain[:n], err
+	}
+	s.n, s.err = 0, nil
+	err := s.raw.Read(s.fn)
+	if err == nil {
+		err = s.err
+	}
+	if err == nil && s.n == 0 {
+		err = io.EOF
+	}
+	if s.n <= 0 {
+		s.release()
+		return nil, err
+	}
+	return (*s.buf)[:s.n], nil
+}
+
+// release gives the buffer back.
+func (s *source) release() {
+	if s.buf != nil {
+		buffers.Put(s.buf)
+		s.buf = nil
+	}
+}
+
+// tryWriter writes to a socket as much as it takes at once. It is not safe for concurrent use.
+type tryWriter struct {
+	raw syscall.RawConn
+	fn  func(fd uintptr) bool
+	p   []byte
+	n   int
+	err error
+}
+
+// newTryWriter returns nil when conn is not a plain socket.
+func newTryWriter(conn net.Conn) *tryWriter {
+	raw := rawConn(conn)
+	if raw == nil {
+		return nil
+	}
+	w := &tryWriter{raw: raw}
+	w.fn = w.once
+	return w
+}
+
+func (w *tryWriter) once(fd uintptr) bool {
+	for {
+		w.n, w.err = syscall.Write(int(fd), w.p)
+		if w.err != syscall.EINTR { //nolint:errorlint // a system call wraps nothing, and this is the hot path
+			return true // also for EAGAIN: never wait
+		}
+	}
+}
+
+// write returns how much of p was taken, which may be nothing.
+func (w *tryWriter) write(p []byte) (int, error) {
+	w.p, w.n, w.err = p, 0, nil
+	err := w.raw.Write(w.fn)
+	w.p = nil
+	switch {
+	case err != nil:
+		return 0, err
+	case w.err == syscall.EAGAIN: //nolint:errorlint // as above
+		return 0, nil
+	case w.err != nil:
+		return 0, w.err
+	}
+	return w.n, nil
+}

@@ -1,0 +1,259 @@
+package wsx
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"reflect"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
+)
+
+// Dispatcher holds the methods that peers may call. Register them with [Handle] and [HandleNotify].
+//
+// It is safe for concurrent use: methods may be added while others are called, and a lookup takes no lock. What is
+// wrong with a registration is a mistake in the program and panics with a text that says what, as net/http's
+// patterns do.
+type Dispatcher struct {
+	table atomic.Pointer[map[string]*method]
+
+	mu         sync.Mutex // for changes
+	middleware []func(Handler) Handler
+	mounted    string // where this dispatcher was mounted, for the text of panics; it takes no changes then
+	closed     bool
+}
+
+// Handler runs one call. What it returns as an error ends the call; see [Error] for what of it the peer sees.
+// Middleware wraps it.
+type Handler func(ctx context.Context, r *Request) error
+
+// Request is one call on its way to its method, as middleware and, through [RequestFrom], handlers see it. It and its
+// bytes are valid until the handler returns; whoever keeps some of it longer copies it.
+type Request struct {
+	// Method is the method's whole name, the prefixes of mounts included.
+	Method string
+	// Params is the params as the peer wrote them, nil when there are none.
+	Params jsontext.Value
+	// Meta is the message's meta object as the peer wrote it, nil when there is none.
+	Meta jsontext.Value
+	// Notify says that nothing is answered, neither result nor error.
+	Notify bool
+
+	result appender // the result is encoded to its end
+}
+
+// Method describes a registered method.
+type Method struct {
+	// Name is the whole name, the prefixes of mounts included.
+	Name string
+	// Kind is "request" for Handle and "notification" for HandleNotify.
+	Kind string
+	// In is the type of the params. Out is the type of the result, nil for a notification.
+	In, Out reflect.Type
+	// Doc is what Describe said of it.
+	Doc string
+}
+
+// method is a registered method with the middleware around it.
+type method struct {
+	Method
+	handler Handler
+	pace    *pace
+}
+
+// requestKey is the key of the *Request in a handler's context.
+type requestKey struct{}
+
+// RequestFrom returns the request that the handler which was given ctx answers, nil outside of a handler. It is valid
+// until that handler returns.
+func RequestFrom(ctx context.Context) *Request {
+	r, _ := ctx.Value(requestKey{}).(*Request)
+	return r
+}
+
+// NewDispatcher returns a dispatcher without methods.
+func NewDispatcher() *Dispatcher {
+	d := &Dispatcher{}
+	d.table.Store(&map[string]*method{})
+	return d
+}
+
+// Use adds middleware: mw gets the handler to call next and returns the one to call in its place, once for each
+// method, when that is registered. The middleware that was added first is the outermost. It runs for this
+// dispatcher's methods and those of the dispatchers mounted on it, but not for names that nobody registered. It must
+// be added before methods and mounts, so that none can slip past it; otherwise Use panics.
+func (d *Dispatcher) Use(mw ...func(next Handler) Handler) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.checkOpenLocked("Use")
+	if len(*d.table.Load()) > 0 {
+		panic("wsx: Use after methods were registered: they would go without it")
+	}
+	d.middleware = append(d.middleware, mw...)
+}
+
+// Mount adds the methods of other, with their middleware, under prefix and a dot; an empty prefix adds them under
+// their own names. From then on other takes no more changes: its registrations and its Use panic. It panics when a
+// name is taken or would be invalid.
+func (d *Dispatcher) Mount(prefix string, other *Dispatcher) {
+	if other == d {
+		panic("wsx: a dispatcher mounted on itself")
+	}
+	other.mu.Lock()
+	other.closed, other.mounted = true, prefix
+	other.mu.Unlock()
+
+	var add []*method
+	for _, m := range *other.table.Load() {
+		moved := *m
+		if prefix != "" {
+			moved.Name = prefix + "." + m.Name
+		}
+		add = append(add, &moved)
+	}
+	d.add(add...)
+}
+
+// Describe sets the text that Methods gives for a method. It panics when there is no method of that name.
+func (d *Dispatcher) Describe(name, doc string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.checkOpenLocked("Describe")
+	m := (*d.table.Load())[name]
+	if m == nil {
+		panic(fmt.Sprintf("wsx: Describe(%q): no such method", name))
+	}
+	described := *m
+	described.Doc = doc
+	d.storeLocked(&described)
+}
+
+// Methods describes all methods, those of mounted dispatchers included, sorted by name.
+func (d *Dispatcher) Methods() []Method {
+	table := *d.table.Load()
+	all := make([]Method, 0, len(table))
+	for _, m := range table {
+		all = append(all, m.Method)
+	}
+	slices.SortFunc(all, func(a, b Method) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// Call runs a method in this process, middleware included, and returns its result as JSON: "null" when it has none.
+// Params may be nil. The error is the handler's own, not what a peer would be told of it, or a *Error with
+// METHOD_NOT_FOUND or INVALID_PARAMS; a panic is returned as an error.
+func (d *Dispatcher) Call(ctx context.Context, name string, params jsontext.Value) (jsontext.Value, error) {
+	m := d.lookup([]byte(name))
+	if m == nil {
+		return nil, methodNotFound(name)
+	}
+	r := &Request{Params: params}
+	if err := m.call(context.WithValue(ctx, requestKey{}, r), r); err != nil {
+		return nil, err
+	}
+	return jsontext.Value(r.result), nil
+}
+
+// add registers methods under this dispatcher's middleware: all of them or, with a panic, none.
+func (d *Dispatcher) add(add ...*method) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	table := *d.table.Load()
+	d.checkOpenLocked("new method")
+	for _, m := range add {
+		if err := checkName(m.Name); err != nil {
+			panic(err.Error())
+		}
+		if table[m.Name] != nil {
+			panic(fmt.Sprintf("wsx: method %q is registered already", m.Name))
+		}
+		for _, mw := range slices.Backward(d.middleware) {
+			m.handler = mw(m.handler)
+		}
+		m.pace = new(pace)
+	}
+	d.storeLocked(add...)
+}
+
+// storeLocked replaces the table by one that holds these methods too: readers keep the one they have.
+func (d *Dispatcher) storeLocked(changed ...*method) {
+	table := maps.Clone(*d.table.Load())
+	for _, m := range changed {
+		table[m.Name] = m
+	}
+	d.table.Store(&table)
+}
+
+func (d *Dispatcher) checkOpenLocked(what string) {
+	if d.closed {
+		panic(fmt.Sprintf("wsx: %s: this dispatcher was mounted (as %q) and takes no more changes", what, d.mounted))
+	}
+}
+
+// checkName refuses names that no peer could call or that are the protocol's.
+func checkName(name string) error {
+	if name == "" || len(name) > wire.MaxMethod {
+		return fmt.Errorf("wsx: method name %q has not 1 to %d bytes", name, wire.MaxMethod)
+	}
+	for _, c := range []byte(name) {
+		if c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return fmt.Errorf("wsx: method name %q: only visible ASCII without quotes and backslashes", name)
+		}
+	}
+	if slices.Contains(strings.Split(name, "."), "") {
+		return fmt.Errorf("wsx: method name %q has an empty part between dots", name)
+	}
+	if strings.HasPrefix(name, "rpc.") || strings.HasPrefix(name, "wsx.") {
+		return fmt.Errorf("wsx: method name %q: names that start with rpc. and wsx. are the protocol's", name)
+	}
+	return nil
+}
+
+// lookup returns the method of that name, or nil. It does not allocate.
+func (d *Dispatcher) lookup(name []byte) *method { return (*d.table.Load())[string(name)] }
+
+// call runs the method. Its result is at the end of r.result, unless there is an error: then r.result is as long as
+// before. A panic is an error of type *panicError. The context must give r for requestKey.
+func (m *method) call(ctx context.Context, r *Request) (err error) {
+	r.Method = m.Name
+	before := len(r.result)
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{value: v, stack: debug.Stack()}
+		}
+		if err != nil {
+			r.result = r.result[:before]
+		}
+	}()
+	if err := m.handler(ctx, r); err != nil {
+		return err
+	}
+	if len(r.result) == before && !r.Notify { // a notification's method, or middleware that did not call the method
+		r.result = append(r.result, "null"...)
+	}
+	return nil
+}
+
+// methodNotFound is the error for a name that nobody registered.
+func methodNotFound(name string) *Error {
+	return &Error{Code: CodeMethodNotFound, Details: methodDetails{Method: name}}
+}
+
+type methodDetails struct {
+	Method string `json:"method"`
+}
+
+// appender is an io.Writer to the end of a slice.
+type appender []byte
+
+func (a *appender) Write(p []byte) (int, error) {
+	*a = append(*a, p...)
+	return len(p), nil
+}

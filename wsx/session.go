@@ -1,0 +1,183 @@
+package wsx
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"unicode/utf8"
+
+	"github.com/coder/websocket"
+
+	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
+)
+
+// maxStrikes is how many messages of no dialect in a row a connection survives (protocol section 1).
+const maxStrikes = 10
+
+// closeRate closes a connection that keeps sending over its rate (protocol section 5).
+const closeRate = 4429
+
+// serve is the leader of a connection: it reads until the connection ends, and stays until its handlers have; or until another
+// leader was made.
+func (c *Conn) serve() {
+	var err error
+	for {
+		in := getBuffer()
+		var typ websocket.MessageType
+		typ, in.b, err = c.ws.Read(context.Background(), in.b)
+		if err != nil {
+			in.release()
+			break
+		}
+		kept, leader := c.message(typ, in)
+		if !kept {
+			in.release()
+		}
+		if !leader {
+			return
+		}
+	}
+	c.end(err)
+	c.server.log.LogAttrs(context.Background(), levelQuiet, "wsx: connection ended", c.attr(), errAttr(err))
+	c.cancelAll()
+	if quiet := c.drain(); quiet != nil {
+		<-quiet
+	}
+	c.server.remove(c)
+}
+
+// message serves one message. It reports whether the buffer was handed on, and whether this goroutine is the leader still.
+func (c *Conn) message(typ websocket.MessageType, in *buffer) (kept, leader bool) {
+	if !c.rate.take() {
+		c.overRate(in.b)
+		return false, true
+	}
+	if typ == websocket.MessageBinary && !utf8.Valid(in.b) {
+		c.strike(nil, CodeParseError, wire.NotJSON.Text())
+		return false, true
+	}
+	var m wire.Message
+	fault := m.Parse(in.b, wire.Rules{Depth: c.server.opts.MaxDepth})
+	switch m.Dialect {
+	case wire.Tunnel:
+		c.strike(nil, CodeParseError, wire.NotJSON.Text()) // without a handler for it, it is just not JSON
+		return false, true
+	case wire.None:
+		c.strike(m.ID, fault.Code(), fault.Text())
+		return false, true
+	}
+	c.strikes = 0
+	switch {
+	case m.Dialect == wire.JSONRPC:
+		c.answerError(nil, NewError(CodeInvalidRequest, "JSON-RPC is not served on this connection"))
+	case fault != wire.OK && m.Type == wire.Notify: // nothing is answered, also when it fails
+	case fault != wire.OK:
+		c.answerError(m.ID, NewError(fault.Code(), fault.Text()))
+	case m.Type == wire.Request || m.Type == wire.Notify:
+		return c.begin(&m, in)
+	case m.Type == wire.Cancel:
+		if k := c.find(m.ID); k != nil {
+			k.endEarly(context.Canceled, CodeCancelled)
+		}
+	case m.Type == wire.Ping:
+		n := len(in.b)
+		in.b = wire.AppendPong(in.b, m.ID) // behind the message, which m.ID lies in
+		c.answer(in.b[n:])
+	case m.Type == wire.Subscribe:
+		c.answerError(m.ID, &Error{Code: CodeSubscriptionDenied})
+	case m.Type == wire.Unsubscribe:
+		c.answerError(m.ID, &Error{Code: CodeNotFound})
+	}
+	return false, true // pongs, and answers to requests that this server did not make, are nothing to it
+}
+
+// begin starts a request or notification, once there is room for one more: by itself when the method is quick, else in a
+// goroutine of its own.
+func (c *Conn) begin(m *wire.Message, in *buffer) (kept, leader bool) {
+	method := c.server.dispatcher.lookup(m.Method)
+	if method == nil {
+		if m.Type == wire.Request {
+			c.answerError(m.ID, methodNotFound(string(m.Method)))
+		}
+		return false, true
+	}
+	k := &call{conn: c, method: method, text: in}
+	k.req = Request{Params: m.Params, Meta: m.Meta, Notify: m.Type == wire.Notify}
+	if !k.req.Notify {
+		k.id = append(k.short[:0], m.ID...)
+	}
+	if err := c.add(k); err != nil {
+		if !k.req.Notify {
+			c.answerError(m.ID, peerError(err, false))
+		}
+		return false, true
+	}
+	if m.Timeout > 0 {
+		k.expire(m.Timeout)
+	}
+	if !method.pace.quick() {
+		go k.run(false)
+		return true, true
+	}
+	state := c.lead.start()
+	c.server.watcher.watch(c)
+	returned := false
+	defer func() {
+		if !returned && c.lead.done(state) { // the handler ended this goroutine (runtime.Goexit): another one has to read
+			go c.serve()
+		}
+	}()
+	k.run(true)
+	returned = true
+	leader = c.lead.done(state)
+	if !leader {
+		c.ws.Flush() // its answer waits for a next read that is not this goroutine's any more
+	}
+	return true, leader
+}
+
+// strike answers a message of no dialect and closes the connection after too many in a row.
+func (c *Conn) strike(id []byte, code, text string) {
+	c.answerError(id, NewError(code, text))
+	if c.strikes++; c.strikes >= maxStrikes {
+		_ = c.ws.Close(websocket.StatusPolicyViolation, "no WSX messages") // the next read tells how it went
+	}
+}
+
+// overRate refuses a message that came too soon, and the connection when as many in a row did as a burst may hold.
+func (c *Conn) overRate(b []byte) {
+	var m wire.Message
+	m.Parse(b, wire.Rules{Depth: c.server.opts.MaxDepth})
+	switch m.Type {
+	case wire.Request, wire.Subscribe, wire.Unsubscribe, wire.Ping:
+		c.answerError(m.ID, &Error{Code: CodeResourceExhausted, Details: retryDetails{RetryAfterMS: c.rate.wait().Milliseconds() + 1}})
+	}
+	if c.rate.refused > max(maxStrikes, c.server.opts.MessageBurst) {
+		_ = c.ws.Close(closeRate, "too many messages") // the next read tells how it went
+	}
+}
+
+type retryDetails struct {
+	RetryAfterMS int64 `json:"retry_after_ms"`
+}
+
+// levelQuiet is for what a busy server sees all day.
+const levelQuiet = slog.LevelDebug
+
+// attr is the connection in a log line.
+func (c *Conn) attr() slog.Attr { return slog.String("conn", c.id) }
+
+func errAttr(err error) slog.Attr { return slog.String("error", err.Error()) }
+
+// logError logs what a handler returned: errors that the peer is not told of, with the stack of a panic, as errors, others quietly.
+func (c *Conn) logError(method string, err error, coded *Error) {
+	level := levelQuiet
+	if coded.Code == CodeInternalError {
+		level = slog.LevelError
+	}
+	attrs := []slog.Attr{c.attr(), slog.String("method", method), slog.String("code", coded.Code), errAttr(err)}
+	if p, ok := errors.AsType[*panicError](err); ok {
+		attrs = append(attrs, slog.String("stack", string(p.stack)))
+	}
+	c.server.log.LogAttrs(context.Background(), level, "wsx: call failed", attrs...)
+}
