@@ -65,6 +65,9 @@ func clock() time.Duration { return time.Since(started) }
 
 // enter admits the caller, who then owes one leave, or says why not. It returns when it was admitted, on clock.
 func (g *gate) enter(ctx context.Context, o *CallOptions) (time.Duration, error) {
+	if ctx.Err() != nil {
+		return 0, ended(ctx, "call not begun")
+	}
 	g.mu.Lock()
 	if g.err == nil && g.running < g.capacity && len(g.waiting) == 0 && (o.Key == "" || g.keyFreeLocked(o.Key)) {
 		g.admitLocked(o.Key)
@@ -76,9 +79,6 @@ func (g *gate) enter(ctx context.Context, o *CallOptions) (time.Duration, error)
 	if err == nil && !o.Wait && len(g.waiting)+g.aside >= g.queueMax {
 		g.counts.rejected++
 		err = ErrOverloaded
-	}
-	if err == nil && ctx.Err() != nil {
-		err = ended(ctx, "queued call")
 	}
 	if err != nil {
 		g.mu.Unlock()

@@ -3,6 +3,7 @@ package executor
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -282,7 +283,7 @@ func (w *process) await(ctx context.Context, c *call, progress func(jsontext.Val
 func (w *process) lead(ctx context.Context, c *call, watched bool) (still bool, err error) {
 	var stop func() bool
 	for err == nil && len(c.done) == 0 && len(c.events) == 0 {
-		if watched && stop == nil && w.out.Buffered() == 0 { // about to wait where ctx is not seen
+		if watched && stop == nil && !w.buffered() { // about to wait where ctx is not seen
 			stop = context.AfterFunc(ctx, func() { w.cancel(c) })
 		}
 		err = w.receive()
@@ -290,12 +291,24 @@ func (w *process) lead(ctx context.Context, c *call, watched bool) (still bool, 
 	return watched && (stop == nil || stop()), err
 }
 
+// buffered reports whether receive can do without reading from the pipe.
+func (w *process) buffered() bool {
+	n := w.out.Buffered()
+	if n < frameHead {
+		return false
+	}
+	length, _ := w.out.Peek(4) // it is there
+	return n-4 >= int(binary.LittleEndian.Uint32(length))
+}
+
 // awaitBriefly waits for c without the poller and without watching for the end of its context. When the worker's last call was a matter of
 // microseconds this one mostly is too, and to wake a goroutine by the poller would cost more than the call.
 func (w *process) awaitBriefly(c *call) (done bool) {
 	w.turn <- struct{}{}
-	if w.out.Buffered() > 0 || readable(w.answersFD, quickWait) {
-		_ = w.receive() // an error comes again to await
+	if readable(w.answersFD, quickWait) {
+		if _, err := w.out.Peek(1); err == nil && w.buffered() { // one read; an error comes again to await
+			_ = w.receive()
+		}
 	}
 	<-w.turn
 	select {
