@@ -7,4 +7,5 @@ require (
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/go-json-experiment/json v1.27.2
 	github.com/rs/cors v1.11.1
+	golang.org/x/sys v0.49.0
 )

@@ -1,0 +1,121 @@
+//go:build linux
+
+package executor_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/genropy/genro-asgi-go/executor"
+)
+
+// Functions of worker processes are registered in package variables.
+var (
+	sum = executor.NewFunc("example: sum", func(_ context.Context, in []int) (int, error) {
+		total := 0
+		for _, n := range in {
+			total += n
+		}
+		return total, nil
+	})
+	forever = executor.NewFunc("example: forever", func(context.Context, struct{}) (int, error) {
+		for n := 0; ; n++ {
+			if n < 0 {
+				return n, nil
+			}
+		}
+	})
+	steps = executor.NewFunc("example: steps", func(ctx context.Context, n int) (string, error) {
+		for i := range n {
+			if err := executor.Progress(ctx, i+1); err != nil {
+				return "", err
+			}
+		}
+		return "done", nil
+	})
+)
+
+func Example() {
+	// main begins with executor.Main(); here TestMain does.
+	ctx := context.Background()
+	ex := executor.New(&executor.Options{Workers: 2})
+	if err := ex.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+	defer stop(ex)
+
+	total, err := sum.Run(ctx, ex, []int{1, 2, 3})
+	fmt.Println(total, err)
+
+	hurry, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	_, err = forever.Run(hurry, ex, struct{}{})
+	fmt.Println("killed:", errors.Is(err, context.DeadlineExceeded))
+	// Output:
+	// 6 <nil>
+	// killed: true
+}
+
+func ExampleFunc_RunWith() {
+	ctx := context.Background()
+	ex := executor.New(&executor.Options{Workers: 1})
+	if err := ex.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+	defer stop(ex)
+	result, err := steps.RunWith(ctx, ex, 3, &executor.CallOptions{
+		Key:      "tenant 7",
+		Progress: func(value jsontext.Value) { fmt.Println("step", value) },
+	})
+	fmt.Println(result, err)
+	// Output:
+	// step 1
+	// step 2
+	// step 3
+	// done <nil>
+}
+
+func ExampleRunBlocking() {
+	ctx := context.Background()
+	ex := executor.New(&executor.Options{Classes: map[string]executor.ClassOptions{"db": {Concurrency: 4}}})
+	defer stop(ex)
+	rows, err := executor.RunBlockingWith(ctx, ex, func(context.Context) (int, error) {
+		return 42, nil // a call that blocks
+	}, &executor.CallOptions{Class: "db"})
+	fmt.Println(rows, err)
+	// Output: 42 <nil>
+}
+
+func ExampleHandler() {
+	ctx := context.Background()
+	ex := executor.New(&executor.Options{Workers: 1})
+	if err := ex.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+	defer stop(ex)
+	handler := executor.Handler(ex, sum, &executor.HandlerOptions{Timeout: time.Second})
+
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequest("POST", "/sum", strings.NewReader(`[20, 22]`)))
+	fmt.Println(w.Code, w.Body)
+	w = httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequest("POST", "/sum", strings.NewReader(`"what?"`)))
+	fmt.Println(w.Code, w.Header().Get("Content-Type"))
+	// Output:
+	// 200 42
+	// 400 application/problem+json
+}
+
+// stop ends ex when an example ends.
+func stop(ex *executor.Executor) {
+	if err := ex.Stop(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+}

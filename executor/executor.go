@@ -1,0 +1,115 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// Executor is a blocking pool and a process pool. It is made by New and is an asgi component: it has Start and Stop.
+type Executor struct {
+	opts    Options
+	classes map[string]*gate // of the blocking pool; not changed after New
+	runners sync.Pool        // of *runner
+	pool    *pool
+
+	mu      sync.Mutex
+	started bool
+	stopped bool
+	killed  chan struct{} // closed when Stop's deadline has passed
+	done    chan struct{} // closed when Stop has done its work
+}
+
+// New makes an Executor. Nil options are the defaults. Nothing is started: RunBlocking works from now on, the process pool from Start.
+func New(opts *Options) *Executor {
+	o := withDefaults(opts)
+	ex := &Executor{opts: o, classes: make(map[string]*gate), killed: make(chan struct{}), done: make(chan struct{})}
+	for name, class := range o.Classes {
+		ex.classes[name] = newGate(orDefault(class.Concurrency, 64), orDefault(class.Queue, 1024), class.KeyLimit)
+	}
+	ex.classes[""] = newGate(orDefault(o.Blocking.Concurrency, 64), orDefault(o.Blocking.Queue, 1024), o.Blocking.KeyLimit)
+	ex.runners.New = newRunner
+	ex.pool = newPool(ex)
+	return ex
+}
+
+// Start starts the worker processes, if any Func is registered, and returns when the first is ready, or with a StartError. ctx governs
+// that wait only. An Executor starts once.
+func (ex *Executor) Start(ctx context.Context) error {
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	if ex.started || ex.stopped {
+		return errors.New("executor: started or stopped before")
+	}
+	if _, inWorker := os.LookupEnv(marker); inWorker {
+		// This very process is a worker whose main does not call Main: without this it would start workers of its own, and so on.
+		return &StartError{Reason: "this process is a worker: main must call executor.Main() before anything else"}
+	}
+	if registryEmpty() {
+		ex.started = true
+		return nil
+	}
+	if err := ex.pool.start(ctx); err != nil {
+		return err
+	}
+	ex.started = true
+	return nil
+}
+
+// Stop admits no more calls, waits until those that run or queue have ended, then ends the worker processes. When ctx ends before, the queue is
+// emptied and the workers are killed (those calls end with ErrNotRunning), and the error says so. No process is left when Stop returns, and no goroutine but
+// those of blocking calls whose functions have not returned. Stop may be called often, and without Start.
+func (ex *Executor) Stop(ctx context.Context) error {
+	ex.mu.Lock()
+	first := !ex.stopped
+	ex.stopped = true
+	ex.mu.Unlock()
+	if !first {
+		select {
+		case <-ex.done:
+			return nil
+		case <-ctx.Done():
+			return ended(ctx, "stop")
+		}
+	}
+	defer close(ex.done)
+	gates := []*gate{ex.pool.gate}
+	for _, g := range ex.classes {
+		gates = append(gates, g)
+	}
+	for _, g := range gates {
+		g.close(ErrNotRunning)
+	}
+	var err error
+	for _, g := range gates {
+		select {
+		case <-g.idle:
+			continue
+		case <-ctx.Done():
+		}
+		s := g.stats()
+		err = errors.Join(err, ended(ctx, fmt.Sprintf("stop: %d calls running and %d queued", s.Running, s.Queued)))
+	}
+	if err != nil {
+		close(ex.killed)
+		for _, g := range gates {
+			g.refuse()
+		}
+	}
+	return errors.Join(err, ex.pool.stop(err != nil))
+}
+
+// Stats is a snapshot.
+func (ex *Executor) Stats() Stats {
+	s := Stats{Process: ex.pool.stats(), Blocking: make(map[string]PoolStats, len(ex.classes))}
+	for name, g := range ex.classes {
+		s.Blocking[name] = g.stats()
+	}
+	return s
+}
+
+// stopGrace is how long an idle worker may take to exit by itself.
+const stopGrace = time.Second

@@ -1,0 +1,59 @@
+package executor
+
+import (
+	"math/bits"
+	"time"
+)
+
+// histogram counts durations in buckets of an eighth of a power of two, so a quantile is at most 12.5 % above the truth. Every 8192 durations all counts
+// are halved: quantiles tell of the recent past.
+type histogram struct {
+	total   uint32
+	buckets [64 * 8]uint32
+}
+
+const histogramFull = 8192
+
+func (h *histogram) add(d time.Duration) {
+	if h.total >= histogramFull {
+		h.total = 0
+		for i := range h.buckets {
+			h.buckets[i] /= 2
+			h.total += h.buckets[i]
+		}
+	}
+	h.total++
+	h.buckets[bucketOf(uint64(max(d, 0)))]++
+}
+
+func bucketOf(ns uint64) int {
+	if ns < 8 {
+		return int(ns)
+	}
+	exp := bits.Len64(ns) - 4 // the three bits after the leading one choose the eighth
+	return (exp+1)*8 + int(ns>>exp)&7
+}
+
+// upper is the largest duration that falls into bucket i.
+func upper(i int) time.Duration {
+	if i < 8 {
+		return time.Duration(i)
+	}
+	exp := i/8 - 1
+	return time.Duration((uint64(8+i%8)+1)<<exp - 1)
+}
+
+// quantile is the duration that the share q of all counted ones does not exceed, 0 when there are none.
+func (h *histogram) quantile(q float64) time.Duration {
+	if h.total == 0 {
+		return 0
+	}
+	rank := max(uint32(q*float64(h.total)+0.5), 1)
+	var seen uint32
+	for i, n := range h.buckets {
+		if seen += n; seen >= rank {
+			return upper(i)
+		}
+	}
+	return 0
+}
