@@ -48,6 +48,18 @@ bench: ## run the benchmarks (BENCH selects by regexp, BENCHFLAGS adds flags)
 bench-wsx: ## measure wsx beside its peers and the floor, about 5 minutes (WSXBENCH adds flags, such as '-only slow,recovery')
 	cd bench && go run ./cmd/wsxbench drive $(WSXBENCH)
 
+bench-executor: ## measure executor beside goroutines, ants, pond, go-plugin and the raw pipe
+	cd bench && go run ./executor
+
+chaos-executor: ## kill 1,000 workers under load
+	EXECUTOR_KILLS=1000 go test -count=1 -run Chaos -v -timeout 600s ./executor
+
+hostile: ## send 10 million hostile frames, about 2 minutes
+	HOSTILE_FRAMES=10000000 go test -count=1 -run TestConn_HostileFrames -v -timeout 900s ./internal/wsconn
+
+recovery: ## publish a million messages to a Go client that is cut off twice in every thousand
+	WSX_RECOVERY=1000000 go test -count=1 -run LosesNothing -v -timeout 600s ./wsx/wsxclient
+
 fuzz: ## run every fuzz target for FUZZTIME (60s)
 	@scripts/fuzz $(FUZZTIME)
 
@@ -55,4 +67,4 @@ fuzz: ## run every fuzz target for FUZZTIME (60s)
 $(LINTER): tools/go.mod tools/go.sum
 	cd tools && GOWORK=off go build -buildvcs=false -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-.PHONY: help demo test cover check fmt check-format vet lint lint-selftest standalone test-consumers bench bench-wsx fuzz
+.PHONY: help demo test cover check fmt check-format vet lint lint-selftest standalone test-consumers bench bench-wsx bench-executor chaos-executor hostile recovery fuzz
