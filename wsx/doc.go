@@ -113,6 +113,8 @@
 // configured pattern as itself; channels that a narrower one configures, with an authorizer of their own perhaps, are to be subscribed to
 // apart. Options hold for the subscriptions made after Configure, and for the publishes.
 //
+// [Hub.Listen] yields a channel's events in this process, and [Hub.SSE] serves them to clients without WebSockets, recovery included.
+//
 // # Authorizers, filters and hooks
 //
 // ChannelOptions.Authorize runs as a handler does: it may wait, ends with the request's context, and may use the hub. So do the hooks,
