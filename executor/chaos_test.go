@@ -26,7 +26,8 @@ var busy = executor.NewFunc("busy", func(_ context.Context, in [2]int) ([2]int, 
 })
 
 // TestChaos_KilledWorkers kills workers at random under load: EXECUTOR_KILLS of them, 50 unless it says otherwise. Every call must end once, with its own answer
-// or with a crash, and the pool must be whole afterwards. With EXECUTOR_KILLS set the delay from a kill to the error of the call must be at most 50 ms.
+// or with a crash, and the pool must be whole afterwards. With EXECUTOR_KILLS set the delay from a kill to the error of
+// the call must be at most 50 ms, beyond what this process was itself held up meanwhile by a machine with too much to do.
 func TestChaos_KilledWorkers(t *testing.T) {
 	kills, strict := 50, false
 	if s := os.Getenv("EXECUTOR_KILLS"); s != "" {
@@ -67,6 +68,14 @@ func TestChaos_KilledWorkers(t *testing.T) {
 			}
 		})
 	}
+	var stall time.Duration // the worst delay of a timer
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			begun := time.Now()
+			<-time.After(time.Millisecond)
+			stall = max(stall, time.Since(begun)-time.Millisecond)
+		}
+	})
 	for done := 0; done < kills; {
 		pids.Range(func(key, _ any) bool {
 			if rand.IntN(4) == 0 {
@@ -98,9 +107,9 @@ func TestChaos_KilledWorkers(t *testing.T) {
 		t.Fatal("no kill hit a call: this proves nothing")
 	}
 	worst := delays[len(delays)-1]
-	t.Logf("%d kills, %d calls, %d crashed; from kill to error p50 %v p99 %v max %v; %d restarts", kills, calls.Load(), crashes.Load(),
-		delays[len(delays)/2], delays[len(delays)*99/100], worst, s.Restarts)
-	if strict && worst > 50*time.Millisecond {
+	t.Logf("%d kills, %d calls, %d crashed; from kill to error p50 %v p99 %v max %v; %d restarts; a timer of this process was late by up to %v", kills, calls.Load(), crashes.Load(),
+		delays[len(delays)/2], delays[len(delays)*99/100], worst, s.Restarts, stall)
+	if strict && worst > 50*time.Millisecond+stall {
 		t.Errorf("an error came %v after its kill", worst)
 	}
 }

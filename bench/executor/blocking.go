@@ -42,41 +42,42 @@ func blockingGroup() (group, func()) {
 			})
 		}}
 	}
-	return group{"blocking call, one caller", []contender{
-			each("goroutine + semaphore", func() {
-				done := make(chan result, 1)
-				semaphore <- struct{}{}
-				go func() {
-					defer func() { <-semaphore }()
-					value, err := fn(ctx)
-					done <- result{value, err}
-				}()
-				await(done)
-			}),
-			each("executor.RunBlocking", func() {
-				_, err := executor.RunBlocking(ctx, ex, fn)
-				check(err)
-			}),
-			each("executor.RunBlocking, context without an end", func() {
-				_, err := executor.RunBlocking(context.Background(), ex, fn)
-				check(err)
-			}),
-			each("ants Submit", func() {
-				done := make(chan result, 1)
-				check(antsPool.Submit(func() {
-					value, err := fn(ctx)
-					done <- result{value, err}
-				}))
-				await(done)
-			}),
-			each("pond Submit", func() {
-				_, err := pondPool.SubmitErr(func() (int, error) { return fn(ctx) }).Wait()
-				check(err)
-			}),
-		}}, func() {
-			cancel()
-			check(ex.Stop(context.Background()))
-			antsPool.Release()
-			pondPool.StopAndWait()
-		}
+	contenders := []contender{
+		each("goroutine + semaphore", func() {
+			done := make(chan result, 1)
+			semaphore <- struct{}{}
+			go func() {
+				defer func() { <-semaphore }()
+				value, err := fn(ctx)
+				done <- result{value, err}
+			}()
+			await(done)
+		}),
+		each("executor.RunBlocking", func() {
+			_, err := executor.RunBlocking(ctx, ex, fn)
+			check(err)
+		}),
+		each("executor.RunBlocking, context without an end", func() {
+			_, err := executor.RunBlocking(context.Background(), ex, fn)
+			check(err)
+		}),
+		each("ants Submit", func() {
+			done := make(chan result, 1)
+			check(antsPool.Submit(func() {
+				value, err := fn(ctx)
+				done <- result{value, err}
+			}))
+			await(done)
+		}),
+		each("pond Submit", func() {
+			_, err := pondPool.SubmitErr(func() (int, error) { return fn(ctx) }).Wait()
+			check(err)
+		}),
+	}
+	return group{"blocking call, one caller", contenders}, func() {
+		cancel()
+		check(ex.Stop(context.Background()))
+		antsPool.Release()
+		pondPool.StopAndWait()
+	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"net/rpc"
 	"os"
@@ -41,7 +42,7 @@ func servePlugin() {
 func startPlugin() (*rpc.Client, func()) {
 	client := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig: handshake, Plugins: plugin.PluginSet{"echo": echoPlugin{}},
-		Cmd: exec.Command("/proc/self/exe"), Logger: hclog.NewNullLogger(), Stderr: io.Discard,
+		Cmd: exec.CommandContext(context.Background(), "/proc/self/exe"), Logger: hclog.NewNullLogger(), Stderr: io.Discard,
 	})
 	protocol, err := client.Client()
 	check(err)
