@@ -288,7 +288,7 @@ func TestHub_AllSubscribersSeeOneOrder(t *testing.T) {
 }
 
 func TestHub_AThousandSubscribersGetEveryEvent(t *testing.T) {
-	const subscribers, events = 1000, 20
+	const subscribers, events = 1000, 5
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil, map[string]wsx.ChannelOptions{"a": {History: events}}, nil)
 		var got [subscribers]bytes.Buffer

@@ -372,7 +372,7 @@ func TestHub_NoEventFollowsTheEnd(t *testing.T) {
 	for n := range 3 {
 		clients.Go(func() {
 			s := dialSocket(t, nil, url)
-			for i := range 100 {
+			for i := range 40 {
 				burst()
 				s.send(subscribeTo("1", "a", ""))
 				m := s.read()
