@@ -12,19 +12,20 @@ import (
 var ErrMissed = errors.New("wsx: events were missed")
 
 // Listen yields the events of a channel, or of every channel that a pattern matches, in this process: those after the position since when it is
-// not zero, then live ones. It begins and ends with the loop, and does not ask Authorize. The channel must be configured.
+// not zero, then live ones. It begins and ends with the loop, and asks neither Authorize nor Filter. The channel must be configured.
 //
 // After ErrMissed the loop goes on; any other error ends it: ctx's cause, a *[Error] for a channel that is not configured or was taken
 // back by [Hub.Unsubscribe]. 1,024 events or 1 MiB may wait for the loop. What comes when it is that far behind is dropped as the
 // channel's policy says, and told by ErrMissed; with SlowDisconnect the loop ends with RESOURCE_EXHAUSTED.
 func (h *Hub) Listen(ctx context.Context, channel string, since Position) iter.Seq2[Event, error] {
-	return h.events(ctx, Subscription{Channel: channel}, since)
+	return h.events(ctx, Subscription{Channel: channel}, nil, since)
 }
 
-func (h *Hub) events(ctx context.Context, about Subscription, since Position) iter.Seq2[Event, error] {
+// events is Listen with a filter; nil lets all through.
+func (h *Hub) events(ctx context.Context, about Subscription, filter func(Event) bool, since Position) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		l := &listener{wake: make(chan struct{}, 1)}
-		s, missed, err := l.begin(ctx, h, about, since)
+		s, missed, err := l.begin(ctx, h, about, filter, since)
 		if err != nil {
 			yield(Event{}, err)
 			return
@@ -79,7 +80,7 @@ type listener struct {
 	err    error
 }
 
-func (l *listener) begin(ctx context.Context, h *Hub, about Subscription, since Position) (*subscription, Replay, error) {
+func (l *listener) begin(ctx context.Context, h *Hub, about Subscription, filter func(Event) bool, since Position) (*subscription, Replay, error) {
 	if err := checkChannel(about.Channel, true); err != nil {
 		return nil, Replay{}, err
 	}
@@ -87,24 +88,17 @@ func (l *listener) begin(ctx context.Context, h *Hub, about Subscription, since 
 	if opts == nil {
 		return nil, Replay{}, &Error{Code: CodeSubscriptionDenied}
 	}
-	s := &subscription{hub: h, name: about.Channel, under: under, opts: opts, sink: l, about: about}
-	if opts.Filter != nil && about.Params != nil {
-		filter, err := opts.Filter(about)
-		if err != nil {
-			return nil, Replay{}, filterError(err)
-		}
-		s.filter = filter
-	}
+	s := &subscription{hub: h, name: about.Channel, under: under, opts: opts, filter: filter, sink: l, about: about}
 	missed, err := h.subscribe(ctx, s, since)
-	if err == nil && opts.OnSubscribe != nil {
-		opts.OnSubscribe(about)
+	if err == nil {
+		h.hook(opts.OnSubscribe, s)
 	}
 	return s, missed, err
 }
 
 func (l *listener) end(s *subscription) {
-	if s.hub.unsubscribe(s) && s.opts.OnUnsubscribe != nil {
-		s.opts.OnUnsubscribe(s.about)
+	if s.hub.unsubscribe(s) {
+		s.hub.hook(s.opts.OnUnsubscribe, s)
 	}
 }
 

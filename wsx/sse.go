@@ -23,7 +23,7 @@ const (
 )
 
 // SSE serves a channel as server-sent events (WHATWG HTML, section 9.2), to clients without WebSockets. channel names the channel, or a
-// pattern, of a request; its error, or that of the channel's authorizer, is answered as a problem with the status of its code.
+// pattern, of a request; its error, or that of the channel's authorizer or filter, is answered as a problem with the status of its code.
 //
 // An event's data is its payload. In a channel with history its id is the position, and a client that comes back with Last-Event-ID gets what it
 // missed first; where that cannot be told it gets an event of type wsx.missed. A comment is sent after 15 s of silence; a write
@@ -37,30 +37,40 @@ func (h *Hub) SSE(channel func(r *http.Request) (string, error)) http.Handler {
 			problem.Write(w, r, problem.Problem{Status: http.StatusMethodNotAllowed})
 			return
 		}
+		var filter func(Event) bool
 		if about.Channel, err = channel(r); err == nil {
-			err = h.mayListen(r.Context(), about)
+			filter, err = h.mayListen(r.Context(), about)
 		}
 		if err != nil {
 			coded := peerError(err, false)
 			problem.Write(w, r, problem.Problem{Status: coded.StatusCode(), Detail: coded.text()})
 			return
 		}
-		h.stream(w, r, about)
+		h.stream(w, r, about, filter)
 	})
 }
 
-func (h *Hub) mayListen(ctx context.Context, about Subscription) error {
+// mayListen asks the channel's authorizer and its filter.
+func (h *Hub) mayListen(ctx context.Context, about Subscription) (filter func(Event) bool, err error) {
 	if err := checkChannel(about.Channel, true); err != nil {
-		return err
+		return nil, err
 	}
 	_, opts := h.options(about.Channel)
 	if opts == nil {
-		return &Error{Code: CodeSubscriptionDenied}
+		return nil, &Error{Code: CodeSubscriptionDenied}
 	}
-	return opts.authorize(ctx, about)
+	if err := opts.authorize(ctx, about); err != nil {
+		return nil, err
+	}
+	if opts.Filter != nil {
+		if filter, err = opts.Filter(about); err != nil {
+			return nil, filterError(err)
+		}
+	}
+	return filter, nil
 }
 
-func (h *Hub) stream(w http.ResponseWriter, r *http.Request, about Subscription) {
+func (h *Hub) stream(w http.ResponseWriter, r *http.Request, about Subscription, filter func(Event) bool) {
 	header := w.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store")
@@ -83,7 +93,7 @@ func (h *Hub) stream(w http.ResponseWriter, r *http.Request, about Subscription)
 		s.write([]byte("event: wsx.missed\ndata:\n\n"))
 	}
 	var buf bytes.Buffer
-	for e, err := range h.events(ctx, about, since) {
+	for e, err := range h.events(ctx, about, filter, since) {
 		buf.Reset()
 		switch {
 		case errors.Is(err, ErrMissed):

@@ -24,6 +24,18 @@ func sseServer(t *testing.T) (hub *wsx.Hub, url string, stop func()) {
 	hub.Configure("private.>", wsx.ChannelOptions{Authorize: func(_ context.Context, s wsx.Subscription) error {
 		return errors.New("canary: " + s.Channel)
 	}})
+	hub.Configure("even.>", wsx.ChannelOptions{Filter: func(s wsx.Subscription) (func(wsx.Event) bool, error) {
+		if s.Channel == "even.none" {
+			return nil, errors.New("the params say nothing")
+		}
+		return func(e wsx.Event) bool { return len(e.Payload)%2 == 0 }, nil
+	}, OnSubscribe: func(s wsx.Subscription) {
+		for _, payload := range []string{"1", "22"} {
+			if _, err := hub.Publish(context.Background(), s.Channel, jsontext.Value(payload)); err != nil {
+				t.Error(err)
+			}
+		}
+	}})
 	begun, stop := context.WithCancel(context.Background())
 	h := hub.SSE(func(r *http.Request) (string, error) {
 		name := strings.TrimPrefix(r.URL.Path, "/")
@@ -120,9 +132,17 @@ func TestHubSSE_StreamsAndRecovers(t *testing.T) {
 	}
 }
 
+func TestHubSSE_IsFiltered(t *testing.T) {
+	_, url, _ := sseServer(t)
+	_, events := sseGet(t, url+"/even.a", "")
+	if got := sseNext(t, events); got != "data: 22" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestHubSSE_RefusalsAreProblems(t *testing.T) {
 	_, url, _ := sseServer(t)
-	for path, status := range map[string]int{"/private.a": 403, "/closed": 403, "/unknown": 404, "/a..b": 400} {
+	for path, status := range map[string]int{"/even.none": 422, "/private.a": 403, "/closed": 403, "/unknown": 404, "/a..b": 400} {
 		resp, _ := sseGet(t, url+path, "")
 		body, err := io.ReadAll(resp.Body)
 		if err != nil || resp.StatusCode != status || resp.Header.Get("Content-Type") != "application/problem+json" || strings.Contains(string(body), "canary") {

@@ -179,7 +179,7 @@ func (u *subscriptions) begun(s *subscription) {
 		return
 	}
 	u.present(s, 1)
-	u.hook(s.opts.OnSubscribe, s)
+	s.hub.hook(s.opts.OnSubscribe, s)
 	if u.advance(s, stageBegun) == stageEnded {
 		u.ended(s)
 	}
@@ -199,7 +199,7 @@ func (u *subscriptions) end(s *subscription) bool {
 // ended is what follows a subscription that has ended.
 func (u *subscriptions) ended(s *subscription) {
 	u.present(s, -1)
-	u.hook(s.opts.OnUnsubscribe, s)
+	s.hub.hook(s.opts.OnUnsubscribe, s)
 }
 
 // advance sets the stage of a subscription that has not ended, and returns the one before.
@@ -214,13 +214,13 @@ func (u *subscriptions) advance(s *subscription, to stage) (from stage) {
 }
 
 // hook calls a function of the program's. One that panics says so in the log.
-func (*subscriptions) hook(f func(Subscription), s *subscription) {
+func (h *Hub) hook(f func(Subscription), s *subscription) {
 	if f == nil {
 		return
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			s.hub.logPanic("wsx: a channel's hook panicked", s.name, v)
+			h.logPanic("wsx: a channel's hook panicked", s.name, v)
 		}
 	}()
 	f(s.about)
