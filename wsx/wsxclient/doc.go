@@ -16,8 +16,21 @@
 // # Errors
 //
 // What the server answered with is a *[wsx.Error], its Details a jsontext.Value; errors.Is(err, wsx.NewError(wsx.CodeNotFound, ""))
-// asks for a code. A refused handshake is a *[HandshakeError]. Everything that was under way when the connection ended, and
-// everything after, gets a *[ClosedError].
+// asks for a code. A refused handshake is a *[HandshakeError]. Calls that were under way when the connection ended, and those made
+// while there is none, get a *[ClosedError].
+//
+// # Subscriptions
+//
+// [Subscribe] is a loop over a channel's events; the subscription begins and ends with it. 1,024 events may wait for the loop
+// (SubscribeOptions.Buffer); one that falls further behind subscribes again from where it is once it has caught up. What could not be
+// recovered is told by [ErrMissed], after which the loop goes on.
+//
+// # Connecting again
+//
+// With Options.Reconnect the client connects again when the connection is lost, after waits that are random up to a bound that doubles from
+// 100 ms to 30 s, each attempt taking 10 s at most. Subscriptions begin again from the last event they had; calls are not repeated. It gives up
+// when the server closed with 1000, 1008, 4401 or 4403, or refused the handshake with a status below 500 other than 429.
+// Options.OnState is told of it, in a goroutine of its own.
 //
 // # Notifications
 //
@@ -33,5 +46,5 @@
 //
 // # Concurrency
 //
-// A Client is safe for concurrent use. It owns two goroutines, which [Client.Close] ends and waits for.
+// A Client is safe for concurrent use. It owns three goroutines, which [Client.Close] ends and waits for.
 package wsxclient
