@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/genropy/genro-asgi-go/asgi"
@@ -138,7 +139,8 @@ func TestQuickstart_Channel(t *testing.T) {
 	sums, stop := iter.Pull2(wsxclient.Subscribe[addOut](t.Context(), c, "sums", nil))
 	defer stop()
 	done := make(chan struct{})
-	go func() { // until the subscription, which begins with its first event, has one
+	var adding sync.WaitGroup
+	adding.Go(func() { // until the subscription, whose beginning cannot be seen from here, has an event
 		for i := 2; ; i++ {
 			if _, err := wsxclient.Call[addOut](t.Context(), c, "add", addIn{A: i}); err != nil {
 				return
@@ -149,9 +151,10 @@ func TestQuickstart_Channel(t *testing.T) {
 			default:
 			}
 		}
-	}()
+	})
 	event, err, _ := sums()
 	close(done)
+	adding.Wait()
 	if err != nil || uint64(event.Payload.Sum) != event.Position.Offset {
 		t.Errorf("%+v, %v", event, err)
 	}
