@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -22,9 +23,10 @@ type Options struct {
 	HTTPClient *http.Client
 	// Header is sent with the handshake: Authorization, Cookie, Origin.
 	Header http.Header
-	// OnNotify gets the server's notifications in order, in a goroutine of its own. The payload is its to keep, nil when there
-	// was none. nil ignores them. It must not call Close.
-	OnNotify func(event string, payload jsontext.Value)
+	// OnNotify gets the server's notifications in order, in a goroutine of its own. Its context is for what it waits for: it ends with
+	// Close, and a call with it whose answer cannot come gets ErrBacklog. The payload is OnNotify's to keep, nil when there was
+	// none. nil ignores notifications. It must not call Close.
+	OnNotify func(ctx context.Context, event string, payload jsontext.Value)
 	// MaxMessage is the largest message accepted, in bytes; 1 MiB when zero, no limit when negative.
 	MaxMessage int64
 	// Compression offers permessage-deflate (RFC 7692).
@@ -64,8 +66,6 @@ func (s State) String() string {
 const (
 	// maxDepth is how deep a message of the server may nest: what the JSON decoder takes. The protocol's 32 levels hold servers only.
 	maxDepth = 10_000
-	// maxNotifications is how many of the server's notifications may wait for OnNotify.
-	maxNotifications = 256
 	// dialTimeout bounds a handshake when the client reconnects.
 	dialTimeout = 10 * time.Second
 )
@@ -75,22 +75,18 @@ type Client struct {
 	url  string
 	opts Options
 
-	notes  chan note
-	states chan stateChange
-	done   chan struct{} // closed when the client has ended; err is set before
-	err    *ClosedError
-	stop   context.CancelFunc // ends the attempts to connect again
-	ctx    context.Context
-	work   sync.WaitGroup
+	notes      chan note
+	delivering atomic.Uint64 // the number of the notification that OnNotify has, 0 between two
+	states     chan stateChange
+	done       chan struct{} // closed when the client has ended; err is set before
+	err        *ClosedError
+	stop       context.CancelFunc // ends the attempts to connect again
+	ctx        context.Context
+	work       sync.WaitGroup
 
 	mu      sync.Mutex
 	link    *link
 	changed chan struct{} // closed when link is another one, or the last has ended
-}
-
-type note struct {
-	event   string
-	payload jsontext.Value
 }
 
 type stateChange struct {
@@ -191,12 +187,6 @@ func (c *Client) current() *link {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.link
-}
-
-func (c *Client) deliver() {
-	for n := range c.notes {
-		c.opts.OnNotify(n.event, n.payload)
-	}
 }
 
 func (c *Client) tell() {

@@ -182,7 +182,7 @@ func TestCall_ReturnsTheServersErrors(t *testing.T) {
 func TestCall_CancelledLeavesTheConnection(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	bored := errors.New("bored")
-	c := fake(t, &wsxclient.Options{OnNotify: func(string, jsontext.Value) { cancel(bored) }}, func(c *websocket.Conn) error {
+	c := fake(t, &wsxclient.Options{OnNotify: func(context.Context, string, jsontext.Value) { cancel(bored) }}, func(c *websocket.Conn) error {
 		return errors.Join(
 			expect(c, `{"type":"rpc.request","id":1,"method":"slow"}`),
 			say(c, `{"type":"rpc.notify","event":"got it"}`),

@@ -173,9 +173,9 @@ func TestClient_NotificationsComeInOrderAndMayCall(t *testing.T) {
 	var c *wsxclient.Client
 	ready, done := make(chan struct{}), make(chan struct{})
 	next := 0
-	c = wsxtest.New(t, methods(), nil, &wsxclient.Options{OnNotify: func(event string, payload jsontext.Value) {
+	c = wsxtest.New(t, methods(), nil, &wsxclient.Options{OnNotify: func(ctx context.Context, event string, payload jsontext.Value) {
 		<-ready
-		got, err := wsxclient.Call[int](context.Background(), c, "echo", payload)
+		got, err := wsxclient.Call[int](ctx, c, "echo", payload)
 		if err != nil || event != "tick" || got != next {
 			t.Errorf("%s %d, want %d: %v", event, got, next, err)
 		}
@@ -195,7 +195,7 @@ func TestClient_StopsReadingWhenNotificationsPileUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sent := 0
 		busy, got := make(chan struct{}), 0
-		c := fake(t, &wsxclient.Options{OnNotify: func(_ string, payload jsontext.Value) {
+		c := fake(t, &wsxclient.Options{OnNotify: func(_ context.Context, _ string, payload jsontext.Value) {
 			<-busy
 			if payload != nil {
 				t.Errorf("payload %s of a notification without one", payload)

@@ -35,9 +35,10 @@
 // # Notifications
 //
 // [Client.Notify] sends one. Those of the server go to Options.OnNotify, one after the other, in a goroutine of their own: it may make
-// calls. When 256 wait, the client stops reading until there is room, and so the server stops sending: nothing is dropped. The answer
-// to a call comes behind the notifications that the server sent before it, so where more than 256 may, a call in OnNotify
-// belongs into a goroutine of its own: waited for, it would never be answered.
+// calls, with the context that it is given. When 256 wait, the client stops reading until there is room, and so the server stops
+// sending: nothing is dropped. The answer to a call comes behind the notifications that the server sent before it; where these are more than
+// 256, the answer cannot be had before OnNotify returns, and the call gets [ErrBacklog]. A call with another context would stall
+// the connection there, and so would a loop over [Subscribe]: that belongs into a goroutine of its own.
 //
 // # Limits
 //

@@ -24,11 +24,13 @@ type link struct {
 	mu      sync.Mutex
 	next    uint64
 	pending map[uint64]waiter // nil when the connection has ended
+	stuck   bool              // the reader waits for OnNotify
 	subs    map[string]*subscription
 }
 
-// waiter gets an answer. sub is not nil for the answer to its rpc.subscribe.
+// waiter gets an answer. sub is not nil for the answer to its rpc.subscribe. ctx is who asked.
 type waiter struct {
+	ctx    context.Context
 	answer chan<- reply
 	sub    *subscription
 }
@@ -91,12 +93,7 @@ func (l *link) message(b []byte) {
 		if string(m.Event) == "wsx.unsubscribed" {
 			l.revoked(m.Payload)
 		}
-		if l.client.opts.OnNotify != nil {
-			select {
-			case l.client.notes <- note{string(m.Event), m.Payload}:
-			case <-l.ws.Done():
-			}
-		}
+		l.notify(note{string(m.Event), m.Payload})
 	case wire.Ping:
 		_ = l.ws.Send(context.Background(), websocket.MessageText, wire.AppendPong(nil, m.ID)) // if it fails, the reader learns of it
 	case wire.Request: // this client has no methods
@@ -170,10 +167,9 @@ func (l *link) request(ctx context.Context, sub *subscription, encode func(id []
 		return nil, context.Cause(ctx)
 	}
 	answer := make(chan reply, 1)
-	n, ok := l.register(waiter{answer, sub})
-	if !ok {
-		<-l.ended
-		return nil, l.err
+	n, err := l.register(waiter{ctx, answer, sub})
+	if err != nil {
+		return nil, err
 	}
 	id := strconv.AppendUint(nil, n, 10)
 	if err := l.send(ctx, encode(id)); err != nil {
@@ -182,31 +178,55 @@ func (l *link) request(ctx context.Context, sub *subscription, encode func(id []
 	}
 	select {
 	case r := <-answer:
+		if r.err == ErrBacklog { //nolint:errorlint // it is the very value
+			l.cancel(id)
+		}
 		return r.result, r.err
 	case <-ctx.Done():
 		if l.forget(n) {
-			_ = l.ws.Send(ctx, websocket.MessageText, wire.AppendCancel(nil, id)) // ctx has ended: without room there is no telling the server
+			l.cancel(id)
 		}
 		return nil, context.Cause(ctx)
 	}
 }
 
+// cancel tells the server that nobody waits for an answer any more, as far as it can without waiting.
+func (l *link) cancel(id []byte) {
+	_ = l.ws.Send(now, websocket.MessageText, wire.AppendCancel(nil, id))
+}
+
+// now is the context of what is sent only where there is room for it.
+var now = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
 // register makes place for an answer, unless the connection has ended.
-func (l *link) register(w waiter) (uint64, bool) {
+func (l *link) register(w waiter) (uint64, error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.pending == nil {
-		return 0, false
+		l.mu.Unlock()
+		<-l.ended
+		return 0, l.err
+	}
+	defer l.mu.Unlock()
+	if l.stuck && l.client.delivers(w.ctx) {
+		return 0, ErrBacklog
 	}
 	l.next++
 	l.pending[l.next] = w
-	return l.next, true
+	return l.next, nil
 }
 
 // forget reports whether the call was still waiting. A subscription that begins after all has to be ended again.
 func (l *link) forget(n uint64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.forgetLocked(n)
+}
+
+func (l *link) forgetLocked(n uint64) bool {
 	w, waiting := l.pending[n]
 	if w.sub != nil {
 		l.pending[n] = waiter{sub: w.sub}

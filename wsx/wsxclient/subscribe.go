@@ -183,8 +183,6 @@ func (l *link) unsubscribe(s *subscription) {
 	if !known {
 		return
 	}
-	now, cancel := context.WithCancel(context.Background())
-	cancel()
 	_ = l.ws.Send(now, websocket.MessageText, wire.AppendUnsubscribe(nil, strconv.AppendUint(nil, id, 10), s.id))
 }
 

@@ -28,7 +28,7 @@ func Example() {
 
 	ticks := make(chan string, 10)
 	c, err := wsxclient.Dial(ctx, "ws://"+l.Addr().String(), &wsxclient.Options{
-		OnNotify: func(event string, payload jsontext.Value) { ticks <- event + " " + string(payload) },
+		OnNotify: func(_ context.Context, event string, payload jsontext.Value) { ticks <- event + " " + string(payload) },
 	})
 	if err != nil {
 		fmt.Println(err)

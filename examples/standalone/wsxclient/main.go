@@ -45,7 +45,9 @@ func run(ctx context.Context, args []string, out, notified io.Writer) error {
 	defer cancel()
 
 	c, err := wsxclient.Dial(ctx, *url, &wsxclient.Options{
-		OnNotify: func(event string, payload jsontext.Value) { fmt.Fprintln(notified, event, string(payload)) },
+		OnNotify: func(_ context.Context, event string, payload jsontext.Value) {
+			fmt.Fprintln(notified, event, string(payload))
+		},
 	})
 	if err != nil {
 		return err
