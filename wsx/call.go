@@ -19,6 +19,8 @@ type call struct {
 	req    Request
 	id     []byte // nil for a notification; in short where it fits
 	short  [24]byte
+	lead   uint64  // the leader's state while it runs the handler itself, else 0
+	over   bool    // the handler has returned; guarded by conn.mu
 	gone   bool    // answered, or about to be, while it still counts as in flight; guarded by conn.mu
 	text   *buffer // what req and its params lie in; given back when the handler has returned
 
@@ -29,6 +31,9 @@ type call struct {
 
 	deadline time.Time
 	timer    *time.Timer
+
+	waits int       // for answers of this client; guarded by conn.mu
+	out   *outgoing // what comes before the answer; nil until there is something; guarded by mu
 
 	answering sync.Mutex // held by whoever answers
 
@@ -77,6 +82,8 @@ func (c *call) Value(key any) any {
 		return &c.req
 	case connKey:
 		return c.conn
+	case callKey:
+		return c
 	}
 	return c.conn.ctx.Value(key)
 }
@@ -138,7 +145,9 @@ func (c *call) expire(timeout time.Duration) {
 func (c *call) endEarly(err error, code string) {
 	c.answering.Lock()
 	defer c.answering.Unlock()
-	if c.cancel(err) && !c.req.Notify {
+	first := c.cancel(err)
+	c.settleOut()
+	if first && !c.req.Notify {
 		c.conn.free(c)
 		c.conn.answerError(c.id, &Error{Code: code})
 	}
@@ -173,6 +182,7 @@ func (c *call) conclude(out *buffer, err error, corked bool) {
 	c.answering.Lock() // an early answer under way comes before this call counts as ended, and before a drained connection's close
 	defer c.answering.Unlock()
 	answer := c.cancel(context.Canceled) && !c.req.Notify
+	c.settleOut()
 	if answer {
 		c.conn.free(c)
 	}

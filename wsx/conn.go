@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/genropy/genro-asgi-go/internal/wsconn"
+	"github.com/genropy/genro-asgi-go/wsx/internal/outcall"
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
@@ -29,8 +30,11 @@ type Conn struct {
 	lead leading
 	subs subscriptions
 
+	out outcall.Table // calls of the client's methods
+
 	mu       sync.Mutex
-	calls    []*call       // running, at most Server's MaxInFlight
+	calls    []*call       // running
+	waiting  int           // of them, those that wait for an answer of this client: they do not count
 	draining bool          // takes no new requests
 	room     chan struct{} // closed when a call has ended; nil while the leader does not wait
 	quiet    chan struct{} // closed when the last call has ended; nil while nobody waits
@@ -110,7 +114,7 @@ func (c *Conn) Close(code int, reason string) error {
 func (c *Conn) add(k *call) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.calls) >= c.server.opts.MaxInFlight {
+	for len(c.calls)-c.waiting >= c.server.opts.MaxInFlight {
 		room := make(chan struct{})
 		c.room = room
 		c.mu.Unlock()
@@ -161,15 +165,24 @@ func (c *Conn) finished(k *call) {
 		c.calls[i], c.calls[last] = c.calls[last], nil
 		c.calls = c.calls[:last]
 	}
-	if c.room != nil {
-		close(c.room)
-		c.room = nil
+	k.over = true
+	if k.waits > 0 { // in a goroutine that the handler left behind
+		c.waiting--
 	}
+	c.makeRoomLocked()
 	if len(c.calls) == 0 && c.quiet != nil {
 		close(c.quiet)
 		c.quiet = nil
 	}
 	c.mu.Unlock()
+}
+
+// makeRoomLocked wakes the leader, if it waits for room for a call.
+func (c *Conn) makeRoomLocked() {
+	if c.room != nil {
+		close(c.room)
+		c.room = nil
+	}
 }
 
 // drain takes no new requests from now on. It returns what is closed when the last one has ended, nil when there is none.

@@ -45,6 +45,11 @@ type Request struct {
 	Meta jsontext.Value
 	// Notify says that nothing is answered, neither result nor error.
 	Notify bool
+	// Emit gets the items of a method of HandleStream, one after the other, as JSON that is valid until it returns. It waits while the
+	// caller does not keep up; its error ends the method. nil, as for all other methods, drops them: only the result is wanted.
+	Emit func(item jsontext.Value) error
+	// Report gets what the method reports of its progress, as Emit gets items, but from any goroutine; nil when the caller did not ask for it.
+	Report func(progress jsontext.Value) error
 
 	result appender // the result is encoded to its end
 }
@@ -53,10 +58,10 @@ type Request struct {
 type Method struct {
 	// Name is the whole name, the prefixes of mounts included.
 	Name string
-	// Kind is "request" for Handle and "notification" for HandleNotify.
+	// Kind is "request" for Handle, "stream" for HandleStream and "notification" for HandleNotify.
 	Kind string
-	// In is the type of the params. Out is the type of the result, nil for a notification.
-	In, Out reflect.Type
+	// In is the type of the params. Out is the type of the result, nil for a notification. Item is that of a stream's items, else nil.
+	In, Out, Item reflect.Type
 	// Doc is what Describe said of it.
 	Doc string
 }
@@ -65,6 +70,7 @@ type Method struct {
 type method struct {
 	Method
 	handler Handler
+	stream  bool
 	pace    *pace
 }
 
@@ -148,13 +154,18 @@ func (d *Dispatcher) Methods() []Method {
 
 // Call runs a method in this process, middleware included, and returns its result as JSON: "null" when it has none.
 // Params may be nil. The error is the handler's own, not what a peer would be told of it, or a *Error with
-// METHOD_NOT_FOUND or INVALID_PARAMS; a panic is returned as an error.
+// METHOD_NOT_FOUND or INVALID_PARAMS; a panic is returned as an error. Of a method with a stream it returns the result alone.
 func (d *Dispatcher) Call(ctx context.Context, name string, params jsontext.Value) (jsontext.Value, error) {
-	m := d.lookup([]byte(name))
+	return d.Serve(ctx, &Request{Method: name, Params: params})
+}
+
+// Serve is Call for who has more to say: it runs the method that r names and hands what comes before the result to r.Emit and r.Report. A
+// transport of one's own stands on it. r is for one call.
+func (d *Dispatcher) Serve(ctx context.Context, r *Request) (jsontext.Value, error) {
+	m := d.lookup([]byte(r.Method))
 	if m == nil {
-		return nil, methodNotFound(name)
+		return nil, methodNotFound(r.Method)
 	}
-	r := &Request{Params: params}
 	if err := m.call(context.WithValue(ctx, requestKey{}, r), r); err != nil {
 		return nil, err
 	}
@@ -177,6 +188,7 @@ func (d *Dispatcher) add(add ...*method) {
 		for _, mw := range slices.Backward(d.middleware) {
 			m.handler = mw(m.handler)
 		}
+		m.stream = m.Kind == kindStream
 		m.pace = new(pace)
 	}
 	d.storeLocked(add...)

@@ -96,6 +96,32 @@
 // That drains: requests that come are UNAVAILABLE, those in flight may end within 10 s (DrainTimeout), then every
 // connection is closed with 1001.
 //
+// # Streams
+//
+// A method of [HandleStream] has items before its result: they come from an iterator and go out as rpc.stream, numbered from 0. A client reads
+// them with wsxclient.Stream, the server those of a client with [Stream]; both are loops that begin and end with the call. The producer's
+// iterator waits while the out-queue is full, and ends with the call: by rpc.cancel, which leaving the loop sends, by its deadline, or
+// with the connection. The consumer holds at most 256 items (StreamOptions.Buffer) that wait for the loop; with as many the connection is
+// not read until there is room, 2 s at most: then the stream is given up with an error, so that one loop that is stuck does not keep
+// everything else on the connection waiting. Items that do not come in their order end the loop with an error. Who wants the result alone
+// calls the method as any other.
+//
+// # Calls to the client
+//
+// [Call] and [Stream] call methods of the client: wsxclient.Options.Methods is a Dispatcher as this one. A call ends with its context, by which
+// the client is sent rpc.cancel; its deadline goes along as meta.timeout_ms. When the connection ends, calls that wait return [ErrClosed]. 256
+// calls of one client may wait for their answers (ServerOptions.MaxCalls).
+//
+// A request whose handler waits for an answer of its own client, with its own context, does not count as in flight meanwhile:
+// the answer comes behind whatever else the client sends, and has to be read.
+//
+// # Progress
+//
+// Who sends meta.progress: true with a request asks for reports; [Progress] in the handler sends them, and does nothing for others. A report is an
+// rpc.stream whose item is null and whose meta.progress is the report, any JSON; it counts in seq as items do. So a client that did
+// not ask never sees one, and one that did tells reports from items by meta. wsxclient.Stream with StreamOptions.OnProgress
+// asks and takes them apart, for methods without items too.
+//
 // # Channels
 //
 // A [Hub] holds channels: clients subscribe to them (protocol section 4), the program publishes to them. A channel's name is 1 to 256 bytes,

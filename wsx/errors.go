@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+
+	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
 // The protocol's own error codes (section 3). Handlers may use codes of their own, in UPPER_SNAKE_CASE.
@@ -117,6 +119,20 @@ func (e *Error) StatusCode() int {
 	}
 	return http.StatusInternalServerError
 }
+
+// MarshalJSON is the error object of the protocol: {"code", "message", "details"?}, what a peer learns of it. The error says why Details
+// cannot be encoded.
+func (e *Error) MarshalJSON() ([]byte, error) {
+	details, err := e.details()
+	if err != nil {
+		return nil, err
+	}
+	return wire.AppendErrorObject(nil, e.Code, e.text(), details), nil
+}
+
+// PeerError is what a peer is told of an error that a method returned: the *Error that it is or wraps, else one with a code by the rules of the
+// package's documentation and a fixed text. err stays reachable as its cause. It is for those who answer in another protocol.
+func PeerError(err error) *Error { return peerError(err, false) }
 
 // text is the message that the peer reads.
 func (e *Error) text() string {

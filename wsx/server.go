@@ -40,6 +40,10 @@ type ServerOptions struct {
 	// MaxInFlight is how many requests and notifications of one connection may run at a time; 64. While there are as many,
 	// the connection is not read. It has no "none": zero and less mean the default.
 	MaxInFlight int
+	// MaxCalls is how many calls of one client's methods may wait for their answers at a time; 256. It has no "none" either. Over it Call
+	// and Stream return RESOURCE_EXHAUSTED. As a request does not count as in flight while its handler waits for its own client,
+	// MaxInFlight and MaxCalls together bound the handlers of a connection.
+	MaxCalls int
 	// MessageRate is how many messages a second one connection may send, as a long run's average. Zero, the default, is no limit.
 	// Messages over it are refused with RESOURCE_EXHAUSTED, and the connection is closed with 4429 when that goes on.
 	MessageRate float64
@@ -112,6 +116,9 @@ func NewServer(d *Dispatcher, opts *ServerOptions) *Server {
 	if o.MaxInFlight <= 0 {
 		o.MaxInFlight = 64
 	}
+	if o.MaxCalls <= 0 {
+		o.MaxCalls = 256
+	}
 	if o.MaxSubscriptions <= 0 {
 		o.MaxSubscriptions = 256
 	}
@@ -173,6 +180,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.ws = ws
+	c.out.Peer, c.out.Limit = (*peer)(c), s.opts.MaxCalls
 	s.mu.Lock()
 	late := s.stopped
 	if !late {

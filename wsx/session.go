@@ -40,6 +40,7 @@ func (c *Conn) serve() {
 		}
 	}
 	c.end(err)
+	c.out.Fail(closedError(err))
 	c.server.log.LogAttrs(context.Background(), levelQuiet, "wsx: connection ended", c.attr(), errAttr(err))
 	c.cancelAll()
 	if quiet := c.drain(); quiet != nil {
@@ -74,6 +75,7 @@ func (c *Conn) message(typ websocket.MessageType, in *buffer) (kept, leader bool
 	case m.Dialect == wire.JSONRPC:
 		c.answerError(nil, NewError(CodeInvalidRequest, "JSON-RPC is not served on this connection"))
 	case fault != wire.OK && m.Type == wire.Notify: // nothing is answered, also when it fails
+	case fault != wire.OK && c.misanswered(&m, fault): // the caller knows
 	case fault != wire.OK:
 		c.answerError(m.ID, NewError(fault.Code(), fault.Text()))
 	case m.Type == wire.Request || m.Type == wire.Notify:
@@ -89,6 +91,8 @@ func (c *Conn) message(typ websocket.MessageType, in *buffer) (kept, leader bool
 		return c.begin(c.server.subscribe, &m, in)
 	case m.Type == wire.Unsubscribe:
 		return c.begin(c.server.unsubscribe, &m, in)
+	case m.Type == wire.Response || m.Type == wire.Error || m.Type == wire.Stream:
+		c.answered(&m)
 	case m.Type == wire.Cancel:
 		if k := c.find(m.ID); k != nil {
 			k.endEarly(context.Canceled, CodeCancelled)
@@ -98,7 +102,7 @@ func (c *Conn) message(typ websocket.MessageType, in *buffer) (kept, leader bool
 		in.b = wire.AppendPong(in.b, m.ID) // behind the message, which m.ID lies in
 		c.answer(in.b[n:])
 	}
-	return false, true // pongs, and answers to requests that this server did not make, are nothing to it
+	return false, true // pongs are nothing to it
 }
 
 // begin starts a request or notification, once there is room for one more: by itself when the method is quick, else in a
@@ -121,6 +125,12 @@ func (c *Conn) begin(method *method, m *wire.Message, in *buffer) (kept, leader 
 	if m.Timeout > 0 {
 		k.expire(m.Timeout)
 	}
+	if method.stream && !k.req.Notify {
+		k.req.Emit = k.emit
+	}
+	if m.Progress != nil && string(m.Progress) == "true" && !k.req.Notify {
+		k.req.Report = k.report
+	}
 	if !method.pace.quick() {
 		go k.run(false)
 		return true, true
@@ -133,6 +143,7 @@ func (c *Conn) begin(method *method, m *wire.Message, in *buffer) (kept, leader 
 			go c.serve()
 		}
 	}()
+	k.lead = state
 	k.run(true)
 	returned = true
 	leader = c.lead.done(state)

@@ -1,19 +1,19 @@
 package wsxclient
 
 import (
-	"bytes"
 	"context"
-	"fmt"
+	"log/slog"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/genropy/genro-asgi-go/internal/wsconn"
+	"github.com/genropy/genro-asgi-go/wsx"
+	"github.com/genropy/genro-asgi-go/wsx/internal/outcall"
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
@@ -27,6 +27,12 @@ type Options struct {
 	// Close, and a call with it whose answer cannot come gets ErrBacklog. The payload is OnNotify's to keep, nil when there was
 	// none. nil ignores notifications. It must not call Close.
 	OnNotify func(ctx context.Context, event string, payload jsontext.Value)
+	// Methods are what the server may call; none when nil. Their handlers get the client with [ClientFrom].
+	Methods *wsx.Dispatcher
+	// MaxInFlight is how many of them may run at a time; 64. While there are as many, the connection is not read.
+	MaxInFlight int
+	// Logger gets what the server is not told of a method's error; slog.Default() when nil.
+	Logger *slog.Logger
 	// MaxMessage is the largest message accepted, in bytes; 1 MiB when zero, no limit when negative.
 	MaxMessage int64
 	// Compression offers permessage-deflate (RFC 7692).
@@ -116,6 +122,12 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 	if c.opts.RetryMax <= 0 {
 		c.opts.RetryMax = 30 * time.Second
 	}
+	if c.opts.MaxInFlight <= 0 {
+		c.opts.MaxInFlight = 64
+	}
+	if c.opts.Logger == nil {
+		c.opts.Logger = slog.Default()
+	}
 	l, err := c.dial(ctx)
 	if err != nil {
 		return nil, err
@@ -200,20 +212,9 @@ func (c *Client) tell() {
 // Notify sends a notification and does not wait for anything but room in the out-queue. That it returns nil does not say that the
 // server has it. params are encoded as JSON; nil means none.
 func (c *Client) Notify(ctx context.Context, method string, params any) error {
-	encoded, err := encodeParams(method, params)
+	encoded, err := outcall.EncodeParams(method, params)
 	if err != nil {
 		return err
 	}
-	return c.current().send(ctx, wire.AppendNotify(nil, method, encoded, nil))
-}
-
-func encodeParams(method string, params any) ([]byte, error) {
-	if params == nil {
-		return nil, nil
-	}
-	var b bytes.Buffer
-	if err := json.MarshalWrite(&b, params); err != nil {
-		return nil, fmt.Errorf("wsx: encode the params of %q: %w", method, err)
-	}
-	return b.Bytes(), nil
+	return c.current().Send(ctx, wire.AppendNotify(nil, method, encoded, nil))
 }

@@ -49,25 +49,15 @@ func (l *link) notify(n note) {
 		return
 	default:
 	}
-	l.setStuck(true)
-	defer l.setStuck(false)
+	l.calls.Block(func(ctx context.Context) error {
+		if l.client.delivers(ctx) {
+			return ErrBacklog
+		}
+		return nil
+	})
+	defer l.calls.Block(nil)
 	select {
 	case l.client.notes <- n:
 	case <-l.ws.Done():
-	}
-}
-
-func (l *link) setStuck(stuck bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stuck = stuck
-	if !stuck {
-		return
-	}
-	for n, w := range l.pending {
-		if w.answer != nil && l.client.delivers(w.ctx) {
-			l.forgetLocked(n)
-			w.answer <- reply{err: ErrBacklog} // it has room for the one
-		}
 	}
 }

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"strconv"
 	"sync"
 
-	"github.com/coder/websocket"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/genropy/genro-asgi-go/wsx"
+	"github.com/genropy/genro-asgi-go/wsx/internal/outcall"
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
@@ -85,7 +84,7 @@ func subscribe(ctx context.Context, c *Client, channel string, opts *SubscribeOp
 	if opts == nil {
 		opts = &SubscribeOptions{}
 	}
-	params, err := encodeParams(channel, opts.Params)
+	params, err := outcall.EncodeParams(channel, opts.Params)
 	if err != nil {
 		return err
 	}
@@ -177,13 +176,11 @@ func (l *link) unsubscribe(s *subscription) {
 	l.mu.Lock()
 	known := l.subs[s.id] == s
 	delete(l.subs, s.id)
-	l.next++
-	id := l.next // nobody waits for the answer
 	l.mu.Unlock()
 	if !known {
 		return
 	}
-	_ = l.ws.Send(now, websocket.MessageText, wire.AppendUnsubscribe(nil, strconv.AppendUint(nil, id, 10), s.id))
+	l.calls.Tell(wire.AppendUnsubscribe(nil, l.calls.NextID(), s.id))
 }
 
 // event hands an event to its subscription. One that is not there any more has just been ended.

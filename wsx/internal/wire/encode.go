@@ -99,14 +99,30 @@ func AppendUnsubscribe(dst, id []byte, subscription string) []byte {
 
 // AppendError appends an rpc.error. An id of nil is null; details, JSON, are absent when nil.
 func AppendError(dst, id []byte, code, message string, details []byte) []byte {
-	dst = append(dst, `{"type":"rpc.error","id":`...)
-	dst = appendValue(dst, id)
-	dst = appendString(dst, `,"error":{"code":`, code)
+	return append(AppendErrorObject(AppendErrorStart(dst, id), code, message, details), '}')
+}
+
+// AppendErrorObject appends the error object of an rpc.error. Details, JSON, are absent when nil.
+func AppendErrorObject(dst []byte, code, message string, details []byte) []byte {
+	dst = appendString(dst, `{"code":`, code)
 	dst = appendString(dst, `,"message":`, message)
 	if details != nil {
 		dst = append(append(dst, `,"details":`...), details...)
 	}
-	return append(dst, '}', '}')
+	return append(dst, '}')
+}
+
+// AppendErrorStart appends an rpc.error up to its error object, which the caller appends and follows with AppendEnd.
+func AppendErrorStart(dst, id []byte) []byte {
+	dst = append(dst, `{"type":"rpc.error","id":`...)
+	return append(appendValue(dst, id), `,"error":`...)
+}
+
+// AppendStream appends an rpc.stream. Of item and meta, both JSON, item nil is null and meta nil is absent.
+func AppendStream(dst, id, item []byte, seq uint64, meta []byte) []byte {
+	dst = append(appendID(dst, "rpc.stream", id), `,"item":`...)
+	dst = append(appendValue(dst, item), `,"seq":`...)
+	return AppendEnd(strconv.AppendUint(dst, seq, 10), meta)
 }
 
 // AppendCancel appends an rpc.cancel of the request with that id.
@@ -128,12 +144,29 @@ func AppendEnd(dst, meta []byte) []byte {
 	return append(dst, '}')
 }
 
-// AppendTimeout appends a meta object that holds only timeout_ms: d in milliseconds, rounded up, at least 1.
-func AppendTimeout(dst []byte, d time.Duration) []byte {
-	ms := max(1, int64((d-1)/time.Millisecond)+1)
-	dst = append(dst, `{"timeout_ms":`...)
-	dst = strconv.AppendInt(dst, ms, 10)
+// AppendRequestMeta appends the meta object of a request: timeout_ms, in milliseconds, rounded up and at least 1, unless timeout is zero,
+// and progress when it is asked for. It is nothing when both are absent.
+func AppendRequestMeta(dst []byte, timeout time.Duration, progress bool) []byte {
+	if timeout == 0 && !progress {
+		return dst
+	}
+	dst = append(dst, '{')
+	if timeout != 0 {
+		ms := max(1, int64((timeout-1)/time.Millisecond)+1)
+		dst = strconv.AppendInt(append(dst, `"timeout_ms":`...), ms, 10)
+		if progress {
+			dst = append(dst, ',')
+		}
+	}
+	if progress {
+		dst = append(dst, `"progress":true`...)
+	}
 	return append(dst, '}')
+}
+
+// AppendProgress appends a meta object that holds only progress, which is JSON.
+func AppendProgress(dst, progress []byte) []byte {
+	return append(append(append(dst, `{"progress":`...), progress...), '}')
 }
 
 // appendID begins a message of that type; an id of nil is absent.

@@ -81,6 +81,12 @@ func roundTrip(t *testing.T, s, id, value string) {
 	check("notification in place", start(wire.AppendNotifyStart(dst(), s)), client, wire.Message{Type: wire.Notify, Method: txt, Params: val, Meta: meta})
 	check("server notification", wire.AppendServerNotify(dst(), s, val, meta), server, wire.Message{Type: wire.Notify, Event: txt, Payload: val, Meta: meta})
 	check("server notification in place", start(wire.AppendServerNotifyStart(dst(), s)), server, wire.Message{Type: wire.Notify, Event: txt, Payload: val, Meta: meta})
+	check("error in place", wire.AppendEnd(append(wire.AppendErrorStart(dst(), idBytes), `{"code":"X","message":"y"}`...), nil), server, wire.Message{Type: wire.Error, ID: idBytes, ErrorCode: []byte("X"), ErrorText: []byte("y")})
+	check("stream", wire.AppendStream(dst(), idBytes, val, 7, meta), server, wire.Message{Type: wire.Stream, ID: idBytes, Item: val, Seq: 7, Meta: meta})
+	check("stream of a client", wire.AppendStream(dst(), idBytes, nil, 0, nil), client, wire.Message{Type: wire.Stream, ID: idBytes, Item: []byte("null")})
+	check("progress", wire.AppendStream(dst(), idBytes, nil, 0, wire.AppendProgress(nil, val)), client, wire.Message{
+		Type: wire.Stream, ID: idBytes, Item: []byte("null"), Progress: val, Meta: wire.AppendProgress(nil, val),
+	})
 	check("cancel", wire.AppendCancel(dst(), idBytes), client, wire.Message{Type: wire.Cancel, ID: idBytes})
 	check("ping", wire.AppendPing(dst(), idBytes), client, wire.Message{Type: wire.Ping, ID: idBytes})
 	check("ping without id", wire.AppendPing(dst(), nil), client, wire.Message{Type: wire.Ping})
@@ -107,13 +113,22 @@ func sameMessage(a, b wire.Message) bool {
 	return same
 }
 
-func TestAppendTimeout_RoundsUpToAtLeastOne(t *testing.T) {
+func TestAppendRequestMeta_HoldsWhatIsAskedFor(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		-time.Hour: "1", 0: "1", 1: "1", time.Millisecond: "1", time.Millisecond + 1: "2", time.Minute: "60000",
+		-time.Hour: "1", 1: "1", time.Millisecond: "1", time.Millisecond + 1: "2", time.Minute: "60000",
 	} {
-		if got := string(wire.AppendTimeout(nil, d)); got != `{"timeout_ms":`+want+`}` {
+		if got := string(wire.AppendRequestMeta(nil, d, false)); got != `{"timeout_ms":`+want+`}` {
 			t.Errorf("%v: %s", d, got)
 		}
+	}
+	if got := wire.AppendRequestMeta(nil, 0, false); got != nil {
+		t.Errorf("%s for nothing", got)
+	}
+	if got := string(wire.AppendRequestMeta(nil, 0, true)); got != `{"progress":true}` {
+		t.Error(got)
+	}
+	if got := string(wire.AppendRequestMeta(nil, time.Second, true)); got != `{"timeout_ms":1000,"progress":true}` {
+		t.Error(got)
 	}
 }
 
@@ -125,7 +140,8 @@ func TestAppend_DoesNotAllocate(t *testing.T) {
 		dst = wire.AppendRequest(dst[:0], id, "add", val, val)
 		dst = wire.AppendNotify(dst[:0], "add", val, nil)
 		dst = wire.AppendServerNotify(dst[:0], "event", val, nil)
-		dst = wire.AppendTimeout(wire.AppendPing(wire.AppendCancel(dst[:0], id), id), time.Second)
+		dst = wire.AppendRequestMeta(wire.AppendPing(wire.AppendCancel(dst[:0], id), id), time.Second, true)
+		dst = wire.AppendEnd(append(wire.AppendErrorStart(wire.AppendStream(dst[:0], id, val, 3, val), id), val...), nil)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

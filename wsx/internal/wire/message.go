@@ -84,6 +84,9 @@ type Message struct {
 	Seq uint64
 	// Timeout is meta.timeout_ms, zero when absent. What exceeds a Duration is the longest one.
 	Timeout time.Duration
+	// Progress is meta.progress, JSON, nil when absent: true in a request asks for progress, and an rpc.stream that has it reports
+	// progress and is no item.
+	Progress []byte
 
 	// Raw is the whole message without white space around it; for the tunnel, what follows the prefix.
 	Raw []byte

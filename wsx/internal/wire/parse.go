@@ -319,8 +319,11 @@ func (m *Message) readMeta(meta []byte) Fault {
 	var timeout []byte
 	o := object(meta)
 	for name, value, ok := o.next(); ok; name, value, ok = o.next() {
-		if string(name) == "timeout_ms" {
+		switch string(name) {
+		case "timeout_ms":
 			timeout = value
+		case "progress":
+			m.Progress = value
 		}
 	}
 	if o.twice {

@@ -1,0 +1,189 @@
+package wsx
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/coder/websocket"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/genropy/genro-asgi-go/wsx/internal/outcall"
+	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
+)
+
+// ErrClosed is what calls of a client's methods return when its connection has ended before they were answered. What they return wraps
+// the cause too.
+var ErrClosed = errors.New("wsx: the connection has ended")
+
+// Call calls a method of the client and decodes its result into an Out; members that Out lacks are ignored, and a jsontext.Value gets the
+// result as it is. params are encoded as JSON; nil means none. Of a method with a stream it returns the result alone.
+//
+//	where, err := wsx.Call[Place](ctx, wsx.ConnFrom(ctx), "locate", nil)
+//
+// ctx governs all of it: when it ends, the client is sent rpc.cancel and Call returns ctx's cause; a deadline is sent along as
+// meta.timeout_ms. A handler passes its own context on: its request then does not count as in flight while it waits for its client
+// (ServerOptions.MaxInFlight), so that handlers that all wait for their client cannot keep the client from answering.
+//
+// The error is a *[Error] where the client answered with one, its Details a jsontext.Value or nil; RESOURCE_EXHAUSTED where
+// ServerOptions.MaxCalls calls are under way; CONFLICT where c is nil, as [ConnFrom] gives where a call came over no connection; and
+// wraps [ErrClosed] where the connection ended.
+func Call[Out any](ctx context.Context, c *Conn, method string, params any) (Out, error) {
+	var out Out
+	encoded, err := outcall.EncodeParams(method, params)
+	if err != nil {
+		return out, err
+	}
+	table, err := c.outcalls()
+	if err != nil {
+		return out, err
+	}
+	defer c.waits(ctx)()
+	result, err := table.Do(ctx, &outcall.Call{}, outcall.Request(ctx, method, encoded, false))
+	if err == nil {
+		err = outcall.Decode("the result", method, result, &out)
+	}
+	return out, limited(err)
+}
+
+// StreamOptions configure [Stream]. nil and the zero value are valid.
+type StreamOptions struct {
+	// Result is a pointer that the method's result is decoded into before the loop ends, as Call does it; nil drops it.
+	Result any
+	// Buffer is how many items may wait for the loop; 256 when zero. When it is full, the connection is not read until there is room,
+	// for 2 s at most; then the stream ends with an error.
+	Buffer int
+	// OnProgress asks for the method's progress and gets its reports, in their order among the items and in the loop's goroutine.
+	// The report is its to keep.
+	OnProgress func(report jsontext.Value)
+}
+
+// Stream calls a method of the client that has a stream and yields its items, decoded as Call decodes results. The call begins and ends
+// with the loop; leaving it early sends rpc.cancel. After an error, of the kinds that Call has, the loop ends.
+//
+//	var total Counted
+//	for n, err := range wsx.Stream[int](ctx, conn, "count", Count{N: 3}, &wsx.StreamOptions{Result: &total}) {
+//		if err != nil {
+//			return err
+//		}
+//		// n
+//	}
+//	// total
+//
+// A loop that does not keep up makes the client wait, and what else the connection brings: see StreamOptions.Buffer.
+func Stream[Item any](ctx context.Context, c *Conn, method string, params any, opts *StreamOptions) iter.Seq2[Item, error] {
+	if opts == nil {
+		opts = &StreamOptions{}
+	}
+	return func(yield func(Item, error) bool) {
+		defer c.waits(ctx)()
+		for item, err := range outcall.Items[Item](ctx, c.outcalls, method, params, outcall.StreamOptions(*opts)) {
+			if !yield(item, limited(err)) {
+				return
+			}
+		}
+	}
+}
+
+// outcalls is where calls of the client's methods are kept.
+func (c *Conn) outcalls() (*outcall.Table, error) {
+	if c == nil {
+		return nil, NewError(CodeConflict, "the call did not come over a connection")
+	}
+	return &c.out, nil
+}
+
+// limited is err as callers get it.
+func limited(err error) error {
+	if errors.Is(err, outcall.ErrLimit) {
+		return &Error{Code: CodeResourceExhausted, Message: "too many calls wait for this client", Err: err}
+	}
+	return err
+}
+
+// callKey is the key of the *call in a handler's context.
+type callKey struct{}
+
+// waits says that the request whose context ctx is waits for this client, until the function that it returns is called. It does not count
+// as in flight meanwhile: the client's answer, behind other requests perhaps, could never be read otherwise.
+func (c *Conn) waits(ctx context.Context) (done func()) {
+	k, _ := ctx.Value(callKey{}).(*call)
+	if c == nil || k == nil || k.conn != c {
+		return func() {}
+	}
+	c.mu.Lock()
+	if !k.over {
+		if k.waits == 0 {
+			c.waiting++
+			c.makeRoomLocked()
+		}
+		k.waits++
+	}
+	c.mu.Unlock()
+	if k.lead != 0 {
+		c.replaceLeader(k.lead) // the answer has to be read by another goroutine than this one
+	}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if k.over {
+			return
+		}
+		if k.waits--; k.waits == 0 {
+			c.waiting--
+		}
+	}
+}
+
+// answered takes in an answer of the client, or an item.
+func (c *Conn) answered(m *wire.Message) {
+	switch m.Type {
+	case wire.Response:
+		c.out.Answer(m.ID, outcall.Reply{Result: bytes.Clone(m.Result)})
+	case wire.Error:
+		c.out.Answer(m.ID, outcall.Reply{Err: receivedError(m)})
+	case wire.Stream:
+		m.Item, m.Progress = bytes.Clone(m.Item), bytes.Clone(m.Progress)
+		c.out.Item(m)
+	}
+}
+
+// misanswered reports whether a message that cannot be read was to be the answer to a call, which it ends.
+func (c *Conn) misanswered(m *wire.Message, fault wire.Fault) bool {
+	switch m.Type {
+	case wire.Response, wire.Error, wire.Stream:
+		return c.out.Answer(m.ID, outcall.Reply{Err: fmt.Errorf("wsx: the client's answer cannot be read: %s", fault.Text())})
+	}
+	return false
+}
+
+// receivedError is the error of an rpc.error.
+func receivedError(m *wire.Message) *Error {
+	e := &Error{Code: string(m.ErrorCode), Message: string(m.ErrorText)}
+	if m.ErrorDetails != nil {
+		e.Details = jsontext.Value(bytes.Clone(m.ErrorDetails))
+	}
+	if e.Code == CodeDeadlineExceeded {
+		e.Err = context.DeadlineExceeded // the caller's, as a rule: it makes no difference which side saw it first
+	}
+	return e
+}
+
+// peer is a Conn as its calls see it.
+type peer Conn
+
+// Send implements outcall.Peer.
+func (p *peer) Send(ctx context.Context, b []byte) error {
+	err := p.ws.Send(ctx, websocket.MessageText, b)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	return closedError(err)
+}
+
+// Done implements outcall.Peer.
+func (p *peer) Done() <-chan struct{} { return p.ws.Done() }
+
+func closedError(cause error) error { return fmt.Errorf("%w: %w", ErrClosed, cause) }

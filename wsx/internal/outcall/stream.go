@@ -1,0 +1,106 @@
+package outcall
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
+)
+
+// Patience is how long the reader waits for a consumer of a stream whose buffer is full.
+const Patience = 2 * time.Second
+
+// DefaultBuffer is how many items may wait for their consumer.
+const DefaultBuffer = 256
+
+// ErrSlow ends a stream whose consumer did not keep up.
+var ErrSlow = errors.New("wsx: the stream was given up: its items were not taken in time")
+
+// ErrOrder ends a stream in which an item is missing.
+var ErrOrder = errors.New("wsx: the stream was given up: its items are not numbered 0, 1, 2 and so on")
+
+// item is one rpc.stream.
+type item struct {
+	value    []byte
+	progress bool
+}
+
+// Stream is Do for a call whose items are wanted: yield gets them, and progress its reports, in order. When yield returns false the call is
+// given up, and ended is false. buffer is how many may wait; zero or less means DefaultBuffer. progress may be nil.
+func (t *Table) Stream(ctx context.Context, buffer int, encode func(id []byte) []byte, yield func(item []byte) bool, progress func([]byte)) (result []byte, ended bool, err error) {
+	if buffer <= 0 {
+		buffer = DefaultBuffer
+	}
+	c := &Call{items: make(chan item, buffer), left: make(chan struct{})}
+	if err := t.begin(ctx, c, encode); err != nil {
+		return nil, true, err
+	}
+	answer := c.answer
+	defer func() { // also when yield panics
+		close(c.left)
+		t.giveUp(c)
+	}()
+	take := func(i item) bool {
+		if !i.progress {
+			return yield(i.value)
+		}
+		if progress != nil {
+			progress(i.value)
+		}
+		return true
+	}
+	for {
+		if ctx.Err() != nil {
+			return nil, true, context.Cause(ctx)
+		}
+		select {
+		case i := <-c.items:
+			if !take(i) {
+				return nil, false, nil
+			}
+		case <-ctx.Done():
+		case r := <-answer:
+			for len(c.items) > 0 { // nobody adds to them any more
+				if ctx.Err() != nil {
+					return nil, true, context.Cause(ctx)
+				}
+				if !take(<-c.items) {
+					return nil, false, nil
+				}
+			}
+			return r.Result, true, r.Err
+		}
+	}
+}
+
+// Item hands an rpc.stream to its call, if there is one that wants it. See the package's documentation for how it waits.
+func (t *Table) Item(m *wire.Message) {
+	c := t.find(m.ID)
+	if c == nil || c.items == nil {
+		return
+	}
+	if m.Seq != c.nextSeq {
+		t.breakOff(c, ErrOrder)
+		return
+	}
+	c.nextSeq++
+	i := item{value: m.Item}
+	if m.Progress != nil {
+		i = item{m.Progress, true}
+	}
+	select {
+	case c.items <- i:
+		return
+	default:
+	}
+	patience := time.NewTimer(Patience)
+	defer patience.Stop()
+	select {
+	case c.items <- i:
+	case <-c.left:
+	case <-t.Peer.Done():
+	case <-patience.C:
+		t.breakOff(c, ErrSlow)
+	}
+}
