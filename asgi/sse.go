@@ -1,21 +1,19 @@
 package asgi
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"net/http"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 
 	"github.com/genropy/genro-asgi-go/internal/respwriter"
+	"github.com/genropy/genro-asgi-go/internal/sse"
 )
 
 // Event is one server-sent event (WHATWG HTML, section 9.2).
@@ -82,23 +80,21 @@ func (o SSEOptions) serve(w *respwriter.Writer, r *http.Request,
 		return nil
 	}
 	ctx, cancel := untilShutdown(r.Context())
-	s := &sseWriter{out: newStreamWriter(w, http.StatusOK, o.WriteTimeout), cancel: cancel}
-	defer s.out.extend() // for what ends the stream
-	var beat sync.WaitGroup
-	defer beat.Wait()
 	defer cancel(nil)
-	if o.Heartbeat > 0 {
-		beat.Go(func() { s.heartbeat(ctx, o.Heartbeat) })
-	}
-	if err := s.write(nil); err != nil {
+	out := newStreamWriter(w, http.StatusOK, o.WriteTimeout)
+	defer out.extend() // for what ends the stream
+	s, err := sse.Start(ctx, func(p []byte) error { _, err := out.Write(p); return err }, max(0, o.Heartbeat))
+	defer s.Stop()
+	if err != nil {
 		return err
 	}
+	ctx = s.Context()
 	for event, err := range events(ctx, last) {
 		if ctx.Err() != nil {
 			break
 		}
 		if err == nil {
-			err = s.send(event)
+			err = event.send(s)
 		}
 		if err != nil {
 			return err
@@ -110,98 +106,19 @@ func (o SSEOptions) serve(w *respwriter.Writer, r *http.Request,
 	return nil // the server ended it: the answer is complete as it is
 }
 
-// sseWriter is shared by the sequence and the heartbeat.
-type sseWriter struct {
-	cancel context.CancelCauseFunc
-
-	mu      sync.Mutex
-	out     *streamWriter
-	written time.Time // when something was written last
-}
-
-func (s *sseWriter) send(e Event) error {
-	var buf bytes.Buffer
-	if err := e.encode(&buf); err != nil {
-		return err
-	}
-	return s.write(buf.Bytes())
-}
-
-func (s *sseWriter) write(p []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, err := s.out.Write(p)
-	s.written = time.Now()
-	if err != nil {
-		s.cancel(err)
-	}
-	return err
-}
-
-// heartbeat writes a comment whenever nothing was written for as long as every.
-func (s *sseWriter) heartbeat(ctx context.Context, every time.Duration) {
-	timer := time.NewTimer(every)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-			s.mu.Lock()
-			left := every - time.Since(s.written)
-			s.mu.Unlock()
-			if left <= 0 {
-				_ = s.write([]byte(":\n\n")) // its error becomes the context's cause
-				left = every
-			}
-			timer.Reset(left)
-		}
-	}
-}
-
-var errEventField = errors.New("asgi: an event's id or type has a line break or NUL")
-
-func (e Event) encode(b *bytes.Buffer) error {
-	if strings.ContainsAny(e.ID, "\r\n\x00") || strings.ContainsAny(e.Type, "\r\n\x00") {
-		return errEventField
-	}
-	field := func(name, value string) {
-		b.WriteString(name)
-		b.WriteString(": ")
-		b.WriteString(value)
-		b.WriteByte('\n')
-	}
-	if e.Type != "" {
-		field("event", e.Type)
-	}
-	if e.ID != "" {
-		field("id", e.ID)
-	}
-	if e.Retry > 0 {
-		field("retry", strconv.FormatInt(e.Retry.Milliseconds(), 10))
-	}
-	var text string
+func (e Event) send(s *sse.Stream) error {
+	event := sse.Event{ID: e.ID, Type: e.Type, Retry: e.Retry}
 	switch data := e.Data.(type) {
 	case nil:
-		b.WriteByte('\n')
-		return nil
 	case string:
-		text = data
+		event.Data = append([]byte{}, data...)
 	case []byte:
-		text = string(data)
+		event.Data = append([]byte{}, data...) // an empty one is data too
 	default:
-		encoded, err := json.Marshal(data)
-		if err != nil {
+		var err error
+		if event.Data, err = json.Marshal(data); err != nil {
 			return fmt.Errorf("asgi: encode an event: %w", err)
 		}
-		text = string(encoded)
 	}
-	// A client takes CR LF, CR and LF for the end of a line alike.
-	for line := range strings.SplitSeq(lineBreaks.Replace(text), "\n") {
-		field("data", line)
-	}
-	b.WriteByte('\n')
-	return nil
+	return s.Send(event)
 }
-
-var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n")

@@ -9,40 +9,46 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/genropy/genro-asgi-go/internal/sse"
 )
 
-// eventTimeout is how long a client may take to make room for one event.
-const eventTimeout = 10 * time.Second
+const (
+	eventTimeout = 10 * time.Second // how long a client may take to make room for one event
+	heartbeat    = 15 * time.Second // silence before a comment, which keeps proxies from closing the stream
+)
 
-// eventStream writes server-sent events (WHATWG HTML, section 9.2). Its header goes with the first event.
+// eventStream sends server-sent events. It begins, with its header, with the first of them.
 type eventStream struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-	begun   bool
+	w      http.ResponseWriter
+	stream *sse.Stream // nil before the first event
 }
 
-func (s *eventStream) send(name string, data jsontext.Value) error {
+func (s *eventStream) send(ctx context.Context, name string, data jsontext.Value) error {
 	if err := data.Compact(); err != nil { // one line
 		return err
 	}
-	if !s.begun {
-		s.begun = true
-		s.w.Header().Set("Content-Type", "text/event-stream")
-		s.w.Header().Set("Cache-Control", "no-store")
-		s.w.Header().Set("X-Content-Type-Options", "nosniff")
+	if s.stream == nil {
+		var err error
+		if s.stream, err = sse.Start(ctx, sse.Response(s.w, eventTimeout), heartbeat); err != nil {
+			return err
+		}
 	}
-	_ = s.control.SetWriteDeadline(time.Now().Add(eventTimeout)) // not every writer can
-	if _, err := fmt.Fprintf(s.w, "event: %s\ndata: %s\n\n", name, data); err != nil {
-		return err
+	return s.stream.Send(sse.Event{Type: name, Data: data})
+}
+
+func (s *eventStream) stop() {
+	if s.stream != nil {
+		s.stream.Stop()
 	}
-	return s.control.Flush()
 }
 
 // stream answers with events. A client that does not take them ends the call.
 func (h *handler[In, Out]) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, in In, call *CallOptions) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	events := &eventStream{w: w, control: http.NewResponseController(w)}
+	events := &eventStream{w: w}
+	defer events.stop()
 	var options CallOptions
 	if call != nil {
 		options = *call
@@ -55,7 +61,7 @@ func (h *handler[In, Out]) stream(ctx context.Context, w http.ResponseWriter, r 
 		if ctx.Err() != nil {
 			return
 		}
-		if err := events.send("progress", value); err != nil {
+		if err := events.send(r.Context(), "progress", value); err != nil {
 			cancel(fmt.Errorf("executor: send progress: %w", err))
 		}
 	}
@@ -65,10 +71,10 @@ func (h *handler[In, Out]) stream(ctx context.Context, w http.ResponseWriter, r 
 		body, err = json.Marshal(&out)
 	}
 	if err == nil {
-		_ = events.send("result", body) // the client is gone: nobody is left to tell
+		_ = events.send(r.Context(), "result", body) // the client is gone: nobody is left to tell
 		return
 	}
-	if !events.begun {
+	if events.stream == nil {
 		h.refuse(w, r, err)
 		return
 	}
@@ -77,6 +83,6 @@ func (h *handler[In, Out]) stream(ctx context.Context, w http.ResponseWriter, r 
 		return
 	}
 	if body, err = json.Marshal(p, allowInvalid); err == nil {
-		_ = events.send("error", body)
+		_ = events.send(r.Context(), "error", body)
 	}
 }

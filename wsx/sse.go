@@ -7,12 +7,10 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/genropy/genro-asgi-go/internal/problem"
+	"github.com/genropy/genro-asgi-go/internal/sse"
 	"github.com/genropy/genro-asgi-go/internal/stopping"
 )
 
@@ -71,59 +69,48 @@ func (h *Hub) mayListen(ctx context.Context, about Subscription) (filter func(Ev
 }
 
 func (h *Hub) stream(w http.ResponseWriter, r *http.Request, about Subscription, filter func(Event) bool) {
-	header := w.Header()
-	header.Set("Content-Type", "text/event-stream")
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Accel-Buffering", "no") // nginx would hold events back
-	w.WriteHeader(http.StatusOK)
-
 	ctx, cancel := context.WithCancel(r.Context())
 	defer context.AfterFunc(stopping.From(ctx), cancel)()
-	s := &sseStream{w: w, control: http.NewResponseController(w), cancel: cancel}
-	var beating sync.WaitGroup
-	defer beating.Wait()
 	defer cancel()
-	if !s.write([]byte(":\n\n")) {
-		return
+	s, err := sse.Start(ctx, sse.Response(w, sseWriteTimeout), sseHeartbeat)
+	defer s.Stop()
+	if err != nil {
+		return // the client is gone
 	}
-	beating.Go(func() { s.beat(ctx) })
-
+	missed := sse.Event{Type: "wsx.missed", Data: []byte{}}
 	since, told := parseEventID(r.Header.Get("Last-Event-Id"))
 	if told && since == (Position{}) {
-		s.write([]byte("event: wsx.missed\ndata:\n\n"))
+		err = s.Send(missed)
 	}
-	var buf bytes.Buffer
-	for e, err := range h.events(ctx, about, filter, since) {
-		buf.Reset()
+	for e, failed := range h.events(s.Context(), about, filter, since) {
 		switch {
-		case errors.Is(err, ErrMissed):
-			buf.WriteString("event: wsx.missed\ndata:\n\n")
 		case err != nil:
+		case errors.Is(failed, ErrMissed):
+			err = s.Send(missed)
+		case failed != nil:
 			return // the client comes back
 		default:
-			appendSSE(&buf, e, !isPattern(about.Channel))
+			err = s.Send(sseEvent(e, !isPattern(about.Channel)))
 		}
-		if !s.write(buf.Bytes()) {
+		if err != nil {
 			return
 		}
 	}
 }
 
-// appendSSE writes an event. A payload of several lines makes several lines of data, which the client joins again.
-func appendSSE(b *bytes.Buffer, e Event, recoverable bool) {
+// sseEvent is an event as it is sent: its payload in one line.
+func sseEvent(e Event, recoverable bool) sse.Event {
+	out := sse.Event{Data: e.Payload}
 	if recoverable && e.Position.Epoch != "" {
-		b.WriteString("id: " + e.Position.Epoch + ":" + strconv.FormatUint(e.Position.Offset, 10) + "\n")
+		out.ID = e.Position.Epoch + ":" + strconv.FormatUint(e.Position.Offset, 10)
 	}
-	payload := e.Payload
-	if bytes.ContainsAny(payload, "\r\n") { // only white space between tokens: JSON has none inside of strings
-		payload = payload.Clone()
-		if err := payload.Compact(); err != nil {
-			payload = jsontext.Value("null") // Publish refused what is not JSON
+	if bytes.ContainsAny(e.Payload, "\r\n") { // only white space between tokens: JSON has none inside of strings
+		payload := e.Payload.Clone()
+		if err := payload.Compact(); err == nil { // Publish refused what is not JSON
+			out.Data = payload
 		}
 	}
-	b.WriteString("data: ")
-	b.Write(payload)
-	b.WriteString("\n\n")
+	return out
 }
 
 // parseEventID reads the position in a Last-Event-ID. told says that there was one; one of another server is the zero position.
@@ -140,50 +127,4 @@ func parseEventID(id string) (p Position, told bool) {
 		return Position{}, true
 	}
 	return Position{Epoch: id[:i], Offset: offset}, true
-}
-
-// sseStream is written by the loop and the heartbeat.
-type sseStream struct {
-	control *http.ResponseController
-	cancel  context.CancelFunc
-
-	mu      sync.Mutex
-	w       http.ResponseWriter
-	written time.Time
-}
-
-// write reports whether the stream is still there.
-func (s *sseStream) write(p []byte) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.written = time.Now()
-	_ = s.control.SetWriteDeadline(s.written.Add(sseWriteTimeout)) // where the writer has none, the connection's end has to do
-	_, err := s.w.Write(p)
-	if err == nil {
-		err = s.control.Flush()
-	}
-	if err != nil {
-		s.cancel()
-	}
-	return err == nil
-}
-
-func (s *sseStream) beat(ctx context.Context) {
-	timer := time.NewTimer(sseHeartbeat)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-			s.mu.Lock()
-			left := sseHeartbeat - time.Since(s.written)
-			s.mu.Unlock()
-			if left <= 0 {
-				s.write([]byte(":\n\n"))
-				left = sseHeartbeat
-			}
-			timer.Reset(left)
-		}
-	}
 }
