@@ -16,18 +16,19 @@ import (
 // Errors are the package's conditions, or the context's, or the store's own. All methods are safe for concurrent use. A store has no
 // clock: times come from its callers.
 type Store interface {
-	// Add adds a task and returns it as stored, with Seq and Revision. When its ID is taken, or its unique key held at now, nothing is added: the error is an
+	// Add adds a waiting task and returns it as stored, with Seq and Revision. On success t is the store's: the caller does not touch it any more.
+	// What is no task that can wait is ErrInvalid. When its ID is taken, or its unique key held at now, nothing is added: the error is an
 	// *ExistsError with the other task. When as many tasks as maxWaiting wait in its queue already, the error is ErrOverloaded; 0 is no limit.
 	Add(ctx context.Context, t *Task, now time.Time, maxWaiting int) (*Task, error)
 
 	// Claim hands out up to c.Max tasks of a queue that wait and are due, in the queue's order (see Task.Before), and makes each Running with the claim's owner
 	// and lease, Started now, the next Attempt and a new Fence. It never waits: with none it returns none. next is when the next waiting task that the claim
-	// accepts is due, as far as the store knows without a long search; zero when there is none.
+	// accepts is due, c.Now when one is due that Max left there, as far as the store knows without a long search; zero when there is none.
 	Claim(ctx context.Context, c *Claim) (claimed []*Task, next time.Time, err error)
 
 	// Update changes a task: change gets a copy, and what it leaves there replaces the task in one step, unless it returns an error, which Update returns as it
-	// is. change may be called more than once, must be quick and must not use the store. ID, Kind, Queue, Seq and Revision are not its to
-	// change. A transition that is not in the table of states is ErrConflict. A task that takes a unique key again (Retry) is refused with an *ExistsError where another holds it now.
+	// is. change may be called more than once, must be quick and must not use the store. It replaces what fields point to and does not change it, as the
+	// copy shares it. ID, Kind, Queue, Fence, Seq and Revision are not its to change: ErrInvalid. Only Claim makes a task Running. Another transition that is not in the table of states is ErrConflict. A task that takes a unique key again (Retry) is refused with an *ExistsError where another holds it now.
 	Update(ctx context.Context, id string, now time.Time, change func(t *Task) error) (*Task, error)
 
 	// Get returns a task, or ErrNotFound.
@@ -37,8 +38,8 @@ type Store interface {
 	// there all the while is on exactly one page. f.Limit bounds the page, and what the call holds in memory.
 	List(ctx context.Context, f *Filter) (page []*Task, next string, err error)
 
-	// Expired returns up to max running tasks whose lease has ended at now.
-	Expired(ctx context.Context, now time.Time, max int) ([]*Task, error)
+	// Expired returns up to limit running tasks whose lease has ended at now.
+	Expired(ctx context.Context, now time.Time, limit int) ([]*Task, error)
 
 	// Delete removes a task that is done, in the state that it was in at revision: else ErrConflict, or ErrNotFound. Its unique key stays held where that is UniqueFor and not over at now.
 	Delete(ctx context.Context, id string, revision uint64, now time.Time) error
@@ -73,8 +74,8 @@ type Filter struct {
 	Queue    string            // "" is all
 	Kind     string            // "" is all
 	Metadata map[string]string // all of them
-	Before   time.Time         // done before, for those that are done; zero is whenever
-	Limit    int               // tasks a page; 100 when zero, 1,000 at most
+	Before   time.Time         // leaves out those that were done at this time or later; zero leaves out none
+	Limit    int               // tasks a page; 100 when zero, 1,000 at most, else ErrInvalid
 	Cursor   string            // where the last page said that the next begins; ErrInvalid when it is none of the store's
 }
 

@@ -22,6 +22,31 @@ const (
 	Dead      State = "dead"
 )
 
+var states = [...]State{Scheduled, Queued, Running, Retrying, Succeeded, Failed, Cancelled, Dead}
+
+// index is the state's place in states, -1 when it is none of them.
+func (s State) index() int {
+	switch s {
+	case Scheduled:
+		return 0
+	case Queued:
+		return 1
+	case Running:
+		return 2
+	case Retrying:
+		return 3
+	case Succeeded:
+		return 4
+	case Failed:
+		return 5
+	case Cancelled:
+		return 6
+	case Dead:
+		return 7
+	}
+	return -1
+}
+
 // Done reports whether the state is one that only Retry leaves.
 func (s State) Done() bool { return s == Succeeded || s == Failed || s == Cancelled || s == Dead }
 
@@ -107,7 +132,7 @@ func (t *Task) Holds(now time.Time) bool {
 	case t.Unique == nil:
 		return false
 	case t.Unique.While == UniqueWaiting:
-		return t.State.Waiting()
+		return t.State.Waiting() && t.Fence == 0 // once started, it never holds it again: another may
 	case t.Unique.While == UniqueUndone:
 		return !t.State.Done()
 	default:

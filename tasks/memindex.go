@@ -1,0 +1,106 @@
+package tasks
+
+import (
+	"fmt"
+	"time"
+)
+
+// CheckChange reports what forbids that an update makes old into t: ErrConflict for a transition that is not in the table, ErrInvalid for a
+// change of what is not an update's to change. Stores use it.
+func CheckChange(old, t *Task) error {
+	switch {
+	case t.ID != old.ID || t.Kind != old.Kind || t.Queue != old.Queue || t.Fence != old.Fence || t.Seq != old.Seq || t.Revision != old.Revision:
+		return fmt.Errorf("%w: an update changes no ID, kind, queue, fence, sequence or revision", ErrInvalid)
+	case t.State == old.State:
+		return nil
+	case t.State == Running || !old.State.MayBecome(t.State):
+		return fmt.Errorf("%w: a task that is %s cannot become %.20s", ErrConflict, old.State, t.State)
+	}
+	return nil
+}
+
+// checkUniqueLocked reports who else holds the unique key of t, which e has become or nothing yet.
+func (s *MemStore) checkUniqueLocked(e *memEntry, t *Task, now time.Time) error {
+	if t.Unique == nil || !t.Holds(now) {
+		return nil
+	}
+	if holder := s.unique[t.Unique.Key]; holder != nil && holder != e && holder.t.Holds(now) {
+		return &ExistsError{Task: holder.t}
+	}
+	return nil
+}
+
+func (s *MemStore) queueLocked(name string) *memQueue {
+	q := s.queues[name]
+	if q == nil {
+		q = &memQueue{}
+		s.queues[name] = q
+	}
+	return q
+}
+
+func (s *MemStore) insertLocked(t *Task, now time.Time) {
+	e := &memEntry{t: t, q: s.queueLocked(t.Queue)}
+	s.byID[t.ID] = e
+	s.bySeq.add(e)
+	s.placeLocked(e, now)
+	s.holdLocked(e, now)
+}
+
+// placeLocked puts a task where its state belongs.
+func (s *MemStore) placeLocked(e *memEntry, now time.Time) {
+	t := e.t
+	e.q.count[t.State.index()]++
+	switch {
+	case t.State == Running:
+		e.at = len(s.running)
+		s.running = append(s.running, e)
+	case t.State.Waiting():
+		e.q.kind(t).add(e, now)
+	}
+}
+
+// holdLocked notes who holds a unique key.
+func (s *MemStore) holdLocked(e *memEntry, now time.Time) {
+	if e.t.Unique != nil && e.t.Holds(now) {
+		s.freeKeysLocked(now)
+		s.unique[e.t.Unique.Key] = e
+	}
+}
+
+// replaceLocked makes t what e is.
+func (s *MemStore) replaceLocked(e *memEntry, t *Task, now time.Time) {
+	old := e.t
+	if u := old.Unique; u != nil && s.unique[u.Key] == e && (t.Unique == nil || t.Unique.Key != u.Key || !t.Holds(now)) {
+		delete(s.unique, u.Key)
+	}
+	if old.State == t.State && !t.State.Waiting() { // a heartbeat or progress: it stays where it is
+		e.t = t
+		s.holdLocked(e, now)
+		return
+	}
+	e.q.count[old.State.index()]--
+	switch {
+	case old.State == Running:
+		last := len(s.running) - 1
+		s.running[e.at], s.running[last].at = s.running[last], e.at
+		s.running[last] = nil
+		s.running = s.running[:last]
+	case old.State.Waiting():
+		e.q.kind(old).remove(e)
+	}
+	e.t = t
+	s.placeLocked(e, now)
+	s.holdLocked(e, now)
+}
+
+// freeKeysLocked lets go of keys whose deleted holders' time is over.
+func (s *MemStore) freeKeysLocked(now time.Time) {
+	for len(s.kept) > 0 && !s.kept[0].e.t.Holds(now) {
+		e := s.kept[0].e
+		s.kept.remove(0)
+		if s.unique[e.t.Unique.Key] == e {
+			delete(s.unique, e.t.Unique.Key)
+		}
+	}
+}

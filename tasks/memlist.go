@@ -1,0 +1,178 @@
+package tasks
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+)
+
+// seqIndex finds tasks by their place in the order of submission. Chunks hold a range of numbers each, so that a page begins in the
+// middle without a search through those before it, and what is deleted leaves no more than its part of a chunk.
+type seqIndex []*seqChunk
+
+const chunkSize = 256
+
+type seqChunk struct {
+	number uint64 // of entries from number*chunkSize
+	n      int
+	e      [chunkSize]*memEntry
+}
+
+func (x seqIndex) find(number uint64) (int, bool) {
+	if last := len(x) - 1; last >= 0 && x[last].number == number {
+		return last, true
+	}
+	return slices.BinarySearchFunc(x, number, func(c *seqChunk, number uint64) int {
+		switch {
+		case c.number < number:
+			return -1
+		case c.number > number:
+			return 1
+		}
+		return 0
+	})
+}
+
+func (x *seqIndex) add(e *memEntry) {
+	number, at := e.t.Seq/chunkSize, e.t.Seq%chunkSize
+	i, ok := x.find(number)
+	if !ok {
+		*x = slices.Insert(*x, i, &seqChunk{number: number})
+	}
+	c := (*x)[i]
+	c.e[at] = e
+	c.n++
+}
+
+func (x *seqIndex) remove(seq uint64) {
+	i, _ := x.find(seq / chunkSize)
+	c := (*x)[i]
+	c.e[seq%chunkSize] = nil
+	if c.n--; c.n == 0 && i < len(*x)-1 { // the last one will be needed again
+		*x = slices.Delete(*x, i, i+1)
+	}
+}
+
+// down calls yield for tasks from seq downwards until it returns false or stop reports true for the number of places looked at, and
+// returns the first seq it has not looked at, 0 when it has looked at all.
+func (x seqIndex) down(seq uint64, places int, yield func(t *Task) bool) uint64 {
+	i, ok := x.find(seq / chunkSize)
+	if !ok {
+		i--
+	}
+	for ; i >= 0; i-- {
+		c := x[i]
+		from := uint64(chunkSize - 1)
+		if c.number == seq/chunkSize {
+			from = seq % chunkSize
+		}
+		for at := int(from); at >= 0; at-- {
+			this := c.number*chunkSize + uint64(at)
+			if places--; places < 0 {
+				return this
+			}
+			if e := c.e[at]; e != nil && !yield(e.t) {
+				return this
+			}
+		}
+	}
+	return 0
+}
+
+// places is how many a listing looks at before it lets others in.
+const places = 4096
+
+// List is described by [Store].
+func (s *MemStore) List(ctx context.Context, f *Filter) (page []*Task, next string, err error) {
+	if f == nil {
+		f = &Filter{}
+	}
+	limit, seq, err := f.parse()
+	if err != nil {
+		return nil, "", err
+	}
+	more := false
+	for seq > 0 && !more {
+		if err := ctx.Err(); err != nil {
+			return nil, "", err
+		}
+		s.mu.Lock()
+		if !s.anyLocked(f) {
+			seq = 0
+		}
+		seq = s.bySeq.down(min(seq, s.seq), places, func(t *Task) bool {
+			if more = len(page) == limit && f.matches(t); more {
+				return false
+			}
+			if f.matches(t) {
+				page = append(page, t)
+			}
+			return true
+		})
+		s.mu.Unlock()
+	}
+	if more {
+		next = strconv.FormatUint(seq, 36)
+	}
+	return page, next, nil
+}
+
+// anyLocked reports whether a task is in a state and queue that match.
+func (s *MemStore) anyLocked(f *Filter) bool {
+	if f.Queue != "" {
+		q := s.queues[f.Queue]
+		return q != nil && q.any(f.States)
+	}
+	for _, q := range s.queues {
+		if q.any(f.States) {
+			return true
+		}
+	}
+	return false
+}
+
+func (q *memQueue) any(of []State) bool {
+	for i, n := range q.count {
+		if n > 0 && (len(of) == 0 || slices.Contains(of, states[i])) {
+			return true
+		}
+	}
+	return false
+}
+
+// parse returns the page's size and where it begins.
+func (f *Filter) parse() (limit int, seq uint64, err error) {
+	switch limit = f.Limit; {
+	case limit == 0:
+		limit = defaultPage
+	case limit < 0 || limit > maxPage:
+		return 0, 0, fmt.Errorf("%w: a page of %d tasks", ErrInvalid, f.Limit)
+	}
+	if f.Cursor == "" {
+		return limit, math.MaxUint64, nil
+	}
+	if seq, err = strconv.ParseUint(f.Cursor, 36, 64); err != nil || seq == 0 {
+		return 0, 0, fmt.Errorf("%w: cursor %.40q", ErrInvalid, f.Cursor)
+	}
+	return limit, seq, nil
+}
+
+const (
+	defaultPage = 100
+	maxPage     = 1000
+)
+
+func (f *Filter) matches(t *Task) bool {
+	if f.Queue != "" && f.Queue != t.Queue || f.Kind != "" && f.Kind != t.Kind || len(f.States) > 0 && !slices.Contains(f.States, t.State) ||
+		!f.Before.IsZero() && t.State.Done() && !t.Finished.Before(f.Before) {
+		return false
+	}
+	for name, value := range f.Metadata {
+		if got, ok := t.Metadata[name]; !ok || got != value {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,175 @@
+package tasks_test
+
+import (
+	"errors"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/genropy/genro-asgi-go/internal/leakcheck"
+	"github.com/genropy/genro-asgi-go/tasks"
+)
+
+func TestMain(m *testing.M) { leakcheck.Main(m) }
+
+var t0 = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+
+func newTask(id, key string) *tasks.Task {
+	return &tasks.Task{ID: id, Kind: "k", Version: 1, Queue: "default", Key: key, State: tasks.Queued, Created: t0, RunAt: t0}
+}
+
+func claimOf(n int) *tasks.Claim {
+	return &tasks.Claim{Queue: "default", Max: n, Owner: "me", Now: t0.Add(time.Hour), Lease: time.Minute, Kinds: map[string]int{"k": 1}}
+}
+
+// finish ends what is running.
+func finish(t *tasks.Task) error {
+	t.State, t.Owner, t.LeaseUntil, t.Finished = tasks.Succeeded, "", time.Time{}, t0
+	return nil
+}
+
+func TestMemStore_ClaimsPastASaturatedKey(t *testing.T) {
+	s := tasks.NewMemStore()
+	for i := range 1000 {
+		if _, err := s.Add(t.Context(), newTask("busy"+strconv.Itoa(i), "busy"), t0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 3 {
+		if _, err := s.Add(t.Context(), newTask("free"+strconv.Itoa(i), "free"), t0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asked := 0
+	c := claimOf(5)
+	c.Full = func(key string) bool { asked++; return key == "busy" }
+	got, next, err := s.Claim(t.Context(), c)
+	if err != nil || len(got) != 3 || got[0].ID != "free0" || !next.IsZero() {
+		t.Fatalf("claimed %d, next %v, %v; want the 3 of the free key", len(got), next, err)
+	}
+	if asked != 4 {
+		t.Errorf("Full was asked %d times for two keys and 3 tasks, want 4", asked)
+	}
+	c.Full = nil
+	if got, next, err = s.Claim(t.Context(), c); err != nil || len(got) != 5 || got[4].ID != "busy4" || next != c.Now {
+		t.Fatalf("claimed %d, next %v, %v; want 5 of the key that was full", len(got), next, err)
+	}
+}
+
+func TestMemStore_TasksLeaveFromTheMiddle(t *testing.T) {
+	s := tasks.NewMemStore()
+	cancel := func(t *tasks.Task) error { t.State = tasks.Cancelled; return nil }
+	for i := range 5000 { // most leave, in an order that is not theirs; the lane is packed again and again
+		if _, err := s.Add(t.Context(), newTask(strconv.Itoa(i), ""), t0, 0); err != nil {
+			t.Fatal(err)
+		}
+		if i%100 != 0 {
+			if _, err := s.Update(t.Context(), strconv.Itoa(i), t0, cancel); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	got, _, err := s.Claim(t.Context(), claimOf(100))
+	if err != nil || len(got) != 50 {
+		t.Fatalf("claimed %d, %v; want 50", len(got), err)
+	}
+	for i, task := range got {
+		if task.ID != strconv.Itoa(100*i) {
+			t.Fatalf("place %d has %s", i, task.ID)
+		}
+	}
+	if _, err := s.Update(t.Context(), "1", t0, cancel); err != nil {
+		t.Errorf("an update that changes nothing: %v", err)
+	}
+	if _, err := s.Update(t.Context(), "1", t0, finish); !errors.Is(err, tasks.ErrConflict) {
+		t.Errorf("cancelled to succeeded: %v", err)
+	}
+}
+
+// BenchmarkMemStore_Cycle is Add, Claim of one and Update to the end, alone and beside 100,000 tasks of a full key.
+func BenchmarkMemStore_Cycle(b *testing.B) {
+	for name, busy := range map[string]int{"empty": 0, "saturated": 100_000} {
+		b.Run(name, func(b *testing.B) {
+			s := tasks.NewMemStore()
+			for i := range busy {
+				_, _ = s.Add(b.Context(), newTask("busy"+strconv.Itoa(i), "busy"), t0, 0)
+			}
+			c := claimOf(1)
+			c.Full = func(key string) bool { return key == "busy" }
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if _, err := s.Add(b.Context(), newTask(strconv.Itoa(i), ""), t0, 0); err != nil {
+					b.Fatal(err)
+				}
+				got, _, err := s.Claim(b.Context(), c)
+				if err != nil || len(got) != 1 {
+					b.Fatal(len(got), err)
+				}
+				if _, err := s.Update(b.Context(), got[0].ID, t0, finish); err != nil {
+					b.Fatal(err)
+				}
+				_ = s.Delete(b.Context(), got[0].ID, 3, t0)
+			}
+		})
+	}
+}
+
+// BenchmarkMemStore_Naive is the same with a map and a slice that is searched, as one writes it first.
+func BenchmarkMemStore_Naive(b *testing.B) {
+	var mu sync.Mutex
+	byID := map[string]*tasks.Task{}
+	var waiting []*tasks.Task
+	for i := range 100_000 {
+		waiting = append(waiting, newTask("busy"+strconv.Itoa(i), "busy"))
+	}
+	for i := 0; b.Loop(); i++ {
+		task := newTask(strconv.Itoa(i), "")
+		mu.Lock()
+		byID[task.ID] = task
+		waiting = append(waiting, task)
+		mu.Unlock()
+		mu.Lock()
+		for j, w := range waiting {
+			if w.Key != "busy" {
+				waiting = append(waiting[:j], waiting[j+1:]...)
+				break
+			}
+		}
+		mu.Unlock()
+		mu.Lock()
+		delete(byID, task.ID)
+		mu.Unlock()
+	}
+}
+
+// BenchmarkMemStore_Finished reports what a task that is done takes, without payload and result.
+func BenchmarkMemStore_Finished(b *testing.B) {
+	const n = 200_000
+	for b.Loop() {
+		s := tasks.NewMemStore()
+		before := heapInUse()
+		for i := range n {
+			if _, err := s.Add(b.Context(), newTask("01890a5d-ac96-774b-bcce-"+strconv.Itoa(1e11+i), ""), t0, 0); err != nil {
+				b.Fatal(err)
+			}
+			got, _, err := s.Claim(b.Context(), claimOf(1))
+			if err != nil || len(got) != 1 {
+				b.Fatal(len(got), err)
+			}
+			if _, err := s.Update(b.Context(), got[0].ID, t0, finish); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(heapInUse()-before)/n, "B/task")
+		runtime.KeepAlive(s)
+	}
+}
+
+func heapInUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
