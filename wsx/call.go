@@ -84,6 +84,8 @@ func (c *call) Value(key any) any {
 		return c.conn
 	case callKey:
 		return c
+	case identityKey:
+		return c.conn.identity.Load()
 	}
 	return c.conn.ctx.Value(key)
 }

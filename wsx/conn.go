@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/go-json-experiment/json"
@@ -32,10 +34,14 @@ type Conn struct {
 
 	out outcall.Table // calls of the client's methods
 
+	identity atomic.Pointer[Identity] // nil where nobody authenticates; another one after each refresh
+
 	mu       sync.Mutex
 	calls    []*call       // running
 	waiting  int           // of them, those that wait for an answer of this client: they do not count
 	draining bool          // takes no new requests
+	over     bool          // is closed, or about to be
+	expiry   *time.Timer   // the end of the credentials; nil when they have none
 	room     chan struct{} // closed when a call has ended; nil while the leader does not wait
 	quiet    chan struct{} // closed when the last call has ended; nil while nobody waits
 	state    map[any]any
@@ -126,6 +132,9 @@ func (c *Conn) add(k *call) error {
 			return net.ErrClosed
 		}
 		c.mu.Lock()
+	}
+	if c.over {
+		return net.ErrClosed
 	}
 	if c.draining {
 		return &Error{Code: CodeUnavailable, Message: "the server is shutting down"}

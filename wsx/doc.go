@@ -122,6 +122,33 @@
 // not ask never sees one, and one that did tells reports from items by meta. wsxclient.Stream with StreamOptions.OnProgress
 // asks and takes them apart, for methods without items too.
 //
+// # Authentication
+//
+// ServerOptions.Authenticate, an [Authenticator], says who a client is before its connection is upgraded: from Authorization: Bearer or whatever
+// else the request has. A client that is refused gets a plain HTTP answer, a problem (RFC 9457): 401 with WWW-Authenticate, 403, or
+// 500 without the error's text. A token in the query string is refused unless AllowQueryToken is set; then neither the log nor [Conn.Request] has it.
+// Middleware that authenticates by itself puts the [Identity] into the request's context instead ([WithIdentity]). [IdentityFrom] and
+// [SubjectFrom] give it to handlers, authorizers and middleware, of WebSockets and of HTTP alike.
+//
+//	server := wsx.NewServer(d, &wsx.ServerOptions{Authenticate: func(r *http.Request, token string) (wsx.Identity, error) {
+//		claims, err := verify(token)
+//		if err != nil {
+//			return wsx.Identity{}, &wsx.Error{Code: wsx.CodeUnauthenticated, Err: err}
+//		}
+//		return wsx.Identity{Subject: claims.Subject, Expires: claims.Expires, Value: claims}, nil
+//	}})
+//
+// When Identity.Expires comes, calls are cancelled and the connection is closed with 4401, at once and whether or not the client reads. A client
+// stays by calling wsx.auth {token} before, answered {subject, expires_in_ms?}. A token that is not good is UNAUTHENTICATED and
+// changes nothing; one of another subject is PERMISSION_DENIED: calls under way, presence and what the program keeps with the connection are the old one's.
+// Only a client that was anonymous gets a subject that way: it logs in. Then the authorizers of all its subscriptions are asked again, and those
+// subscriptions that are refused end with wsx.unsubscribed, PERMISSION_DENIED, before the answer; filters and presence stay as they were made.
+// Once the new credentials hold, neither rpc.cancel nor a deadline stops this.
+//
+// [Server.Disconnect] closes all connections of a subject, also those that are just being made.
+//
+// A server that goes by cookies must set RequireOrigin: browsers send cookies with handshakes of every page.
+//
 // # Channels
 //
 // A [Hub] holds channels: clients subscribe to them (protocol section 4), the program publishes to them. A channel's name is 1 to 256 bytes,

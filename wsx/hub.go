@@ -64,8 +64,8 @@ const (
 // ChannelOptions configure the channels of a pattern. The zero value is a channel that everybody may subscribe to, without
 // history or presence.
 type ChannelOptions struct {
-	// Authorize is asked before each subscription, by name or by pattern, and again when a connection's credentials change. ConnFrom(ctx) is
-	// the connection, nil for [Hub.SSE], whose request is in s. An error refuses: a *[Error] as it is, any other as SUBSCRIPTION_DENIED. nil lets everybody in.
+	// Authorize is asked before each subscription, by name or by pattern, and again when a connection's credentials change. [IdentityFrom] tells of ctx
+	// who asks; s.Conn is nil for [Hub.SSE]. An error refuses, and one of later ends the subscription with PERMISSION_DENIED: a *[Error] as it is, any other as SUBSCRIPTION_DENIED. nil lets everybody in.
 	Authorize func(ctx context.Context, s Subscription) error
 	// Filter returns which events a subscription gets, from its params; a nil function is all. An error refuses as with Authorize, but as
 	// INVALID_PARAMS. The function is called for each event by one goroutine at a time, must be quick, and must not use the hub.
@@ -91,6 +91,8 @@ type Subscription struct {
 	Params jsontext.Value
 	// Conn is the connection, nil for a subscriber without one.
 	Conn *Conn
+	// Subject is who subscribes, as [SubjectFrom] tells of the request; empty for nobody in particular.
+	Subject string
 }
 
 type configured struct {

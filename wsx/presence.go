@@ -11,7 +11,13 @@ import (
 )
 
 // member is the connection as others see it.
-func (c *Conn) member() Member { return Member{Conn: c.id} }
+func (c *Conn) member() Member { return Member{Conn: c.id, Subject: c.Identity().Subject} }
+
+// membership is a connection's presence in a channel.
+type membership struct {
+	subscriptions int
+	member        Member // as it joined: a subject that comes later is not told
+}
 
 // present counts a subscription in or out, and tells the broker of the connection's first to a channel with presence and of the end of
 // its last.
@@ -22,22 +28,24 @@ func (u *subscriptions) present(s *subscription, n int) {
 	u.presence.Lock()
 	defer u.presence.Unlock()
 	before := u.joined[s.name]
+	now := membership{before.subscriptions + n, before.member}
 	broker := s.hub.broker.(PresenceBroker) // Configure has seen to it
 	var err error
 	switch {
-	case before == 0: // and n is 1
+	case before.subscriptions == 0: // and n is 1
 		if u.joined == nil {
-			u.joined = make(map[string]int)
+			u.joined = make(map[string]membership)
 		}
-		u.joined[s.name] = 1
-		err = broker.Join(context.Background(), receiver{s.hub}, s.name, u.conn.member())
-	case before+n == 0:
+		now.member = u.conn.member()
+		u.joined[s.name] = now
+		err = broker.Join(context.Background(), receiver{s.hub}, s.name, now.member)
+	case now.subscriptions == 0:
 		delete(u.joined, s.name)
 		if s.hub.attached() { // else the broker knows by itself
-			err = broker.Leave(context.Background(), receiver{s.hub}, s.name, u.conn.member())
+			err = broker.Leave(context.Background(), receiver{s.hub}, s.name, now.member)
 		}
 	default:
-		u.joined[s.name] = before + n
+		u.joined[s.name] = now
 	}
 	if err != nil {
 		s.hub.log.Warn("wsx: presence not announced", "channel", s.name, "conn", u.conn.id, "error", err.Error())

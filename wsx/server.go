@@ -31,6 +31,13 @@ type ServerOptions struct {
 	// authenticates by cookie.
 	RequireOrigin bool
 
+	// Authenticate finds out who a client is, before its connection is upgraded and again in the method wsx.auth. nil lets everybody in,
+	// as whom middleware has found ([WithIdentity]), and there is no wsx.auth.
+	Authenticate Authenticator
+	// AllowQueryToken takes the token from the query parameter token or access_token too. Access logs and browsers' histories keep it: allow it
+	// for tokens only that are good once or for seconds. By default a request with one is refused with 401.
+	AllowQueryToken bool
+
 	MaxMessage     int64         // bytes a message; 64 KiB; over it close 1009
 	MaxFrames      int           // frames a message; 1,024; over it close 1008
 	MessageTimeout time.Duration // from a message's first byte to its last; 10 s; over it close 1008
@@ -90,21 +97,22 @@ type Server struct {
 	dropped    context.Context // ends with the context of a Stop: connections that are left then are dropped
 	drop       context.CancelFunc
 
-	subscribe, unsubscribe, presence *method
+	subscribe, unsubscribe *method
+	own                    map[string]*method // the protocol's own methods
 
-	mu      sync.Mutex
-	conns   map[*Conn]struct{}
-	stopped bool
-	running int           // connections, until their last handler has returned, and the watcher
-	empty   chan struct{} // closed when running falls to 0; nil while nobody waits
+	mu       sync.Mutex
+	conns    map[*Conn]struct{}
+	attempts map[*attempt]struct{}
+	stopped  bool
+	running  int           // connections, until their last handler has returned, and the watcher
+	empty    chan struct{} // closed when running falls to 0; nil while nobody waits
 }
 
 // NewServer returns a server of d's methods. It panics when an origin or host in opts could never match as it is
 // written. opts may be nil.
 func NewServer(d *Dispatcher, opts *ServerOptions) *Server {
-	s := &Server{dispatcher: d, conns: make(map[*Conn]struct{}), log: slog.Default()}
+	s := &Server{dispatcher: d, conns: make(map[*Conn]struct{}), attempts: make(map[*attempt]struct{}), log: slog.Default()}
 	s.watcher.server = s
-	s.builtins()
 	s.dropped, s.drop = context.WithCancel(context.Background())
 	if opts != nil {
 		s.opts = *opts
@@ -131,6 +139,7 @@ func NewServer(d *Dispatcher, opts *ServerOptions) *Server {
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = 10 * time.Second
 	}
+	s.builtins()
 	s.policy = wsconn.Policy{Origins: o.AllowedOrigins, Hosts: o.Hosts, Required: o.RequireOrigin}
 	if err := s.policy.Validate(); err != nil {
 		panic("wsx: NewServer: " + err.Error())
@@ -153,7 +162,7 @@ func NewServer(d *Dispatcher, opts *ServerOptions) *Server {
 }
 
 // ServeHTTP upgrades the request, or answers it with a problem (RFC 9457): 403 for an origin that may not connect, 426, 405 or 400 for
-// what is no handshake, 501 where the connection cannot be taken over, 503 after Stop.
+// what is no handshake, 501 where the connection cannot be taken over, 503 after Stop, and what the [Authenticator] says.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if refusal := wsconn.Check(w, r, &s.policy); refusal != nil {
 		for name, values := range refusal.Header {
@@ -162,7 +171,21 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, problem.Problem{Status: refusal.Status, Detail: refusal.Detail})
 		return
 	}
+	under := s.attempt()
+	r, id, err := s.opts.Authenticate.identify(r, s.opts.AllowQueryToken)
+	if err != nil {
+		s.settle(under, "")
+		refuse(w, r, err, s.opts.Debug, s.log)
+		return
+	}
+	s.upgrade(w, r, id, under)
+}
+
+// upgrade makes a connection of a request that was let in. id is nil where nobody authenticates.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id *Identity, under *attempt) {
+	defer s.settle(under, "") // whatever happens
 	c := &Conn{server: s, id: rand.Text()}
+	c.identity.Store(id)
 	c.rate = bucket{rate: s.opts.MessageRate, burst: float64(s.opts.MessageBurst)}
 	c.subs.conn = c
 	c.request, c.end = wsconn.Lasting(r)
@@ -183,6 +206,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.out.Peer, c.out.Limit = (*peer)(c), s.opts.MaxCalls
 	s.mu.Lock()
 	late := s.stopped
+	disconnected := s.settleLocked(under, c.Identity().Subject)
 	if !late {
 		s.conns[c] = struct{}{}
 	}
@@ -192,6 +216,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.end(net.ErrClosed)
 		s.leave()
 		return
+	}
+	if id != nil {
+		c.mu.Lock()
+		c.scheduleLocked(id)
+		c.mu.Unlock()
+	}
+	if disconnected != 0 {
+		c.expel(disconnected, "disconnected")
 	}
 	go c.serve()
 }
@@ -282,10 +314,10 @@ func (s *Server) goAway(c *Conn) {
 
 // method finds a method of the dispatcher or of the protocol's own.
 func (s *Server) method(name []byte) *method {
-	if string(name) == s.presence.Name {
-		return s.presence
+	if m := s.dispatcher.lookup(name); m != nil {
+		return m
 	}
-	return s.dispatcher.lookup(name)
+	return s.own[string(name)]
 }
 
 // attach makes the server that serves the first connection, if it is an asgi.App, stop this one when it shuts down, whether or not this

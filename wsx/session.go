@@ -39,6 +39,7 @@ func (c *Conn) serve() {
 			return
 		}
 	}
+	c.isOver()
 	c.end(err)
 	c.out.Fail(closedError(err))
 	c.server.log.LogAttrs(context.Background(), levelQuiet, "wsx: connection ended", c.attr(), errAttr(err))

@@ -25,10 +25,11 @@ const (
 //
 // An event's data is its payload. In a channel with history its id is the position, and a client that comes back with Last-Event-ID gets what it
 // missed first; where that cannot be told it gets an event of type wsx.missed. A comment is sent after 15 s of silence; a write
-// that takes 5 s ends the stream, and so does the shutdown of an asgi.App.
+// that takes 5 s ends the stream, and so does the shutdown of an asgi.App, and the end of
+// the credentials. Authentication is the affair of middleware in front of it: [Authenticator.Middleware], or other that sets [WithIdentity].
 func (h *Hub) SSE(channel func(r *http.Request) (string, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		about := Subscription{}
+		about := Subscription{Subject: SubjectFrom(r.Context())}
 		var err error
 		if r.Method != http.MethodGet {
 			w.Header().Set("Allow", http.MethodGet)
@@ -69,7 +70,7 @@ func (h *Hub) mayListen(ctx context.Context, about Subscription) (filter func(Ev
 }
 
 func (h *Hub) stream(w http.ResponseWriter, r *http.Request, about Subscription, filter func(Event) bool) {
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := untilExpiry(r.Context())
 	defer context.AfterFunc(stopping.From(ctx), cancel)()
 	defer cancel()
 	s, err := sse.Start(ctx, sse.Response(w, sseWriteTimeout), sseHeartbeat)
@@ -96,6 +97,14 @@ func (h *Hub) stream(w http.ResponseWriter, r *http.Request, about Subscription,
 			return
 		}
 	}
+}
+
+// untilExpiry returns a context that ends with the credentials too.
+func untilExpiry(ctx context.Context) (context.Context, context.CancelFunc) {
+	if id := IdentityFrom(ctx); !id.Expires.IsZero() {
+		return context.WithDeadline(ctx, id.Expires)
+	}
+	return context.WithCancel(ctx)
 }
 
 // sseEvent is an event as it is sent: its payload in one line.

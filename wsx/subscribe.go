@@ -29,8 +29,8 @@ type subscriptions struct {
 	reserved int // subscriptions under way, beside those in byID
 	cutting  bool
 
-	presence sync.Mutex     // orders what the broker is told
-	joined   map[string]int // channels with presence, and how often subscribed to
+	presence sync.Mutex            // orders what the broker is told
+	joined   map[string]membership // channels with presence
 }
 
 // stage is how far a subscription is with what follows its beginning and its end: its hooks and presence.
@@ -43,14 +43,19 @@ const (
 	stageEnded
 )
 
-// The methods behind rpc.subscribe, rpc.unsubscribe and wsx.presence. They run as any other.
+// The methods behind rpc.subscribe and rpc.unsubscribe, and those with names of the protocol. They run as any other.
 func (s *Server) builtins() {
 	builtin := func(name string, handler Handler) *method {
 		return &method{Method: Method{Name: name}, handler: handler, pace: new(pace)}
 	}
 	s.subscribe = builtin("rpc.subscribe", s.serveSubscribe)
 	s.unsubscribe = builtin("rpc.unsubscribe", s.serveUnsubscribe)
-	s.presence = builtin("wsx.presence", s.servePresence)
+	s.own = make(map[string]*method)
+	own := func(name string, handler Handler) { s.own[name] = builtin(name, handler) }
+	own("wsx.presence", s.servePresence)
+	if s.opts.Authenticate != nil {
+		own("wsx.auth", s.serveAuth)
+	}
 }
 
 // subscribed is the result of rpc.subscribe.
@@ -72,11 +77,15 @@ func (s *Server) serveSubscribe(ctx context.Context, r *Request) error {
 			return NewError(CodeInvalidRequest, "recover is not an epoch and an offset")
 		}
 	}
+	asked := c.identity.Load()
 	sub, err := c.subs.prepare(ctx, k.channel, r.Params)
 	if err != nil {
 		return err
 	}
 	missed, err := sub.hub.subscribe(ctx, sub, since)
+	if err == nil {
+		err = c.subs.authorized(ctx, sub, asked)
+	}
 	if err != nil {
 		return err
 	}
@@ -116,7 +125,7 @@ func (u *subscriptions) prepare(ctx context.Context, name string, params jsontex
 	if !u.reserve() {
 		return nil, NewError(CodeResourceExhausted, "this connection has as many subscriptions as it may")
 	}
-	about := Subscription{Channel: name, Params: params.Clone(), Conn: u.conn}
+	about := Subscription{Channel: name, Params: params.Clone(), Conn: u.conn, Subject: SubjectFrom(ctx)}
 	sub := &subscription{hub: hub, name: name, under: under, opts: opts, sink: u, about: about}
 	passed := false
 	defer func() {
