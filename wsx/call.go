@@ -22,7 +22,8 @@ type call struct {
 	lead   uint64  // the leader's state while it runs the handler itself, else 0
 	over   bool    // the handler has returned; guarded by conn.mu
 	gone   bool    // answered, or about to be, while it still counts as in flight; guarded by conn.mu
-	text   *buffer // what req and its params lie in; given back when the handler has returned
+	text   *buffer // what req and its params lie in, given back when the handler has returned; nil for what is not pooled
+	batch  *batch  // which the answer is part of; nil when it is a message of its own
 
 	channel      string // of rpc.subscribe and rpc.unsubscribe, as the next two
 	subscription string
@@ -151,7 +152,7 @@ func (c *call) endEarly(err error, code string) {
 	c.settleOut()
 	if first && !c.req.Notify {
 		c.conn.free(c)
-		c.conn.answerError(c.id, &Error{Code: code})
+		c.fail(&Error{Code: code})
 	}
 }
 
@@ -161,7 +162,7 @@ func (c *call) run(corked bool) {
 	out := getBuffer()
 	defer out.release()
 	if !c.req.Notify {
-		out.b = wire.AppendResponseStart(out.b, c.id)
+		out.b = appendResultStart(c.req.dialect, out.b, c.id)
 	}
 	c.req.result = out.b
 	err := errExited
@@ -193,17 +194,33 @@ func (c *call) conclude(out *buffer, err error, corked bool) {
 		coded := peerError(err, c.conn.server.opts.Debug)
 		c.conn.logError(c.method.Name, err, coded)
 		if answer {
-			c.conn.answerError(c.id, coded)
+			c.fail(coded)
 		}
 	case answer:
 		out.b = wire.AppendEnd(out.b, nil)
-		if corked {
-			c.conn.answerLater(out.b)
-		} else {
-			c.conn.answer(out.b)
-		}
+		c.deliver(out.b, corked)
 	}
-	if c.then != nil {
+	if c.then != nil && (!answer || c.batch == nil) {
 		c.then(answer)
 	}
+}
+
+// deliver hands the whole answer on: to the socket or to the batch that it is part of.
+func (c *call) deliver(b []byte, corked bool) {
+	switch {
+	case c.batch != nil:
+		c.batch.add(c.id, b, c.then)
+	case corked:
+		c.conn.answerLater(b)
+	default:
+		c.conn.answer(b)
+	}
+}
+
+// fail answers with an error.
+func (c *call) fail(e *Error) {
+	out := getBuffer()
+	defer out.release()
+	out.b = c.conn.appendError(c.req.dialect, out.b, c.id, e)
+	c.deliver(out.b, false)
 }

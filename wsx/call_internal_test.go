@@ -69,7 +69,7 @@ func TestAppendError_KeepsAnErrorWhoseDetailsCannotBeEncoded(t *testing.T) {
 		{func() {}, ``, true},
 		{panicsWhenEncoded{}, ``, true},
 	} {
-		b, err := appendError([]byte("before"), []byte("7"), &Error{Code: CodeConflict, Message: "no", Details: tc.details})
+		b, err := appendError(wire.WSX, []byte("before"), []byte("7"), &Error{Code: CodeConflict, Message: "no", Details: tc.details})
 		var m wire.Message
 		if f := m.Parse(b[len("before"):], wire.Rules{FromServer: true}); f != wire.OK {
 			t.Fatalf("%T: %s: %s", tc.details, f.Text(), b)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strconv"
 
 	"github.com/coder/websocket"
 	"github.com/go-json-experiment/json/jsontext"
@@ -162,6 +163,10 @@ func (c *Conn) misanswered(m *wire.Message, fault wire.Fault) bool {
 // receivedError is the error of an rpc.error.
 func receivedError(m *wire.Message) *Error {
 	e := &Error{Code: string(m.ErrorCode), Message: string(m.ErrorText)}
+	if m.Dialect == wire.JSONRPC && e.Code == "" {
+		number, _ := strconv.Atoi(string(m.ErrorNumber))
+		e.Code = CodeFromJSONRPC(number)
+	}
 	if m.ErrorDetails != nil {
 		e.Details = jsontext.Value(bytes.Clone(m.ErrorDetails))
 	}

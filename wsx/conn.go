@@ -45,6 +45,9 @@ type Conn struct {
 	room     chan struct{} // closed when a call has ended; nil while the leader does not wait
 	quiet    chan struct{} // closed when the last call has ended; nil while nobody waits
 	state    map[any]any
+	batches  []*batch // whose answer is not sent yet
+
+	jsonrpc atomic.Bool // the client's last message was JSON-RPC
 
 	rate    bucket // the leader's own, as what follows
 	strikes int    // messages of no dialect in a row
@@ -94,12 +97,25 @@ func (c *Conn) Get(key any) any {
 
 // Notify sends the client an rpc.notify with an event's name and its payload as JSON. It waits for room in the out-queue until ctx ends.
 // That it returns nil does not say that the client has it.
+//
+// A client that speaks JSON-RPC gets a notification with the event as its method and the payload as its params, in an array when it is neither
+// object nor array. That is so where ctx is that of a JSON-RPC call, and otherwise where the client's last call was one.
 func (c *Conn) Notify(ctx context.Context, event string, payload any) error {
 	out := getBuffer()
 	defer out.release()
-	encoded := appender(wire.AppendServerNotifyStart(out.b, event))
-	err := json.MarshalWrite(&encoded, payload)
-	out.b = wire.AppendEnd(encoded, nil)
+	var err error
+	if c.dialect(ctx) == wire.JSONRPC {
+		encoded := getBuffer()
+		defer encoded.release()
+		params := appender(encoded.b)
+		err = json.MarshalWrite(&params, payload)
+		encoded.b = params
+		out.b = appendNotification(out.b, event, params)
+	} else {
+		encoded := appender(wire.AppendServerNotifyStart(out.b, event))
+		err = json.MarshalWrite(&encoded, payload)
+		out.b = wire.AppendEnd(encoded, nil)
+	}
 	if err != nil {
 		return fmt.Errorf("wsx: encode the payload of %q: %w", event, err)
 	}
@@ -139,7 +155,7 @@ func (c *Conn) add(k *call) error {
 	if c.draining {
 		return &Error{Code: CodeUnavailable, Message: "the server is shutting down"}
 	}
-	if c.findLocked(k.id) != nil {
+	if c.findLocked(k.id) != nil || len(c.batches) > 0 && c.batchedLocked(k) {
 		return NewError(CodeInvalidRequest, "a request with this id is in flight")
 	}
 	c.calls = append(c.calls, k)
@@ -154,7 +170,7 @@ func (c *Conn) find(id []byte) *call {
 }
 
 func (c *Conn) findLocked(id []byte) *call {
-	if id == nil {
+	if id == nil || id[0] == 'n' { // null, which JSON-RPC allows, tells no request from another
 		return nil
 	}
 	for _, k := range c.calls { // at most 64: shorter than a map would take
@@ -167,7 +183,9 @@ func (c *Conn) findLocked(id []byte) *call {
 
 // finished is the end of a call whose handler has returned.
 func (c *Conn) finished(k *call) {
-	k.text.release()
+	if k.text != nil {
+		k.text.release()
+	}
 	c.mu.Lock()
 	if i := slices.Index(c.calls, k); i >= 0 {
 		last := len(c.calls) - 1
@@ -228,15 +246,21 @@ func (c *Conn) answerLater(b []byte) {
 	}
 }
 
-// answerError sends an rpc.error; an id of nil is null.
-func (c *Conn) answerError(id []byte, e *Error) {
+// answerError answers what is no call, or not yet; an id of nil is null.
+func (c *Conn) answerError(d wire.Dialect, id []byte, e *Error) {
 	out := getBuffer()
 	defer out.release()
-	var err error
-	if out.b, err = appendError(out.b, id, e); err != nil {
+	out.b = c.appendError(d, out.b, id, e)
+	c.answer(out.b)
+}
+
+// appendError appends the answer that is an error, and logs why when that goes without its details.
+func (c *Conn) appendError(d wire.Dialect, dst, id []byte, e *Error) []byte {
+	dst, err := appendError(d, dst, id, e)
+	if err != nil {
 		c.server.log.LogAttrs(context.Background(), slog.LevelError, "wsx: error sent without its details", c.attr(), slog.String("code", e.Code), errAttr(err))
 	}
-	c.answer(out.b)
+	return dst
 }
 
 // free makes a call's id free for the next request. It comes before the answer: who has read that may send the next at once.

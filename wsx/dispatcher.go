@@ -39,7 +39,7 @@ type Handler func(ctx context.Context, r *Request) error
 type Request struct {
 	// Method is the method's whole name, the prefixes of mounts included.
 	Method string
-	// Params is the params as the peer wrote them, nil when there are none.
+	// Params is the params as the peer wrote them, nil when there are none. Those that JSON-RPC gave by position have their names here.
 	Params jsontext.Value
 	// Meta is the message's meta object as the peer wrote it, nil when there is none.
 	Meta jsontext.Value
@@ -51,7 +51,9 @@ type Request struct {
 	// Report gets what the method reports of its progress, as Emit gets items, but from any goroutine; nil when the caller did not ask for it.
 	Report func(progress jsontext.Value) error
 
-	result appender // the result is encoded to its end
+	result     appender // the result is encoded to its end
+	dialect    wire.Dialect
+	positional *positional // how Params were an array; nil when they were none
 }
 
 // Method describes a registered method.
@@ -69,9 +71,10 @@ type Method struct {
 // method is a registered method with the middleware around it.
 type method struct {
 	Method
-	handler Handler
-	stream  bool
-	pace    *pace
+	handler    Handler
+	stream     bool
+	pace       *pace
+	positional *positional
 }
 
 // requestKey is the key of the *Request in a handler's context.
@@ -189,7 +192,7 @@ func (d *Dispatcher) add(add ...*method) {
 			m.handler = mw(m.handler)
 		}
 		m.stream = m.Kind == kindStream
-		m.pace = new(pace)
+		m.pace, m.positional = new(pace), positionalOf(m.In)
 	}
 	d.storeLocked(add...)
 }
@@ -242,8 +245,16 @@ func (m *method) call(ctx context.Context, r *Request) (err error) {
 		}
 		if err != nil {
 			r.result = r.result[:before]
+			if r.positional != nil {
+				err = r.positional.repath(err)
+			}
 		}
 	}()
+	if r.dialect == wire.JSONRPC {
+		if err := r.position(m); err != nil {
+			return err
+		}
+	}
 	if err := m.handler(ctx, r); err != nil {
 		return err
 	}

@@ -149,6 +149,49 @@
 //
 // A server that goes by cookies must set RequireOrigin: browsers send cookies with handshakes of every page.
 //
+// # JSON-RPC
+//
+// The same methods are served as JSON-RPC 2.0 (https://www.jsonrpc.org/specification): to objects with "jsonrpc":"2.0" and to arrays on the
+// socket, and by POST with [JSONRPC]. Nothing has to be registered again.
+//
+//	r.Method("POST", "/rpc", wsx.JSONRPC(d, nil))
+//
+// Params by position become the fields of a struct In in the order of their declaration, embedded ones where they stand; a scalar In is the only
+// param. Fewer than there are leave the rest zero; more are INVALID_PARAMS. Middleware sees them by name; details.path counts from /0. An
+// In that reads arrays by itself gets the array: slices, maps, any, a jsontext.Value, whatever has an UnmarshalJSON.
+//
+// An error has the number of its code ([Error.JSONRPCCode]) and data {code, details?}. What is no request object is answered "Invalid Request" as
+// in the specification, with the id where that can be read. A request may have an id of null. A member meta is understood as in WSX,
+// meta.timeout_ms included; ServerOptions.RequestTimeout and JSONRPCOptions.Timeout set a deadline for requests without.
+//
+// The elements of a batch run side by side, as far as MaxInFlight lets them, and the array of their answers, in any order, is sent when
+// the last is there. Each counts for the rate. A batch of more than 20 is INVALID_REQUEST as a whole. The array has at most 1 MiB: answers
+// that do not fit are RESOURCE_EXHAUSTED.
+//
+// On the socket, the methods rpc.subscribe {channel, params?, recover?} and rpc.unsubscribe {subscription} work as the messages of WSX do; events
+// are notifications rpc.event with params {channel, payload, meta}, and what the server tells otherwise is a notification with the event
+// as its method. A notification rpc.cancel {id}, or with an array of ids, cancels; so does the end of the connection. Over POST, subscribing is a
+// CONFLICT, and a call is cancelled when the client gives its request up. Text that is not JSON has no dialect on the socket and gets an
+// rpc.error; over POST it is -32700.
+//
+// # HTTP tunnel
+//
+// With ServerOptions.HTTP the socket carries requests to any http.Handler: WSX:// and an object with id, method, path and, where there are some,
+// headers, query and data. The answer is the same with status, headers and data.
+//
+//	server := wsx.NewServer(d, &wsx.ServerOptions{HTTP: router})
+//
+// The request has the context of a call, with the values of the upgrade's ([ConnFrom] works), its Host, Cookie, User-Agent, forwarding headers,
+// RemoteAddr and TLS, and of the message's headers those that HTTPHeaders lists. What is no path, such as one that begins with two slashes, has
+// dot segments or control characters, encoded or not, is 400. data is the body as JSON; for another content type the text of a
+// string or the bytes of {"base64":…}.
+//
+// The handler's answer is sent when it returns, a JSON body as it is, another as a string, or {"base64":…} when it is not UTF-8. Each flush sends
+// what there is as an answer with "stream":true; the last answer has none. http.ResponseController flushes and sets deadlines: the write
+// deadline bounds a flush's wait for room in the out-queue. Hijacking, full duplex, informational answers and trailers are not supported.
+// A panic, http.ErrAbortHandler included, is 500 and logged. rpc.cancel is 499, a deadline 504, shutting down 503, each a problem (RFC 9457) with
+// the error's code; they come at once, also when the handler does not look at its context.
+//
 // # Channels
 //
 // A [Hub] holds channels: clients subscribe to them (protocol section 4), the program publishes to them. A channel's name is 1 to 256 bytes,

@@ -155,7 +155,7 @@ func (l *listener) offer(s *subscription, f *eventFrame) uint64 {
 }
 
 // replay implements sink; a listener is given what it missed by its loop.
-func (*listener) replay(context.Context, *eventFrame) error { return nil }
+func (*listener) replay(context.Context, *subscription, *eventFrame) error { return nil }
 
 // cut implements sink.
 func (l *listener) cut() { l.fail(NewError(CodeResourceExhausted, "the listener fell behind")) }

@@ -69,7 +69,10 @@ func (h *Hub) fanPresence(p Presence) {
 		h.log.Warn("wsx: presence not told", "channel", p.Channel, "error", err.Error())
 		return
 	}
-	frame := wsconn.NewFrame(websocket.MessageText, wire.AppendServerNotify(nil, event, payload, nil))
+	frames := map[wire.Dialect]*wsconn.Frame{}
+	for _, d := range []wire.Dialect{wire.WSX, wire.JSONRPC} {
+		frames[d] = wsconn.NewFrame(websocket.MessageText, appendNote(d, event, payload))
+	}
 	told := make(map[*Conn]bool)
 	h.mu.RLock()
 	var groups []*group
@@ -86,7 +89,7 @@ func (h *Hub) fanPresence(p Presence) {
 			s.mu.Lock()
 			if s.state == subLive {
 				told[c] = true
-				c.subs.notify(s, frame)
+				c.subs.notify(s, frames[s.speaks])
 			}
 			s.mu.Unlock()
 		}

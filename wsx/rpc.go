@@ -9,8 +9,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-
-	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
 // decodeOptions are how params are read. That names match in exact case and occur once is what json/v2 does by itself.
@@ -175,12 +173,6 @@ func invalidParams(err error) *Error {
 	}
 	e.Details = pathDetails{Path: string(path)}
 	return e
-}
-
-// appendError appends the rpc.error for e. It always appends one that is whole; the error tells why it has no details.
-func appendError(dst, id []byte, e *Error) ([]byte, error) {
-	details, err := e.details()
-	return wire.AppendError(dst, id, e.Code, e.text(), details), err
 }
 
 // details is Details as JSON, nil when there are none or they cannot be encoded.

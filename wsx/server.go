@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"sync"
@@ -51,6 +52,11 @@ type ServerOptions struct {
 	// and Stream return RESOURCE_EXHAUSTED. As a request does not count as in flight while its handler waits for its own client,
 	// MaxInFlight and MaxCalls together bound the handlers of a connection.
 	MaxCalls int
+	// RequestTimeout ends requests and notifications that take longer, whatever their meta.timeout_ms, tunnelled ones and streams
+	// included: DEADLINE_EXCEEDED. None when zero.
+	RequestTimeout time.Duration
+	// MaxBatch is how many elements a JSON-RPC batch may have; 20; over it INVALID_REQUEST. Negative is no limit but the message's.
+	MaxBatch int
 	// MessageRate is how many messages a second one connection may send, as a long run's average. Zero, the default, is no limit.
 	// Messages over it are refused with RESOURCE_EXHAUSTED, and the connection is closed with 4429 when that goes on.
 	MessageRate float64
@@ -69,6 +75,16 @@ type ServerOptions struct {
 	Hub *Hub
 	// MaxSubscriptions is how many subscriptions one connection may have; 256. Zero and less mean the default.
 	MaxSubscriptions int
+
+	// HTTP answers the tunnelled requests (protocol section 7): any handler, such as the router that the server itself stands in. nil
+	// is no tunnel. See the package's section on it.
+	HTTP http.Handler
+	// HTTPHeaders are the request headers that a client may send through the tunnel, in any case; a * at the end stands for any rest. When
+	// nil: accept*, authorization, content-type, if-*, x-request-id, idempotency-key. Hop-by-hop headers, Host and Cookie never pass.
+	HTTPHeaders []string
+	// MaxHTTPBody is how many bytes one answer of the tunnel may hold: a whole body, or of one that is flushed what is between two
+	// flushes. 1 MiB; a handler that writes more gets an error, and the client status 500. Negative is no limit.
+	MaxHTTPBody int
 
 	// DrainTimeout is how long Stop lets the requests in flight end; 10 s. Negative is not at all.
 	DrainTimeout time.Duration
@@ -97,8 +113,10 @@ type Server struct {
 	dropped    context.Context // ends with the context of a Stop: connections that are left then are dropped
 	drop       context.CancelFunc
 
-	subscribe, unsubscribe *method
-	own                    map[string]*method // the protocol's own methods
+	subscribe, unsubscribe, http *method
+	own                          map[string]*method // the protocol's own methods
+
+	headers allowList
 
 	mu       sync.Mutex
 	conns    map[*Conn]struct{}
@@ -130,6 +148,19 @@ func NewServer(d *Dispatcher, opts *ServerOptions) *Server {
 	if o.MaxSubscriptions <= 0 {
 		o.MaxSubscriptions = 256
 	}
+	if o.MaxBatch == 0 {
+		o.MaxBatch = maxBatch
+	}
+	if o.MaxBatch < 0 {
+		o.MaxBatch = math.MaxInt
+	}
+	if o.MaxHTTPBody == 0 {
+		o.MaxHTTPBody = maxHTTPBody
+	}
+	if o.MaxHTTPBody < 0 {
+		o.MaxHTTPBody = math.MaxInt
+	}
+	s.headers = newAllowList(o.HTTPHeaders)
 	if o.MaxDepth < 0 {
 		o.MaxDepth = 1 << 20
 	}

@@ -54,8 +54,7 @@ func (c *Conn) serve() {
 // message serves one message. It reports whether the buffer was handed on, and whether this goroutine is the leader still.
 func (c *Conn) message(typ websocket.MessageType, in *buffer) (kept, leader bool) {
 	if !c.rate.take() {
-		c.overRate(in.b)
-		return false, true
+		return c.overRate(in), true
 	}
 	if typ == websocket.MessageBinary && !utf8.Valid(in.b) {
 		c.strike(nil, CodeParseError, wire.NotJSON.Text())
@@ -65,33 +64,45 @@ func (c *Conn) message(typ websocket.MessageType, in *buffer) (kept, leader bool
 	fault := m.Parse(in.b, wire.Rules{Depth: c.server.opts.MaxDepth})
 	switch m.Dialect {
 	case wire.Tunnel:
-		c.strike(nil, CodeParseError, wire.NotJSON.Text()) // without a handler for it, it is just not JSON
-		return false, true
+		if c.server.opts.HTTP == nil {
+			c.strike(nil, CodeParseError, wire.NotJSON.Text()) // without a handler for it, it is just not JSON
+			return false, true
+		}
+		c.strikes = 0
+		return c.tunnel(&m, in)
+	case wire.JSONRPC:
+		c.strikes = 0
+		c.jsonrpc.Store(true)
+		if m.Batch() {
+			return c.serveBatch(&m, fault, true), true
+		}
+		return c.serveJSONRPC(&m, fault, in, nil)
 	case wire.None:
 		c.strike(m.ID, fault.Code(), fault.Text())
 		return false, true
 	}
 	c.strikes = 0
+	if c.jsonrpc.Load() {
+		c.jsonrpc.Store(false)
+	}
 	switch {
-	case m.Dialect == wire.JSONRPC:
-		c.answerError(nil, NewError(CodeInvalidRequest, "JSON-RPC is not served on this connection"))
 	case fault != wire.OK && m.Type == wire.Notify: // nothing is answered, also when it fails
 	case fault != wire.OK && c.misanswered(&m, fault): // the caller knows
 	case fault != wire.OK:
-		c.answerError(m.ID, NewError(fault.Code(), fault.Text()))
+		c.answerError(wire.WSX, m.ID, NewError(fault.Code(), fault.Text()))
 	case m.Type == wire.Request || m.Type == wire.Notify:
 		method := c.server.method(m.Method)
 		if method == nil {
 			if m.Type == wire.Request {
-				c.answerError(m.ID, methodNotFound(string(m.Method)))
+				c.answerError(wire.WSX, m.ID, methodNotFound(string(m.Method)))
 			}
 			return false, true
 		}
-		return c.begin(method, &m, in)
+		return c.begin(method, &m, in, nil)
 	case m.Type == wire.Subscribe:
-		return c.begin(c.server.subscribe, &m, in)
+		return c.begin(c.server.subscribe, &m, in, nil)
 	case m.Type == wire.Unsubscribe:
-		return c.begin(c.server.unsubscribe, &m, in)
+		return c.begin(c.server.unsubscribe, &m, in, nil)
 	case m.Type == wire.Response || m.Type == wire.Error || m.Type == wire.Stream:
 		c.answered(&m)
 	case m.Type == wire.Cancel:
@@ -106,11 +117,11 @@ func (c *Conn) message(typ websocket.MessageType, in *buffer) (kept, leader bool
 	return false, true // pongs are nothing to it
 }
 
-// begin starts a request or notification, once there is room for one more: by itself when the method is quick, else in a
-// goroutine of its own.
-func (c *Conn) begin(method *method, m *wire.Message, in *buffer) (kept, leader bool) {
-	k := &call{conn: c, method: method, text: in}
-	k.req = Request{Params: m.Params, Meta: m.Meta, Notify: m.Type == wire.Notify}
+// begin starts a request or notification, once there is room for one more: by itself when the method is quick and it is no part of a
+// batch, else in a goroutine of its own.
+func (c *Conn) begin(method *method, m *wire.Message, in *buffer, b *batch) (kept, leader bool) {
+	k := &call{conn: c, method: method, text: in, batch: b}
+	k.req = Request{Params: m.Params, Meta: m.Meta, Notify: m.Type == wire.Notify, dialect: m.Dialect}
 	if !k.req.Notify {
 		k.id = append(k.short[:0], m.ID...)
 	}
@@ -119,20 +130,26 @@ func (c *Conn) begin(method *method, m *wire.Message, in *buffer) (kept, leader 
 	}
 	if err := c.add(k); err != nil {
 		if !k.req.Notify {
-			c.answerError(m.ID, peerError(err, false))
+			k.fail(peerError(err, false))
 		}
 		return false, true
 	}
-	if m.Timeout > 0 {
-		k.expire(m.Timeout)
+	timeout := m.Timeout
+	if most := c.server.opts.RequestTimeout; most > 0 && (timeout == 0 || most < timeout) {
+		timeout = most
 	}
-	if method.stream && !k.req.Notify {
-		k.req.Emit = k.emit
+	if timeout > 0 {
+		k.expire(timeout)
 	}
-	if m.Progress != nil && string(m.Progress) == "true" && !k.req.Notify {
-		k.req.Report = k.report
+	if m.Dialect == wire.WSX && !k.req.Notify { // the others have no message for what comes before the result
+		if method.stream {
+			k.req.Emit = k.emit
+		}
+		if m.Progress != nil && string(m.Progress) == "true" {
+			k.req.Report = k.report
+		}
 	}
-	if !method.pace.quick() {
+	if b != nil || !method.pace.quick() {
 		go k.run(false)
 		return true, true
 	}
@@ -156,20 +173,41 @@ func (c *Conn) begin(method *method, m *wire.Message, in *buffer) (kept, leader 
 
 // strike answers a message of no dialect and closes the connection after too many in a row.
 func (c *Conn) strike(id []byte, code, text string) {
-	c.answerError(id, NewError(code, text))
+	c.answerError(wire.WSX, id, NewError(code, text))
 	if c.strikes++; c.strikes >= maxStrikes {
 		_ = c.ws.Close(websocket.StatusPolicyViolation, "no WSX messages") // the next read tells how it went
 	}
 }
 
-// overRate refuses a message that came too soon, and the connection when as many in a row did as a burst may hold.
-func (c *Conn) overRate(b []byte) {
+// overRate refuses a message that came too soon, and the connection when as many in a row did as a burst may hold. It reports whether the
+// buffer was handed on.
+func (c *Conn) overRate(in *buffer) (kept bool) {
+	defer c.punish()
 	var m wire.Message
-	m.Parse(b, wire.Rules{Depth: c.server.opts.MaxDepth})
-	switch m.Type {
-	case wire.Request, wire.Subscribe, wire.Unsubscribe, wire.Ping:
-		c.answerError(m.ID, &Error{Code: CodeResourceExhausted, Details: retryDetails{RetryAfterMS: c.rate.wait().Milliseconds() + 1}})
+	fault := m.Parse(in.b, wire.Rules{Depth: c.server.opts.MaxDepth})
+	if m.Batch() {
+		return c.serveBatch(&m, fault, false)
 	}
+	switch {
+	case m.Dialect == wire.Tunnel && c.server.opts.HTTP != nil:
+		var t wire.TunnelRequest
+		t.Parse(m.Raw, c.server.opts.MaxDepth)
+		c.answerError(wire.Tunnel, t.ID, c.tooSoon())
+	case m.Dialect == wire.JSONRPC && m.Type == wire.Request:
+		c.answerError(wire.JSONRPC, m.ID, c.tooSoon())
+	case m.Type == wire.Request, m.Type == wire.Subscribe, m.Type == wire.Unsubscribe, m.Type == wire.Ping:
+		c.answerError(wire.WSX, m.ID, c.tooSoon())
+	}
+	return false
+}
+
+// tooSoon is the error of a message over the rate.
+func (c *Conn) tooSoon() *Error {
+	return &Error{Code: CodeResourceExhausted, Details: retryDetails{RetryAfterMS: c.rate.wait().Milliseconds() + 1}}
+}
+
+// punish closes a connection that keeps sending over its rate.
+func (c *Conn) punish() {
 	if c.rate.refused > max(maxStrikes, c.server.opts.MessageBurst) {
 		_ = c.ws.Close(closeRate, "too many messages") // the next read tells how it went
 	}
@@ -187,15 +225,20 @@ func (c *Conn) attr() slog.Attr { return slog.String("conn", c.id) }
 
 func errAttr(err error) slog.Attr { return slog.String("error", err.Error()) }
 
-// logError logs what a handler returned: errors that the peer is not told of, with the stack of a panic, as errors, others quietly.
+// logError logs what a handler returned.
 func (c *Conn) logError(method string, err error, coded *Error) {
+	logCall(c.server.log, method, err, coded, c.attr())
+}
+
+// logCall logs what a handler returned: errors that the peer is not told of, with the stack of a panic, as errors, others quietly.
+func logCall(log *slog.Logger, method string, err error, coded *Error, attrs ...slog.Attr) {
 	level := levelQuiet
 	if coded.Code == CodeInternalError {
 		level = slog.LevelError
 	}
-	attrs := []slog.Attr{c.attr(), slog.String("method", method), slog.String("code", coded.Code), errAttr(err)}
+	attrs = append(attrs, slog.String("method", method), slog.String("code", coded.Code), errAttr(err))
 	if p, ok := errors.AsType[*panicError](err); ok {
 		attrs = append(attrs, slog.String("stack", string(p.stack)))
 	}
-	c.server.log.LogAttrs(context.Background(), level, "wsx: call failed", attrs...)
+	log.LogAttrs(context.Background(), level, "wsx: call failed", attrs...)
 }

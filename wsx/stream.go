@@ -115,23 +115,13 @@ func (c *call) report(progress jsontext.Value) error {
 	return c.send(nil, wire.AppendProgress(nil, progress))
 }
 
-// send sends an rpc.stream, never behind the answer: who answers ends the context first and then waits, in settleOut, for a send
-// under way, which that stops.
+// send sends an rpc.stream.
 func (c *call) send(item, meta []byte) error {
-	c.mu.Lock()
-	if c.err == nil && c.out == nil {
-		c.out = new(outgoing)
-	}
-	out := c.out
-	c.mu.Unlock()
-	if out == nil {
-		return c.Err()
-	}
-	out.mu.Lock()
-	defer out.mu.Unlock()
-	if err := c.Err(); err != nil {
+	out, err := c.openOut()
+	if err != nil {
 		return err
 	}
+	defer out.mu.Unlock()
 	message := getBuffer()
 	defer message.release()
 	message.b = wire.AppendStream(message.b, c.id, item, out.seq, meta)
@@ -143,6 +133,26 @@ func (c *call) send(item, meta []byte) error {
 	}
 	out.seq++
 	return nil
+}
+
+// openOut is for who sends something before the answer, and returns with out locked. That is never behind the answer: who answers ends the
+// context first and then waits, in settleOut, for a send under way, which that stops.
+func (c *call) openOut() (*outgoing, error) {
+	c.mu.Lock()
+	if c.err == nil && c.out == nil {
+		c.out = new(outgoing)
+	}
+	out := c.out
+	c.mu.Unlock()
+	if out == nil {
+		return nil, c.Err()
+	}
+	out.mu.Lock()
+	if err := c.Err(); err != nil {
+		out.mu.Unlock()
+		return nil, err
+	}
+	return out, nil
 }
 
 // settleOut waits for a send under way to end. The context has ended, which makes it end, and that no other begins.

@@ -3,6 +3,7 @@ package wsx
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"sync"
 
@@ -43,18 +44,19 @@ const (
 	stageEnded
 )
 
-// The methods behind rpc.subscribe and rpc.unsubscribe, and those with names of the protocol. They run as any other.
+// The methods behind rpc.subscribe, rpc.unsubscribe and the HTTP tunnel, and those with names of the protocol. They run as any other.
 func (s *Server) builtins() {
-	builtin := func(name string, handler Handler) *method {
-		return &method{Method: Method{Name: name}, handler: handler, pace: new(pace)}
+	builtin := func(name string, in reflect.Type, handler Handler) *method {
+		return &method{Method: Method{Name: name}, handler: handler, pace: new(pace), positional: positionalOf(in)}
 	}
-	s.subscribe = builtin("rpc.subscribe", s.serveSubscribe)
-	s.unsubscribe = builtin("rpc.unsubscribe", s.serveUnsubscribe)
+	s.subscribe = builtin("rpc.subscribe", reflect.TypeFor[subscribeParams](), s.serveSubscribe)
+	s.unsubscribe = builtin("rpc.unsubscribe", reflect.TypeFor[unsubscribeParams](), s.serveUnsubscribe)
+	s.http = builtin("http", nil, s.serveHTTP)
 	s.own = make(map[string]*method)
-	own := func(name string, handler Handler) { s.own[name] = builtin(name, handler) }
-	own("wsx.presence", s.servePresence)
+	own := func(name string, in reflect.Type, handler Handler) { s.own[name] = builtin(name, in, handler) }
+	own("wsx.presence", reflect.TypeFor[presenceParams](), s.servePresence)
 	if s.opts.Authenticate != nil {
-		own("wsx.auth", s.serveAuth)
+		own("wsx.auth", reflect.TypeFor[authParams](), s.serveAuth)
 	}
 }
 
@@ -71,6 +73,11 @@ type subscribed struct {
 func (s *Server) serveSubscribe(ctx context.Context, r *Request) error {
 	k := ctx.(*call) // a builtin has no middleware to wrap it
 	c := k.conn
+	if r.dialect == wire.JSONRPC {
+		if err := k.readSubscribe(); err != nil {
+			return err
+		}
+	}
 	var since Position
 	if k.recover != nil {
 		if err := json.Unmarshal(k.recover, &since); err != nil {
@@ -82,6 +89,7 @@ func (s *Server) serveSubscribe(ctx context.Context, r *Request) error {
 	if err != nil {
 		return err
 	}
+	sub.speaks = r.dialect
 	missed, err := sub.hub.subscribe(ctx, sub, since)
 	if err == nil {
 		err = c.subs.authorized(ctx, sub, asked)
@@ -261,6 +269,11 @@ type unsubscribed struct {
 
 func (s *Server) serveUnsubscribe(ctx context.Context, r *Request) error {
 	k := ctx.(*call)
+	if r.dialect == wire.JSONRPC {
+		if err := k.readUnsubscribe(); err != nil {
+			return err
+		}
+	}
 	if k.subscription == "" {
 		if err := checkChannel(k.channel, true); err != nil {
 			return err
@@ -315,7 +328,7 @@ func (u *subscriptions) offer(s *subscription, f *eventFrame) (lost uint64) {
 			}
 		}
 	default:
-		if errors.Is(ws.Offer(f.frame(), nil, 0, false, f.alone), wsconn.ErrQueueFull) {
+		if errors.Is(ws.Offer(f.frame(s.speaks), nil, 0, false, f.alone), wsconn.ErrQueueFull) {
 			u.cut()
 		}
 		return 0
@@ -335,20 +348,20 @@ func (s *subscription) recount(tag any, lost uint64) *wsconn.Frame {
 	if !s.waits(tag, "") {
 		return nil
 	}
-	return tag.(*eventFrame).encode(lost)
+	return tag.(*eventFrame).encode(s.speaks, lost)
 }
 
 // frame is the event with the count of those dropped before it, and that count.
 func (*subscriptions) frame(s *subscription, f *eventFrame) (*wsconn.Frame, uint64) {
 	if s.dropped == 0 {
-		return f.frame(), 0
+		return f.frame(s.speaks), 0
 	}
-	return f.encode(s.dropped), s.dropped
+	return f.encode(s.speaks, s.dropped), s.dropped
 }
 
 // replay implements sink.
-func (u *subscriptions) replay(ctx context.Context, f *eventFrame) error {
-	return u.conn.ws.Replay(ctx, f.frame())
+func (u *subscriptions) replay(ctx context.Context, s *subscription, f *eventFrame) error {
+	return u.conn.ws.Replay(ctx, f.frame(s.speaks))
 }
 
 // cut implements sink.
@@ -431,7 +444,7 @@ func (u *subscriptions) tell(s *subscription, code string) {
 		s.hub.log.Error("wsx: end of a subscription not told", "channel", s.name, "error", err.Error())
 		return
 	}
-	out := wire.AppendServerNotify(nil, "wsx.unsubscribed", payload, nil)
+	out := appendNote(s.speaks, "wsx.unsubscribed", payload)
 	_ = u.conn.ws.Force(wsconn.NewFrame(websocket.MessageText, out), nil, 0) // its error is the connection's end
 	u.flush()
 }

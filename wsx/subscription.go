@@ -21,6 +21,7 @@ type subscription struct {
 	filter func(Event) bool
 	sink   sink
 	about  Subscription
+	speaks wire.Dialect // JSONRPC, else WSX
 
 	group *group // set by the sink's claim
 	at    int    // guarded by group
@@ -57,7 +58,7 @@ type sink interface {
 	// s are lost by it. It is called with s locked.
 	offer(s *subscription, f *eventFrame) (lost uint64)
 	// replay queues one event, waiting for room until ctx ends.
-	replay(ctx context.Context, f *eventFrame) error
+	replay(ctx context.Context, s *subscription, f *eventFrame) error
 	// cut ends a subscriber that did not keep up.
 	cut()
 	// revoke ends s, which the server takes back, and tells the subscriber. It reports whether s was not ended before.
@@ -78,25 +79,35 @@ type eventFrame struct {
 	group *group
 	alone bool // no others come with it: it is sent at once
 	bytes *wsconn.Frame
+
+	jsonrpc *wsconn.Frame // the same as a JSON-RPC notification
 }
 
-// frame is the event for every member of the group.
-func (f *eventFrame) frame() *wsconn.Frame {
-	if f.bytes == nil {
-		f.bytes = f.encode(0)
+// frame is the event for every member of the group that speaks d.
+func (f *eventFrame) frame(d wire.Dialect) *wsconn.Frame {
+	bytes := &f.bytes
+	if d == wire.JSONRPC {
+		bytes = &f.jsonrpc
 	}
-	return f.bytes
+	if *bytes == nil {
+		*bytes = f.encode(d, 0)
+	}
+	return *bytes
 }
 
 // encode makes the rpc.event. A subscription by pattern has no position to recover from.
-func (f *eventFrame) encode(dropped uint64) *wsconn.Frame {
+func (f *eventFrame) encode(d wire.Dialect, dropped uint64) *wsconn.Frame {
 	out := getBuffer()
 	defer out.release()
 	epoch, offset := f.Position.Epoch, f.Position.Offset
 	if isPattern(f.group.topic.name) {
 		epoch, offset = "", 0
 	}
-	out.b = wire.AppendEvent(out.b, f.Channel, f.Payload, f.group.id, epoch, offset, dropped)
+	if d == wire.JSONRPC {
+		out.b = wire.AppendJSONRPCEvent(out.b, f.Channel, f.Payload, f.group.id, epoch, offset, dropped)
+	} else {
+		out.b = wire.AppendEvent(out.b, f.Channel, f.Payload, f.group.id, epoch, offset, dropped)
+	}
 	return wsconn.NewFrame(websocket.MessageText, out.b)
 }
 
@@ -203,7 +214,7 @@ func (s *subscription) replay(missed []Event) bool {
 	defer close(s.replayed)
 	for i := range missed {
 		f := eventFrame{Event: missed[i], group: s.group}
-		if ctx.Err() != nil || s.wants(f.Event) && s.sink.replay(ctx, &f) != nil {
+		if ctx.Err() != nil || s.wants(f.Event) && s.sink.replay(ctx, s, &f) != nil {
 			return false // it was ended, or the connection has
 		}
 	}

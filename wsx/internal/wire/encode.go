@@ -65,7 +65,11 @@ func AppendServerNotify(dst []byte, event string, payload, meta []byte) []byte {
 
 // AppendEvent appends an rpc.event. Of its meta, an epoch of "" leaves epoch and offset out, and a dropped of 0 dropped.
 func AppendEvent(dst []byte, channel string, payload []byte, subID, epoch string, offset, dropped uint64) []byte {
-	dst = appendString(dst, `{"type":"rpc.event","channel":`, channel)
+	return appendEventMembers(append(dst, `{"type":"rpc.event",`...), channel, payload, subID, epoch, offset, dropped)
+}
+
+func appendEventMembers(dst []byte, channel string, payload []byte, subID, epoch string, offset, dropped uint64) []byte {
+	dst = appendString(dst, `"channel":`, channel)
 	dst = append(append(dst, `,"payload":`...), payload...)
 	dst = appendString(dst, `,"meta":{"sub_id":`, subID)
 	if epoch != "" {

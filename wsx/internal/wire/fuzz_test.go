@@ -128,7 +128,7 @@ func compare(t *testing.T, b []byte) {
 		return // jsontext ends at a depth of 10,000
 	}
 	before := bytes.Clone(b)
-	for _, rules := range []wire.Rules{{}, {FromServer: true}, {Depth: 3}} {
+	for _, rules := range []wire.Rules{{}, {FromServer: true}, {Depth: 3}, {JSONRPC: true}} {
 		var got wire.Message
 		fault := got.Parse(b, rules)
 		want, wantFault := oracle(before, rules)

@@ -52,16 +52,18 @@ type Rules struct {
 	// FromServer says that a server sent the message: rpc.notify names an event, and a server's own types are known
 	// while a client's are not. False means that a client sent it.
 	FromServer bool
+	// JSONRPC says that nothing but JSON-RPC is spoken: a member named type and the tunnel's prefix mean nothing.
+	JSONRPC bool
 }
 
 // Message is one message, read. A field is nil or zero when the message has no such member or the type has no use
 // for it. JSON values are as they stood in the message, without the white space around them.
 type Message struct {
 	Dialect Dialect
-	Type    Type
+	Type    Type // in the JSON-RPC dialect Request, Notify, Response or Error; Unknown for a batch
 
 	// ID is the id, a JSON string or number, byte for byte; nil when there is none that can be echoed (absent, null,
-	// of another kind, or given twice). It is set also with a fault and in the JSON-RPC dialect.
+	// of another kind, or given twice). It is set also with a fault. In the JSON-RPC dialect null is an id too.
 	ID []byte
 
 	Method       []byte // the method, unescaped
@@ -79,6 +81,7 @@ type Message struct {
 	ErrorCode    []byte // the code of an rpc.error, unescaped
 	ErrorText    []byte // its message, unescaped
 	ErrorDetails []byte // JSON, nil when absent
+	ErrorNumber  []byte // the code of a JSON-RPC error, a JSON number; ErrorCode is what its data names then
 
 	// Seq is the seq of an rpc.stream.
 	Seq uint64

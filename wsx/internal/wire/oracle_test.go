@@ -21,7 +21,7 @@ var grammarOnly = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontex
 
 // oracle is Message.Parse written the plain way, on jsontext and maps.
 func oracle(b []byte, rules wire.Rules) (m wire.Message, f wire.Fault) {
-	if rest, ok := bytes.CutPrefix(b, []byte("WSX://")); ok && utf8.Valid(b) {
+	if rest, ok := bytes.CutPrefix(b, []byte("WSX://")); ok && utf8.Valid(b) && !rules.JSONRPC {
 		return wire.Message{Dialect: wire.Tunnel, Raw: rest}, wire.OK
 	}
 	raw, depth, ok := oracleValue(b)
@@ -45,7 +45,7 @@ func oracle(b []byte, rules wire.Rules) (m wire.Message, f wire.Fault) {
 	switch {
 	case raw.Kind() == '[':
 		m.Dialect = wire.JSONRPC
-	case strings.HasPrefix(name, "rpc."):
+	case strings.HasPrefix(name, "rpc.") && !rules.JSONRPC:
 		m.Dialect, m.Type = wire.WSX, oracleTypes[name]
 	case version == "2.0":
 		m.Dialect = wire.JSONRPC
@@ -62,33 +62,13 @@ func oracle(b []byte, rules wire.Rules) (m wire.Message, f wire.Fault) {
 		return m, wire.DuplicateName
 	}
 	if m.Dialect == wire.JSONRPC {
-		method, _ := oracleText(members["method"])
-		m.Method = []byte(method)
-		m.Params, m.Result = members["params"], members["result"]
-		return m, wire.OK
+		if raw.Kind() == '[' {
+			return m, wire.OK
+		}
+		return m, oracleJSONRPC(&m, members, idOK)
 	}
-
-	if meta, ok := members["meta"]; ok {
-		if meta.Kind() != '{' {
-			return m, wire.BadMeta
-		}
-		inMeta, twice := oracleMembers(meta)
-		if len(twice) > 0 {
-			return m, wire.DuplicateName
-		}
-		if timeout, ok := inMeta["timeout_ms"]; ok {
-			if !regexp.MustCompile(`^[0-9]*[1-9][0-9]*$`).Match(timeout) {
-				return m, wire.BadTimeout
-			}
-			ns, _ := new(big.Int).SetString(string(timeout), 10)
-			ns.Mul(ns, big.NewInt(int64(time.Millisecond)))
-			if ns.IsInt64() {
-				m.Timeout = time.Duration(ns.Int64())
-			} else {
-				m.Timeout = time.Duration(math.MaxInt64).Truncate(time.Millisecond)
-			}
-		}
-		m.Meta = meta
+	if fault := oracleMeta(&m, members); fault != wire.OK {
+		return m, fault
 	}
 
 	textOf := func(name string, into *[]byte) bool {
@@ -190,6 +170,34 @@ func oracle(b []byte, rules wire.Rules) (m wire.Message, f wire.Fault) {
 		need(m.Payload != nil, wire.BadMember)
 	}
 	return m, fault
+}
+
+func oracleMeta(m *wire.Message, members map[string]jsontext.Value) wire.Fault {
+	meta, ok := members["meta"]
+	if !ok {
+		return wire.OK
+	}
+	if meta.Kind() != '{' {
+		return wire.BadMeta
+	}
+	inMeta, twice := oracleMembers(meta)
+	if len(twice) > 0 {
+		return wire.DuplicateName
+	}
+	if timeout, ok := inMeta["timeout_ms"]; ok {
+		if !regexp.MustCompile(`^[0-9]*[1-9][0-9]*$`).Match(timeout) {
+			return wire.BadTimeout
+		}
+		ns, _ := new(big.Int).SetString(string(timeout), 10)
+		ns.Mul(ns, big.NewInt(int64(time.Millisecond)))
+		if ns.IsInt64() {
+			m.Timeout = time.Duration(ns.Int64())
+		} else {
+			m.Timeout = time.Duration(math.MaxInt64).Truncate(time.Millisecond)
+		}
+	}
+	m.Meta = meta
+	return wire.OK
 }
 
 var oracleTypes = map[string]wire.Type{

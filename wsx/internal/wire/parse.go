@@ -77,7 +77,7 @@ type envelope struct {
 // With a fault other than OK, m has the dialect, the type and the id as far as they could be told.
 func (m *Message) Parse(b []byte, rules Rules) Fault {
 	*m = Message{}
-	if len(b) >= len(TunnelPrefix) && string(b[:len(TunnelPrefix)]) == TunnelPrefix {
+	if len(b) >= len(TunnelPrefix) && string(b[:len(TunnelPrefix)]) == TunnelPrefix && !rules.JSONRPC {
 		if !utf8.Valid(b) {
 			return NotJSON
 		}
@@ -100,7 +100,7 @@ func (m *Message) Parse(b []byte, rules Rules) Fault {
 	m.Raw = b[start:end]
 
 	idFault := m.readID(&e)
-	m.Dialect = e.dialect(b[start], m)
+	m.Dialect = e.dialect(b[start], m, rules.JSONRPC)
 	depth := rules.Depth
 	if depth <= 0 {
 		depth = DefaultDepth
@@ -112,10 +112,10 @@ func (m *Message) Parse(b []byte, rules Rules) Fault {
 		return TooDeep
 	case e.twice:
 		return DuplicateName
-	case m.Dialect == JSONRPC:
-		m.Params, m.Result = e.at[mParams], e.at[mResult]
-		m.Method, _ = text(e.at[mMethod])
+	case m.Dialect == JSONRPC && b[start] == '[':
 		return OK
+	case m.Dialect == JSONRPC:
+		return m.readJSONRPC(&e, idFault)
 	}
 	return m.read(&e, rules, idFault)
 }
@@ -167,12 +167,12 @@ func (e *envelope) add(name, value []byte) {
 	}
 }
 
-// dialect tells the dialect and, for WSX, sets the type.
-func (e *envelope) dialect(first byte, m *Message) Dialect {
+// dialect tells the dialect and, for WSX, sets the type. With only, there is none but JSON-RPC.
+func (e *envelope) dialect(first byte, m *Message, only bool) Dialect {
 	if first == '[' {
 		return JSONRPC
 	}
-	if name, ok := text(e.at[mType]); ok && len(name) >= 4 && string(name[:4]) == "rpc." {
+	if name, ok := text(e.at[mType]); ok && !only && len(name) >= 4 && string(name[:4]) == "rpc." {
 		m.Type = typeOf(name)
 		return WSX
 	}

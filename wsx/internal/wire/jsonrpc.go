@@ -1,0 +1,154 @@
+package wire
+
+import (
+	"iter"
+	"strconv"
+)
+
+// readJSONRPC fills in the members of one JSON-RPC message. A request and a notification have a method; a response has none and a result or
+// an error. An id of null, which the specification allows, is an id here: ID is null then.
+func (m *Message) readJSONRPC(e *envelope, idFault Fault) Fault {
+	id := e.at[mID]
+	if string(id) == "null" {
+		m.ID, idFault = id, OK
+	}
+	method, result, failure := e.at[mMethod], e.at[mResult], e.at[mError]
+	switch {
+	case method != nil && id != nil:
+		m.Type = Request
+	case method != nil:
+		m.Type, idFault = Notify, OK
+	case result != nil && failure == nil:
+		m.Type = Response
+	case failure != nil && result == nil:
+		m.Type = Error
+	default:
+		return BadMember
+	}
+	if idFault != OK {
+		return idFault
+	}
+	switch m.Type {
+	case Response:
+		m.Result = result
+		return OK
+	case Error:
+		return m.readJSONRPCError(failure)
+	}
+	if f := m.readMeta(e.at[mMeta]); f != OK {
+		return f
+	}
+	var ok bool
+	if m.Method, ok = text(method); !ok || len(m.Method) == 0 || len(m.Method) > MaxMethod {
+		m.Method = nil
+		return BadMethod
+	}
+	if params := e.at[mParams]; params != nil && string(params) != "null" {
+		if params[0] != '{' && params[0] != '[' {
+			return BadMember
+		}
+		m.Params = params
+	}
+	return OK
+}
+
+// readJSONRPCError reads an error object. Where its data is this protocol's, {code, details?}, these are ErrorCode and ErrorDetails;
+// any other data is ErrorDetails as a whole.
+func (m *Message) readJSONRPCError(value []byte) Fault {
+	if value[0] != '{' {
+		return BadMember
+	}
+	var message, data []byte
+	o := object(value)
+	for name, value, ok := o.next(); ok; name, value, ok = o.next() {
+		switch string(name) {
+		case "code":
+			m.ErrorNumber = value
+		case "message":
+			message = value
+		case "data":
+			data = value
+		}
+	}
+	if o.twice {
+		return DuplicateName
+	}
+	var ok bool
+	if m.ErrorText, ok = text(message); !ok || len(m.ErrorNumber) == 0 || m.ErrorNumber[0] != '-' && !isDigit(m.ErrorNumber[0]) {
+		return BadMember
+	}
+	m.ErrorDetails = data
+	if data == nil || data[0] != '{' {
+		return OK
+	}
+	var code, details []byte
+	o = object(data)
+	for name, value, more := o.next(); more; name, value, more = o.next() {
+		switch string(name) {
+		case "code":
+			code = value
+		case "details":
+			details = value
+		}
+	}
+	if code, ok := text(code); ok && !o.twice {
+		m.ErrorCode, m.ErrorDetails = code, details
+	}
+	return OK
+}
+
+// Batch reports whether m is a JSON-RPC batch: an array.
+func (m *Message) Batch() bool { return m.Dialect == JSONRPC && len(m.Raw) > 0 && m.Raw[0] == '[' }
+
+// Elements are those of an array, which must be JSON, as they stand in it.
+func Elements(array []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		s := scanner{b: array}
+		i := s.space(1)
+		for s.b[i] != ']' {
+			end := s.value(i, 1)
+			if !yield(s.b[i:end]) {
+				return
+			}
+			if i = s.space(end); s.b[i] == ',' {
+				i = s.space(i + 1)
+			}
+		}
+	}
+}
+
+// AppendJSONRPCResultStart appends a JSON-RPC response up to its result, which the caller appends and follows with AppendEnd.
+func AppendJSONRPCResultStart(dst, id []byte) []byte {
+	dst = append(append(dst, `{"jsonrpc":"2.0","id":`...), id...)
+	return append(dst, `,"result":`...)
+}
+
+// AppendJSONRPCError appends a JSON-RPC response with an error whose data is {code, details?}. An id of nil is null; details, JSON,
+// are absent when nil.
+func AppendJSONRPCError(dst, id []byte, number int, code, message string, details []byte) []byte {
+	dst = appendValue(append(dst, `{"jsonrpc":"2.0","id":`...), id)
+	dst = strconv.AppendInt(append(dst, `,"error":{"code":`...), int64(number), 10)
+	dst = appendString(dst, `,"message":`, message)
+	dst = appendString(dst, `,"data":{"code":`, code)
+	if details != nil {
+		dst = append(append(dst, `,"details":`...), details...)
+	}
+	return append(dst, "}}}"...)
+}
+
+// AppendJSONRPCStart appends a JSON-RPC request, or with an id of nil a notification, up to its params, which the caller appends and follows
+// with AppendEnd.
+func AppendJSONRPCStart(dst, id []byte, method string) []byte {
+	dst = append(dst, `{"jsonrpc":"2.0"`...)
+	if id != nil {
+		dst = append(append(dst, `,"id":`...), id...)
+	}
+	return append(appendString(dst, `,"method":`, method), `,"params":`...)
+}
+
+// AppendJSONRPCEvent appends the notification that an event is in JSON-RPC; its params are the members of an rpc.event.
+func AppendJSONRPCEvent(dst []byte, channel string, payload []byte, subID, epoch string, offset, dropped uint64) []byte {
+	dst = AppendJSONRPCStart(dst, nil, "rpc.event")
+	dst = appendEventMembers(append(dst, '{'), channel, payload, subID, epoch, offset, dropped)
+	return append(dst, '}')
+}
