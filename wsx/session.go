@@ -41,7 +41,8 @@ func (c *Conn) serve() {
 	}
 	c.isOver()
 	c.end(err)
-	c.out.Fail(closedError(err))
+	ended := closedError(err)
+	c.out.Fail(ended, ended)
 	c.server.log.LogAttrs(context.Background(), levelQuiet, "wsx: connection ended", c.attr(), errAttr(err))
 	c.cancelAll()
 	if quiet := c.drain(); quiet != nil {

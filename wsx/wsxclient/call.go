@@ -8,16 +8,38 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx/internal/outcall"
 )
 
+// CallOptions configure [CallWith]. nil and the zero value are valid.
+type CallOptions struct {
+	// Retry makes the client ask again until there is an answer: on the next connection when this one was lost, and after a random
+	// wait, as between attempts to connect, when the server answered UNAVAILABLE. The server may then run the method more than once:
+	// it is for methods which that does no harm. Only ctx bounds it. Default: a call is sent once at most.
+	Retry bool
+}
+
 // Call calls a method of the server and decodes its result into an Out; members that Out lacks are ignored, and a jsontext.Value gets
 // the result as it is. params are encoded as JSON; nil means none. Of a method with a stream it returns the result alone. See the
 // package's documentation for ctx and errors.
 func Call[Out any](ctx context.Context, c *Client, method string, params any) (Out, error) {
+	return CallWith[Out](ctx, c, method, params, nil)
+}
+
+// CallWith is [Call] with options, which may be nil.
+func CallWith[Out any](ctx context.Context, c *Client, method string, params any, opts *CallOptions) (Out, error) {
 	var out Out
 	encoded, err := outcall.EncodeParams(method, params)
 	if err != nil {
 		return out, err
 	}
-	result, err := c.current().request(ctx, nil, outcall.Request(ctx, method, encoded, false))
+	encode := outcall.Request(ctx, method, encoded, false)
+	var result []byte
+	switch {
+	case opts != nil && opts.Retry:
+		result, err = c.retryCall(ctx, encode)
+	case c.offline != nil:
+		result, err = c.offlineCall(ctx, len(method)+len(encoded), encode)
+	default:
+		result, err = c.current().request(ctx, nil, encode)
+	}
 	if err == nil {
 		err = outcall.Decode("the result", method, result, &out)
 	}

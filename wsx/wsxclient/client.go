@@ -2,6 +2,7 @@ package wsxclient
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -44,6 +45,13 @@ type Options struct {
 	// RetryMin and RetryMax bound the waits between attempts, 100 ms and 30 s by default. Before attempt n the client waits a random
 	// time up to RetryMin doubled n times, RetryMax at most (full jitter).
 	RetryMin, RetryMax time.Duration
+	// OfflineMessages is how many notifications and calls may wait for the next connection while there is none, and OfflineBytes how
+	// many bytes of methods and params they may have together, 1 MiB when zero. They are sent in order, before anything later. Zero,
+	// the default, lets none wait: they fail with a *ClosedError. It takes Reconnect.
+	OfflineMessages, OfflineBytes int
+	// OnDropped is told of each notification that waited until the client ended, in a goroutine of the client's. It must not call Close.
+	OnDropped func(method string, params jsontext.Value)
+
 	// OnState is told of every change of state, in order, in a goroutine of its own. err is how the connection ended. It must not call Close.
 	OnState func(s State, err error)
 }
@@ -54,7 +62,7 @@ type State int
 // The states.
 const (
 	Connected    State = iota // calls go through
-	Reconnecting              // calls fail with a *ClosedError until the client is connected again
+	Reconnecting              // until the client is connected again, calls wait where they were told to and fail otherwise
 	Closed                    // for good
 )
 
@@ -72,8 +80,6 @@ func (s State) String() string {
 const (
 	// maxDepth is how deep a message of the server may nest: what the JSON decoder takes. The protocol's 32 levels hold servers only.
 	maxDepth = 10_000
-	// dialTimeout bounds a handshake when the client reconnects.
-	dialTimeout = 10 * time.Second
 )
 
 // Client is a connection to a server, and with Options.Reconnect the next one when that is lost.
@@ -89,10 +95,13 @@ type Client struct {
 	stop       context.CancelFunc // ends the attempts to connect again
 	ctx        context.Context
 	work       sync.WaitGroup
+	waits      backoff // between attempts to connect again; run's
 
 	mu      sync.Mutex
 	link    *link
 	changed chan struct{} // closed when link is another one, or the last has ended
+	offline *offline      // nil without; the pointer never changes
+	dropped []*waiting    // the notifications that were never sent, once the client has ended
 }
 
 type stateChange struct {
@@ -128,6 +137,12 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 	if c.opts.Logger == nil {
 		c.opts.Logger = slog.Default()
 	}
+	if c.opts.Reconnect && c.opts.OfflineMessages > 0 {
+		if c.opts.OfflineBytes <= 0 {
+			c.opts.OfflineBytes = 1 << 20
+		}
+		c.offline = &offline{room: c.opts.OfflineMessages, bytes: c.opts.OfflineBytes}
+	}
 	l, err := c.dial(ctx)
 	if err != nil {
 		return nil, err
@@ -142,6 +157,10 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 
 func (c *Client) dial(ctx context.Context) (*link, error) {
 	limits := &wsconn.Options{Subprotocols: []string{wire.Subprotocol}, MaxMessage: c.opts.MaxMessage, Compression: c.opts.Compression}
+	if c.offline != nil { // room for all that waits, however its methods are escaped, and the usual
+		limits.MaxQueueMessages = 1024 + c.opts.OfflineMessages
+		limits.MaxQueueBytes = 1<<20 + 6*c.opts.OfflineBytes + c.opts.OfflineMessages*overhead
+	}
 	ws, resp, err := wsconn.Dial(ctx, c.url, &wsconn.DialOptions{Client: c.opts.HTTPClient, Header: c.opts.Header}, limits) //nolint:bodyclose // of a refusal it is in memory
 	if err != nil {
 		return nil, dialError(resp, err)
@@ -155,6 +174,9 @@ func (c *Client) Close() error {
 	c.stop()
 	err := c.current().ws.Close(websocket.StatusNormalClosure, "")
 	c.work.Wait()
+	if n := len(c.dropped); n > 0 {
+		return fmt.Errorf("wsx: closed with %d notifications that were never sent", n)
+	}
 	if websocket.CloseStatus(err) != -1 {
 		return nil // the server was closing as well
 	}
@@ -182,11 +204,10 @@ func (c *Client) run() {
 	l := c.current()
 	for {
 		l.read()
-		next := c.reconnect(l.err)
+		next := c.reconnect(l)
 		if next == nil {
-			c.err = l.err
 			close(c.done)
-			c.states <- stateChange{Closed, l.err}
+			c.states <- stateChange{Closed, c.err}
 			return
 		}
 		l = next
@@ -203,6 +224,11 @@ func (c *Client) current() *link {
 
 func (c *Client) tell() {
 	for s := range c.states {
+		if s.state == Closed && c.opts.OnDropped != nil {
+			for _, w := range c.dropped {
+				c.opts.OnDropped(w.method, w.params)
+			}
+		}
 		if c.opts.OnState != nil {
 			c.opts.OnState(s.state, s.err)
 		}
@@ -215,6 +241,9 @@ func (c *Client) Notify(ctx context.Context, method string, params any) error {
 	encoded, err := outcall.EncodeParams(method, params)
 	if err != nil {
 		return err
+	}
+	if c.offline != nil {
+		return c.offlineNotify(ctx, method, encoded)
 	}
 	return c.current().Send(ctx, wire.AppendNotify(nil, method, encoded, nil))
 }

@@ -13,11 +13,15 @@
 // returns the context's cause, without the connection coming to harm. A deadline is sent along as meta.timeout_ms, so that the server
 // gives up too; errors.Is(err, context.DeadlineExceeded) holds whichever side sees it first. Any number of calls may be under way at a time; a server that allows fewer makes the others wait (TCP backpressure).
 //
+// [CallWith] takes options. With CallOptions.Retry a call is asked again until it has an answer: on the next connection when it was lost with this
+// one, and after a wait when the answer was UNAVAILABLE. The server may run it more than once. Without, it is sent once at most.
+//
 // # Errors
 //
 // What the server answered with is a *[wsx.Error], its Details a jsontext.Value; errors.Is(err, wsx.NewError(wsx.CodeNotFound, ""))
 // asks for a code. A refused handshake is a *[HandshakeError]. Calls that were under way when the connection ended, and those made
-// while there is none, get a *[ClosedError].
+// while there is none, get a *[ClosedError]; its MayHaveRun tells one from the other. A call whose context ends while it waits for a connection gets
+// one too, around the context's cause; one that gets that cause alone may have run.
 //
 // # Subscriptions
 //
@@ -28,9 +32,16 @@
 // # Connecting again
 //
 // With Options.Reconnect the client connects again when the connection is lost, after waits that are random up to a bound that doubles from
-// 100 ms to 30 s, each attempt taking 10 s at most. Subscriptions begin again from the last event they had; calls are not repeated. It gives up
-// when the server closed with 1000, 1008, 4401 or 4403, or refused the handshake with a status below 500 other than 429.
-// Options.OnState is told of it, in a goroutine of its own.
+// 100 ms to 30 s (and is 100 ms again after a connection that held as long), each attempt taking 10 s at most. Subscriptions begin again
+// from the last event they had; calls are repeated where their caller said so. It gives up when the server closed with 1000, 1008, 4401 or 4403, or
+// refused the handshake with a status below 500 other than 429. Options.OnState is told of it, in a goroutine of its own.
+//
+// With Options.OfflineMessages, notifications and calls made while there is no connection wait for the next, up to that number and
+// OfflineBytes (1 MiB), and are then sent in the order in which they were made, before anything later. Beyond that they fail with
+// [ErrOfflineFull] in a *[ClosedError]. A call that waits heeds its context; a notification does not wait for anything, and
+// when the client ends before it was sent, Options.OnDropped is told of it, and Close returns an error. Calls with Retry wait by themselves
+// and do not count. What was sent is another matter: a notification on a connection that is about to break may be lost, and
+// nobody can tell.
 //
 // # Notifications
 //

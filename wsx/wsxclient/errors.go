@@ -15,13 +15,19 @@ type ClosedError struct {
 	Code int
 	// Err is the cause. It may be nil.
 	Err error
+	// MayHaveRun says of a call that it had been sent, so that the server may have run it. When it is false, the server has not.
+	MayHaveRun bool
 }
 
 func (e *ClosedError) Error() string {
-	if e.Err == nil {
-		return fmt.Sprintf("wsx: connection closed (%d)", e.Code)
+	s := fmt.Sprintf("wsx: connection closed (%d)", e.Code)
+	if e.MayHaveRun {
+		s += ", the call may have run"
 	}
-	return fmt.Sprintf("wsx: connection closed (%d): %v", e.Code, e.Err)
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
 }
 
 // Unwrap returns the cause.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/coder/websocket"
 	"github.com/go-json-experiment/json/jsontext"
@@ -18,6 +19,7 @@ import (
 type link struct {
 	client *Client
 	ws     *wsconn.Conn
+	began  time.Time
 	ended  chan struct{} // closed when the reader has ended; err is set before
 	err    *ClosedError
 	calls  outcall.Table // of the server's methods
@@ -31,6 +33,7 @@ func newLink(c *Client, ws *wsconn.Conn) *link {
 	l := &link{
 		client: c,
 		ws:     ws,
+		began:  time.Now(),
 		ended:  make(chan struct{}),
 		subs:   make(map[string]*subscription),
 	}
@@ -109,7 +112,9 @@ func (l *link) fail(err error) {
 	l.subs = nil
 	l.mu.Unlock()
 	close(l.ended)
-	l.calls.Fail(l.err)
+	underWay := *l.err
+	underWay.MayHaveRun = true
+	l.calls.Fail(&underWay, l.err)
 	l.served.end()
 	for _, s := range subs {
 		s.end(l.err)
@@ -149,4 +154,14 @@ func (l *link) request(ctx context.Context, sub *subscription, encode func(id []
 		}
 	}
 	return l.calls.Do(ctx, call, encode)
+}
+
+// over reports whether the connection has ended.
+func (l *link) over() bool {
+	select {
+	case <-l.ended:
+		return true
+	default:
+		return false
+	}
 }

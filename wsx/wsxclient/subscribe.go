@@ -89,6 +89,7 @@ func subscribe(ctx context.Context, c *Client, channel string, opts *SubscribeOp
 		return err
 	}
 	last, again := opts.Recover, false
+	var pauses backoff
 	l := c.current()
 	for {
 		s := &subscription{room: opts.Buffer, wake: make(chan struct{}, 1)}
@@ -98,6 +99,7 @@ func subscribe(ctx context.Context, c *Client, channel string, opts *SubscribeOp
 		again, err = true, l.subscribe(ctx, s, channel, params, last, again || last != wsx.Position{})
 		more := true
 		if err == nil {
+			pauses = backoff{}
 			more, err = s.consume(ctx, &last, yield)
 			l.unsubscribe(s)
 		}
@@ -109,8 +111,8 @@ func subscribe(ctx context.Context, c *Client, channel string, opts *SubscribeOp
 			if l, err = c.after(ctx, l); err != nil {
 				return err
 			}
-		case c.opts.Reconnect && errors.Is(err, wsx.NewError(wsx.CodeUnavailable, "")):
-			if l, err = c.pause(ctx, l); err != nil {
+		case c.opts.Reconnect && unavailable(err):
+			if err = c.pause(ctx, l, &pauses); err != nil {
 				return err
 			}
 		default:

@@ -33,10 +33,10 @@ func (t *Table) Stream(ctx context.Context, buffer int, encode func(id []byte) [
 		buffer = DefaultBuffer
 	}
 	c := &Call{items: make(chan item, buffer), left: make(chan struct{})}
-	if err := t.begin(ctx, c, encode); err != nil {
+	answer, err := t.begin(ctx, ctx, c, encode)
+	if err != nil {
 		return nil, true, err
 	}
-	answer := c.answer
 	defer func() { // also when yield panics
 		close(c.left)
 		t.giveUp(c)

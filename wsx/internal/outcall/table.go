@@ -57,10 +57,20 @@ type Call struct {
 
 // Do sends the message that encode makes with a new id and waits for the answer.
 func (t *Table) Do(ctx context.Context, c *Call, encode func(id []byte) []byte) ([]byte, error) {
-	if err := t.begin(ctx, c, encode); err != nil {
+	answer, err := t.begin(ctx, ctx, c, encode)
+	if err != nil {
 		return nil, err
 	}
-	answer := c.answer
+	return t.Await(ctx, c, answer)
+}
+
+// Begin is the first half of Do, for a caller that cannot wait: without room the call is not sent, and there is an error.
+func (t *Table) Begin(ctx context.Context, c *Call, encode func(id []byte) []byte) (answer <-chan Reply, err error) {
+	return t.begin(ctx, over, c, encode)
+}
+
+// Await is the second half of Do.
+func (t *Table) Await(ctx context.Context, c *Call, answer <-chan Reply) ([]byte, error) {
 	select {
 	case r := <-answer:
 		return r.Result, r.Err
@@ -70,20 +80,21 @@ func (t *Table) Do(ctx context.Context, c *Call, encode func(id []byte) []byte) 
 	}
 }
 
-// begin registers a call and sends it.
-func (t *Table) begin(ctx context.Context, c *Call, encode func(id []byte) []byte) error {
+// begin registers a call and sends it, waiting for room until room ends.
+func (t *Table) begin(ctx, room context.Context, c *Call, encode func(id []byte) []byte) (<-chan Reply, error) {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
-	c.ctx, c.answer = ctx, make(chan Reply, 1)
+	answer := make(chan Reply, 1)
+	c.ctx, c.answer = ctx, answer
 	if err := t.register(c); err != nil {
-		return err
+		return nil, err
 	}
-	if err := t.Peer.Send(ctx, encode(c.id())); err != nil {
+	if err := t.Peer.Send(room, encode(c.id())); err != nil {
 		t.forget(c)
-		return err
+		return nil, err
 	}
-	return nil
+	return answer, nil
 }
 
 func (c *Call) id() []byte { return strconv.AppendUint(nil, c.number, 10) }
@@ -211,15 +222,15 @@ func (t *Table) settle(c *Call, r Reply) {
 	}
 }
 
-// Fail ends every call, and those that come: the connection has ended.
-func (t *Table) Fail(err error) {
+// Fail ends every call: the connection has ended. Those under way get underWay, those that come err.
+func (t *Table) Fail(underWay, err error) {
 	t.mu.Lock()
 	calls := t.calls
 	t.calls, t.ended, t.err = nil, true, err
 	t.mu.Unlock()
 	for _, c := range calls {
 		if c.answer != nil {
-			c.answer <- Reply{Err: err}
+			c.answer <- Reply{Err: underWay}
 		}
 	}
 }
