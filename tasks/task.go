@@ -65,7 +65,7 @@ type Task struct {
 	Payload  jsontext.Value    `json:"payload,omitzero"`
 	Unique   *Unique           `json:"unique,omitzero"`
 	Retry    RetryPolicy       `json:"retry,omitzero"`
-	Timeout  time.Duration     `json:"timeout,omitzero,format:nano"` // of one attempt; 0 is none
+	Timeout  time.Duration     `json:"timeout,omitzero"` // of one attempt; 0 is none
 
 	State    State     `json:"state"`
 	Created  time.Time `json:"created,omitzero"`
@@ -104,8 +104,8 @@ type RetryPolicy struct {
 	// Attempts is how many there are altogether; 1 when zero.
 	Attempts int `json:"attempts,omitzero"`
 	// Min and Max bound the wait before attempt n+1, which is random from 0 up to Min doubled n-1 times, Max at most (full jitter); 1 s and 1 h when zero.
-	Min time.Duration `json:"min,omitzero,format:nano"`
-	Max time.Duration `json:"max,omitzero,format:nano"`
+	Min time.Duration `json:"min,omitzero"`
+	Max time.Duration `json:"max,omitzero"`
 }
 
 // Unique makes a task hold a key that no other task of the store may hold meanwhile.
