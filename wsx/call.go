@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/genropy/genro-asgi-go/wsx/internal/outcall"
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
@@ -20,7 +21,8 @@ type call struct {
 	id     []byte // nil for a notification; in short where it fits
 	short  [24]byte
 	lead   uint64  // the leader's state while it runs the handler itself, else 0
-	over   bool    // the handler has returned; guarded by conn.mu
+	waits  int32   // for something that this client has to send; guarded by conn.mu, as the next
+	over   bool    // the handler has returned
 	gone   bool    // answered, or about to be, while it still counts as in flight; guarded by conn.mu
 	text   *buffer // what req and its params lie in, given back when the handler has returned; nil for what is not pooled
 	batch  *batch  // which the answer is part of; nil when it is a message of its own
@@ -33,8 +35,7 @@ type call struct {
 	deadline time.Time
 	timer    *time.Timer
 
-	waits int       // for answers of this client; guarded by conn.mu
-	out   *outgoing // what comes before the answer; nil until there is something; guarded by mu
+	out *outcall.Producer // what comes before the answer; nil where nothing can
 
 	answering sync.Mutex // held by whoever answers
 
@@ -149,7 +150,9 @@ func (c *call) endEarly(err error, code string) {
 	c.answering.Lock()
 	defer c.answering.Unlock()
 	first := c.cancel(err)
-	c.settleOut()
+	if c.out != nil {
+		c.out.Settle()
+	}
 	if first && !c.req.Notify {
 		c.conn.free(c)
 		c.fail(&Error{Code: code})
@@ -185,7 +188,9 @@ func (c *call) conclude(out *buffer, err error, corked bool) {
 	c.answering.Lock() // an early answer under way comes before this call counts as ended, and before a drained connection's close
 	defer c.answering.Unlock()
 	answer := c.cancel(context.Canceled) && !c.req.Notify
-	c.settleOut()
+	if c.out != nil {
+		c.out.Settle()
+	}
 	if answer {
 		c.conn.free(c)
 	}

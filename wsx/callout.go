@@ -41,8 +41,8 @@ func Call[Out any](ctx context.Context, c *Conn, method string, params any) (Out
 	if err != nil {
 		return out, err
 	}
-	defer c.waits(ctx)()
-	result, err := table.Do(ctx, &outcall.Call{}, outcall.Request(ctx, method, encoded, false))
+	defer c.waitsFor(ctx)()
+	result, err := table.Do(ctx, &outcall.Call{}, outcall.Request(ctx, method, encoded, 0, false))
 	if err == nil {
 		err = outcall.Decode("the result", method, result, &out)
 	}
@@ -79,7 +79,7 @@ func Stream[Item any](ctx context.Context, c *Conn, method string, params any, o
 		opts = &StreamOptions{}
 	}
 	return func(yield func(Item, error) bool) {
-		defer c.waits(ctx)()
+		defer c.waitsFor(ctx)()
 		for item, err := range outcall.Items[Item](ctx, c.outcalls, method, params, outcall.StreamOptions(*opts)) {
 			if !yield(item, limited(err)) {
 				return
@@ -107,13 +107,18 @@ func limited(err error) error {
 // callKey is the key of the *call in a handler's context.
 type callKey struct{}
 
-// waits says that the request whose context ctx is waits for this client, until the function that it returns is called. It does not count
-// as in flight meanwhile: the client's answer, behind other requests perhaps, could never be read otherwise.
-func (c *Conn) waits(ctx context.Context) (done func()) {
+// waitsFor is waits for the request whose context ctx is, if it is one of this connection.
+func (c *Conn) waitsFor(ctx context.Context) (done func()) {
 	k, _ := ctx.Value(callKey{}).(*call)
 	if c == nil || k == nil || k.conn != c {
 		return func() {}
 	}
+	return c.waits(k)
+}
+
+// waits says that a request waits for something that its client has to send, until the function that it returns is called. It does not count
+// as in flight meanwhile: behind other requests, what it waits for could never be read otherwise.
+func (c *Conn) waits(k *call) (done func()) {
 	c.mu.Lock()
 	if !k.over {
 		if k.waits == 0 {
@@ -124,7 +129,7 @@ func (c *Conn) waits(ctx context.Context) (done func()) {
 	}
 	c.mu.Unlock()
 	if k.lead != 0 {
-		c.replaceLeader(k.lead) // the answer has to be read by another goroutine than this one
+		c.replaceLeader(k.lead) // another goroutine than this one has to read it
 	}
 	return func() {
 		c.mu.Lock()

@@ -38,7 +38,7 @@ type Conn struct {
 
 	mu       sync.Mutex
 	calls    []*call       // running
-	waiting  int           // of them, those that wait for an answer of this client: they do not count
+	waiting  int           // of them, those that wait for something from this client: they do not count
 	draining bool          // takes no new requests
 	over     bool          // is closed, or about to be
 	expiry   *time.Timer   // the end of the credentials; nil when they have none
@@ -154,6 +154,9 @@ func (c *Conn) add(k *call) error {
 	}
 	if c.draining {
 		return &Error{Code: CodeUnavailable, Message: "the server is shutting down"}
+	}
+	if len(c.calls) >= c.server.opts.MaxInFlight+c.server.opts.MaxCalls {
+		return &Error{Code: CodeResourceExhausted, Message: "too many requests wait for this client"}
 	}
 	if c.findLocked(k.id) != nil || len(c.batches) > 0 && c.batchedLocked(k) {
 		return NewError(CodeInvalidRequest, "a request with this id is in flight")

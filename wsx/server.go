@@ -49,8 +49,8 @@ type ServerOptions struct {
 	// the connection is not read. It has no "none": zero and less mean the default.
 	MaxInFlight int
 	// MaxCalls is how many calls of one client's methods may wait for their answers at a time; 256. It has no "none" either. Over it Call
-	// and Stream return RESOURCE_EXHAUSTED. As a request does not count as in flight while its handler waits for its own client,
-	// MaxInFlight and MaxCalls together bound the handlers of a connection.
+	// and Stream return RESOURCE_EXHAUSTED. It is also how many requests may be in flight over MaxInFlight because they wait
+	// for their own client; a request that comes then is RESOURCE_EXHAUSTED.
 	MaxCalls int
 	// RequestTimeout ends requests and notifications that take longer, whatever their meta.timeout_ms, tunnelled ones and streams
 	// included: DEADLINE_EXCEEDED. None when zero.
@@ -234,7 +234,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id *Identity, u
 		return
 	}
 	c.ws = ws
-	c.out.Peer, c.out.Limit = (*peer)(c), s.opts.MaxCalls
+	c.out.Peer, c.out.Limit, c.out.FromServer = (*peer)(c), s.opts.MaxCalls, true
 	s.mu.Lock()
 	late := s.stopped
 	disconnected := s.settleLocked(under, c.Identity().Subject)

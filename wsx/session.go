@@ -94,8 +94,11 @@ func (c *Conn) message(typ websocket.MessageType, in *buffer) (kept, leader bool
 	case m.Type == wire.Request || m.Type == wire.Notify:
 		method := c.server.method(m.Method)
 		if method == nil {
-			if m.Type == wire.Request {
+			switch {
+			case m.Type == wire.Request:
 				c.answerError(wire.WSX, m.ID, methodNotFound(string(m.Method)))
+			case string(m.Method) == wire.Ack:
+				c.acknowledged(m.Params)
 			}
 			return false, true
 		}
@@ -142,13 +145,8 @@ func (c *Conn) begin(method *method, m *wire.Message, in *buffer, b *batch) (kep
 	if timeout > 0 {
 		k.expire(timeout)
 	}
-	if m.Dialect == wire.WSX && !k.req.Notify { // the others have no message for what comes before the result
-		if method.stream {
-			k.req.Emit = k.emit
-		}
-		if m.Progress != nil && string(m.Progress) == "true" {
-			k.req.Report = k.report
-		}
+	if !k.req.Notify && (method.stream || m.Progress != nil || m.Dialect == wire.Tunnel) {
+		k.produce(m)
 	}
 	if b != nil || !method.pace.quick() {
 		go k.run(false)

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"iter"
 	"reflect"
-	"sync"
 
 	"github.com/coder/websocket"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/genropy/genro-asgi-go/wsx/internal/outcall"
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
@@ -103,10 +103,26 @@ func Progress(ctx context.Context, report any) error {
 	return r.Report(encoded)
 }
 
-// outgoing is what a call sends before its answer.
-type outgoing struct {
-	mu  sync.Mutex
-	seq uint64
+// produce lets a call send something before its answer. JSON-RPC has no message for that.
+func (c *call) produce(m *wire.Message) {
+	if m.Dialect == wire.JSONRPC {
+		return
+	}
+	c.out = &outcall.Producer{Window: m.Window}
+	if c.method.stream {
+		c.req.Emit = c.emit
+	}
+	if string(m.Progress) == "true" {
+		c.req.Report = c.report
+	}
+}
+
+// acknowledged takes in a wsx.ack.
+func (c *Conn) acknowledged(params []byte) {
+	id, next := wire.ReadAck(params)
+	if k := c.find(id); k != nil && k.out != nil {
+		k.out.Ack(next)
+	}
 }
 
 func (c *call) emit(item jsontext.Value) error { return c.send(item, nil) }
@@ -115,50 +131,17 @@ func (c *call) report(progress jsontext.Value) error {
 	return c.send(nil, wire.AppendProgress(nil, progress))
 }
 
-// send sends an rpc.stream.
+// send sends an rpc.stream, never behind the answer: who answers ends the context first and then settles c.out.
 func (c *call) send(item, meta []byte) error {
-	out, err := c.openOut()
-	if err != nil {
-		return err
-	}
-	defer out.mu.Unlock()
-	message := getBuffer()
-	defer message.release()
-	message.b = wire.AppendStream(message.b, c.id, item, out.seq, meta)
-	if err := c.conn.ws.Send(c, websocket.MessageText, message.b); err != nil {
-		if c.Err() != nil {
-			return c.Err()
-		}
+	waits := func() func() { return c.conn.waits(c) } // for an acknowledgement
+	err := c.out.Send(c, waits, func(seq uint64) error {
+		message := getBuffer()
+		defer message.release()
+		message.b = wire.AppendStream(message.b, c.id, item, seq, meta)
+		return c.conn.ws.Send(c, websocket.MessageText, message.b)
+	})
+	if err != nil && c.Err() == nil {
 		return fmt.Errorf("%w: %w", context.Canceled, err) // the connection is ending, which ends the call next
 	}
-	out.seq++
-	return nil
-}
-
-// openOut is for who sends something before the answer, and returns with out locked. That is never behind the answer: who answers ends the
-// context first and then waits, in settleOut, for a send under way, which that stops.
-func (c *call) openOut() (*outgoing, error) {
-	c.mu.Lock()
-	if c.err == nil && c.out == nil {
-		c.out = new(outgoing)
-	}
-	out := c.out
-	c.mu.Unlock()
-	if out == nil {
-		return nil, c.Err()
-	}
-	out.mu.Lock()
-	if err := c.Err(); err != nil {
-		out.mu.Unlock()
-		return nil, err
-	}
-	return out, nil
-}
-
-// settleOut waits for a send under way to end. The context has ended, which makes it end, and that no other begins.
-func (c *call) settleOut() {
-	if c.out != nil {
-		c.out.mu.Lock()
-		c.out.mu.Unlock() //nolint:staticcheck // an empty critical section is the point
-	}
+	return err
 }

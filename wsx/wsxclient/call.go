@@ -30,7 +30,7 @@ func CallWith[Out any](ctx context.Context, c *Client, method string, params any
 	if err != nil {
 		return out, err
 	}
-	encode := outcall.Request(ctx, method, encoded, false)
+	encode := outcall.Request(ctx, method, encoded, 0, false)
 	var result []byte
 	switch {
 	case opts != nil && opts.Retry:
@@ -65,7 +65,7 @@ func Stream[Item any](ctx context.Context, c *Client, method string, params any,
 	}
 	return func(yield func(Item, error) bool) {
 		l := c.current()
-		defer l.served.waits(ctx)()
+		defer l.served.waitsFor(ctx)()
 		table := func() (*outcall.Table, error) { return &l.calls, nil }
 		outcall.Items[Item](ctx, table, method, params, outcall.StreamOptions(*opts))(yield)
 	}

@@ -86,7 +86,11 @@ func (l *link) message(b []byte) {
 	case wire.Event:
 		l.event(&m)
 	case wire.Notify:
-		if string(m.Event) == "wsx.unsubscribed" {
+		switch string(m.Event) {
+		case wire.Ack:
+			l.served.acknowledged(m.Payload)
+			return // it is no news for OnNotify
+		case "wsx.unsubscribed":
 			l.revoked(m.Payload)
 		}
 		l.notify(note{string(m.Event), m.Payload})
@@ -141,7 +145,7 @@ func (l *link) Done() <-chan struct{} { return l.ws.Done() }
 // request sends a message made with a new id and waits for its answer, until ctx ends: then the server is told. sub is not nil where
 // that is an rpc.subscribe.
 func (l *link) request(ctx context.Context, sub *subscription, encode func(id []byte) []byte) ([]byte, error) {
-	defer l.served.waits(ctx)()
+	defer l.served.waitsFor(ctx)()
 	call := &outcall.Call{}
 	if sub != nil {
 		call.OnAnswer = func(r *outcall.Reply, wanted bool) {

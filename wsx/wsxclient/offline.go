@@ -103,7 +103,7 @@ func (c *Client) offlineCall(ctx context.Context, size int, encode func(id []byt
 		if w.err != nil {
 			return nil, w.err
 		}
-		defer w.link.served.waits(ctx)()
+		defer w.link.served.waitsFor(ctx)()
 		return w.link.calls.Await(ctx, w.call, w.answer)
 	}
 }

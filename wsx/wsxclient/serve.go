@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/genropy/genro-asgi-go/wsx"
+	"github.com/genropy/genro-asgi-go/wsx/internal/outcall"
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
@@ -51,9 +52,9 @@ type incoming struct {
 	waits int  // guarded by served.mu, as the next
 	over  bool // the handler has returned
 
-	mu       sync.Mutex // held while something is sent
+	out      outcall.Producer // what comes before the answer
+	mu       sync.Mutex       // held while the answer is sent
 	answered bool
-	seq      uint64
 }
 
 // incomingKey is the key of the *incoming in the context of its handler.
@@ -66,7 +67,7 @@ func (s *served) begin(m *wire.Message) {
 		s.refuse(m.ID, wsx.NewError(wsx.CodeMethodNotFound, "this client has no methods"))
 		return
 	}
-	in := &incoming{served: s, id: m.ID}
+	in := &incoming{served: s, id: m.ID, out: outcall.Producer{Window: m.Window}}
 	in.ctx = context.WithValue(s.ctx, incomingKey{}, in)
 	if m.Timeout > 0 {
 		in.ctx, in.cancel = context.WithTimeout(in.ctx, m.Timeout)
@@ -138,11 +139,11 @@ func (in *incoming) run(methods *wsx.Dispatcher, r *wsx.Request) {
 		if err != nil {
 			in.log(r.Method, err)
 		}
-		in.answer(result, err)
 		if !stop() {
 			<-early
 		}
 		in.cancel()
+		in.answer(result, err)
 		in.served.finished(in)
 	}()
 	result, err = methods.Serve(in.ctx, r)
@@ -156,6 +157,7 @@ func (in *incoming) answer(result []byte, err error) {
 		return
 	}
 	in.answered = true
+	in.out.Settle() // the context has ended
 	s := in.served
 	s.mu.Lock()
 	delete(s.calls, string(in.id)) // before the answer: who has read that may use the id again at once
@@ -191,23 +193,28 @@ func (in *incoming) report(progress jsontext.Value) error {
 	return in.send(nil, wire.AppendProgress(nil, progress))
 }
 
-// send sends an rpc.stream, never behind the answer.
+// send sends an rpc.stream, never behind the answer: the context ends before that is sent.
 func (in *incoming) send(item, meta []byte) error {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if err := in.ctx.Err(); err != nil {
-		return err
-	}
-	if in.answered {
-		return context.Canceled
-	}
-	err := in.served.link.Send(in.ctx, wire.AppendStream(nil, in.id, item, in.seq, meta))
-	if err == nil {
-		in.seq++
-	} else if in.ctx.Err() != nil {
-		err = in.ctx.Err()
+	s := in.served
+	waits := func() func() { return s.waits(in) } // for an acknowledgement
+	err := in.out.Send(in.ctx, waits, func(seq uint64) error {
+		return s.link.Send(in.ctx, wire.AppendStream(nil, in.id, item, seq, meta))
+	})
+	if err != nil && in.ctx.Err() != nil {
+		return in.ctx.Err()
 	}
 	return err
+}
+
+// acknowledged takes in a wsx.ack.
+func (s *served) acknowledged(payload []byte) {
+	id, next := wire.ReadAck(payload)
+	s.mu.Lock()
+	in := s.calls[string(id)]
+	s.mu.Unlock()
+	if in != nil {
+		in.out.Ack(next)
+	}
 }
 
 // finished is the end of a call whose handler has returned.
@@ -229,13 +236,18 @@ func (s *served) makeRoomLocked() {
 	}
 }
 
-// waits says that the method whose context ctx is waits for the server, until the function that it returns is called. It does not count as
-// running meanwhile: the server's answer could never be read otherwise.
-func (s *served) waits(ctx context.Context) (done func()) {
+// waitsFor is waits for the method whose context ctx is, if it was called over this connection.
+func (s *served) waitsFor(ctx context.Context) (done func()) {
 	in, _ := ctx.Value(incomingKey{}).(*incoming)
 	if in == nil || in.served != s {
 		return func() {}
 	}
+	return s.waits(in)
+}
+
+// waits says that a method waits for something that the server has to send, until the function that it returns is called. It does not count
+// as running meanwhile: what it waits for could never be read otherwise.
+func (s *served) waits(in *incoming) (done func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !in.over {

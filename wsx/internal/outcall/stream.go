@@ -27,11 +27,8 @@ type item struct {
 }
 
 // Stream is Do for a call whose items are wanted: yield gets them, and progress its reports, in order. When yield returns false the call is
-// given up, and ended is false. buffer is how many may wait; zero or less means DefaultBuffer. progress may be nil.
+// given up, and ended is false. buffer is how many may wait, the window in encode's message. progress may be nil.
 func (t *Table) Stream(ctx context.Context, buffer int, encode func(id []byte) []byte, yield func(item []byte) bool, progress func([]byte)) (result []byte, ended bool, err error) {
-	if buffer <= 0 {
-		buffer = DefaultBuffer
-	}
 	c := &Call{items: make(chan item, buffer), left: make(chan struct{})}
 	answer, err := t.begin(ctx, ctx, c, encode)
 	if err != nil {
@@ -41,12 +38,19 @@ func (t *Table) Stream(ctx context.Context, buffer int, encode func(id []byte) [
 		close(c.left)
 		t.giveUp(c)
 	}()
+	var taken, told uint64
 	take := func(i item) bool {
-		if !i.progress {
-			return yield(i.value)
-		}
-		if progress != nil {
+		switch {
+		case !i.progress:
+			if !yield(i.value) {
+				return false
+			}
+		case progress != nil:
 			progress(i.value)
+		}
+		if taken++; taken-told >= uint64(buffer+1)/2 {
+			told = taken
+			_ = t.Peer.Send(ctx, wire.AppendAck(nil, c.id(), taken, t.FromServer)) // when it fails, the call ends
 		}
 		return true
 	}

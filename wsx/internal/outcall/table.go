@@ -24,6 +24,8 @@ type Peer interface {
 type Table struct {
 	// Peer is who is called.
 	Peer Peer
+	// FromServer says that the calls are a server's.
+	FromServer bool
 	// Limit is how many calls may be under way; zero is no limit.
 	Limit int
 
@@ -49,8 +51,8 @@ type Call struct {
 
 	ctx     context.Context
 	number  uint64
-	answer  chan Reply // has room for the one; nil when nobody waits for it any more
-	items   chan item  // nil where they are not wanted
+	answer  chan<- Reply // has room for the one; nil when nobody waits for it any more
+	items   chan item    // nil where they are not wanted
 	left    chan struct{}
 	nextSeq uint64 // the reader's own
 }

@@ -37,14 +37,14 @@ func Decode(what, method string, raw []byte, out any) error {
 	return nil
 }
 
-// Request encodes an rpc.request whose meta holds what is left until ctx's deadline, if it has one.
-func Request(ctx context.Context, method string, params []byte, progress bool) func(id []byte) []byte {
+// Request encodes an rpc.request whose meta holds what is left until ctx's deadline, if it has one, and what else is asked for.
+func Request(ctx context.Context, method string, params []byte, window int, progress bool) func(id []byte) []byte {
 	return func(id []byte) []byte {
 		var left time.Duration
 		if deadline, ok := ctx.Deadline(); ok {
 			left = max(1, time.Until(deadline))
 		}
-		return wire.AppendRequest(nil, id, method, params, wire.AppendRequestMeta(nil, left, progress))
+		return wire.AppendRequest(nil, id, method, params, wire.AppendRequestMeta(nil, left, window, progress))
 	}
 }
 
@@ -75,12 +75,15 @@ func items[T any](ctx context.Context, table func() (*Table, error), method stri
 	if err != nil {
 		return err
 	}
+	if o.Buffer <= 0 {
+		o.Buffer = DefaultBuffer
+	}
 	var wrong error
 	var progress func([]byte)
 	if o.OnProgress != nil {
 		progress = func(report []byte) { o.OnProgress(report) }
 	}
-	result, ended, err := t.Stream(ctx, o.Buffer, Request(ctx, method, encoded, progress != nil), func(raw []byte) bool {
+	result, ended, err := t.Stream(ctx, o.Buffer, Request(ctx, method, encoded, o.Buffer, progress != nil), func(raw []byte) bool {
 		var item T
 		if wrong = Decode("an item", method, raw, &item); wrong != nil {
 			return false

@@ -129,6 +129,21 @@ func AppendStream(dst, id, item []byte, seq uint64, meta []byte) []byte {
 	return AppendEnd(strconv.AppendUint(dst, seq, 10), meta)
 }
 
+// Ack is the method, of a server the event, of the rpc.notify that acknowledges what came of a stream.
+const Ack = "wsx.ack"
+
+// AppendAck appends a client's, or a server's, rpc.notify that says that what comes before seq next of that request's stream was taken.
+func AppendAck(dst, id []byte, next uint64, fromServer bool) []byte {
+	if fromServer {
+		dst = AppendServerNotifyStart(dst, Ack)
+	} else {
+		dst = AppendNotifyStart(dst, Ack)
+	}
+	dst = append(append(dst, `{"id":`...), id...)
+	dst = strconv.AppendUint(append(dst, `,"next":`...), next, 10)
+	return append(dst, '}', '}')
+}
+
 // AppendCancel appends an rpc.cancel of the request with that id.
 func AppendCancel(dst, id []byte) []byte {
 	return append(appendID(dst, "rpc.cancel", id), '}')
@@ -148,23 +163,24 @@ func AppendEnd(dst, meta []byte) []byte {
 	return append(dst, '}')
 }
 
-// AppendRequestMeta appends the meta object of a request: timeout_ms, in milliseconds, rounded up and at least 1, unless timeout is zero,
-// and progress when it is asked for. It is nothing when both are absent.
-func AppendRequestMeta(dst []byte, timeout time.Duration, progress bool) []byte {
-	if timeout == 0 && !progress {
-		return dst
-	}
-	dst = append(dst, '{')
+// AppendRequestMeta appends the meta object of a request: timeout_ms, in milliseconds, rounded up and at least 1, unless timeout is zero; window
+// unless that is zero; and progress when it is asked for. It is nothing when all are absent.
+func AppendRequestMeta(dst []byte, timeout time.Duration, window int, progress bool) []byte {
+	start := len(dst)
 	if timeout != 0 {
 		ms := max(1, int64((timeout-1)/time.Millisecond)+1)
-		dst = strconv.AppendInt(append(dst, `"timeout_ms":`...), ms, 10)
-		if progress {
-			dst = append(dst, ',')
-		}
+		dst = strconv.AppendInt(append(dst, `,"timeout_ms":`...), ms, 10)
+	}
+	if window != 0 {
+		dst = strconv.AppendInt(append(dst, `,"window":`...), int64(window), 10)
 	}
 	if progress {
-		dst = append(dst, `"progress":true`...)
+		dst = append(dst, `,"progress":true`...)
 	}
+	if len(dst) == start {
+		return dst
+	}
+	dst[start] = '{'
 	return append(dst, '}')
 }
 

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,8 @@ func roundTrip(t *testing.T, s, id, value string) {
 	check("progress", wire.AppendStream(dst(), idBytes, nil, 0, wire.AppendProgress(nil, val)), client, wire.Message{
 		Type: wire.Stream, ID: idBytes, Item: []byte("null"), Progress: val, Meta: wire.AppendProgress(nil, val),
 	})
+	check("ack", wire.AppendAck(dst(), idBytes, 9, false), client, wire.Message{Type: wire.Notify, Method: []byte("wsx.ack"), Params: fmt.Appendf(nil, `{"id":%s,"next":9}`, id)})
+	check("ack of a server", wire.AppendAck(dst(), idBytes, 9, true), server, wire.Message{Type: wire.Notify, Event: []byte("wsx.ack"), Payload: fmt.Appendf(nil, `{"id":%s,"next":9}`, id)})
 	check("cancel", wire.AppendCancel(dst(), idBytes), client, wire.Message{Type: wire.Cancel, ID: idBytes})
 	check("ping", wire.AppendPing(dst(), idBytes), client, wire.Message{Type: wire.Ping, ID: idBytes})
 	check("ping without id", wire.AppendPing(dst(), nil), client, wire.Message{Type: wire.Ping})
@@ -94,7 +97,7 @@ func roundTrip(t *testing.T, s, id, value string) {
 }
 
 func sameMessage(a, b wire.Message) bool {
-	same := a.Dialect == b.Dialect && a.Type == b.Type && a.Timeout == b.Timeout && a.Seq == b.Seq
+	same := a.Dialect == b.Dialect && a.Type == b.Type && a.Timeout == b.Timeout && a.Seq == b.Seq && a.Window == b.Window
 	for _, pair := range [][2][]byte{
 		{a.ID, b.ID},
 		{a.Method, b.Method},
@@ -117,18 +120,39 @@ func TestAppendRequestMeta_HoldsWhatIsAskedFor(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		-time.Hour: "1", 1: "1", time.Millisecond: "1", time.Millisecond + 1: "2", time.Minute: "60000",
 	} {
-		if got := string(wire.AppendRequestMeta(nil, d, false)); got != `{"timeout_ms":`+want+`}` {
+		if got := string(wire.AppendRequestMeta(nil, d, 0, false)); got != `{"timeout_ms":`+want+`}` {
 			t.Errorf("%v: %s", d, got)
 		}
 	}
-	if got := wire.AppendRequestMeta(nil, 0, false); got != nil {
+	if got := wire.AppendRequestMeta(nil, 0, 0, false); got != nil {
 		t.Errorf("%s for nothing", got)
 	}
-	if got := string(wire.AppendRequestMeta(nil, 0, true)); got != `{"progress":true}` {
+	if got := string(wire.AppendRequestMeta(nil, 0, 0, true)); got != `{"progress":true}` {
 		t.Error(got)
 	}
-	if got := string(wire.AppendRequestMeta(nil, time.Second, true)); got != `{"timeout_ms":1000,"progress":true}` {
+	if got := string(wire.AppendRequestMeta(nil, 0, 256, false)); got != `{"window":256}` {
 		t.Error(got)
+	}
+	if got := string(wire.AppendRequestMeta([]byte("before"), time.Second, 1, true)); got != `before{"timeout_ms":1000,"window":1,"progress":true}` {
+		t.Error(got)
+	}
+}
+
+func TestReadAck_ReadsWhatAppendAckWrites(t *testing.T) {
+	for params, want := range map[string]string{
+		`{"id":1,"next":9}`:                    "1 9",
+		`{ "next" : 9, "more":[1], "id":"x"}`:  `"x" 9`,
+		`{"id":1,"next":18446744073709551616}`: "1 18446744073709551615",
+		`{"id":1,"next":-1}`:                   " 0",
+		`{"id":1}`:                             " 0",
+		`{"id":1,"id":2,"next":9}`:             " 0",
+		`[1]`:                                  " 0",
+		``:                                     " 0",
+	} {
+		id, next := wire.ReadAck([]byte(params))
+		if got := fmt.Sprintf("%s %d", id, next); got != want {
+			t.Errorf("%s: %s", params, got)
+		}
 	}
 }
 
@@ -140,7 +164,7 @@ func TestAppend_DoesNotAllocate(t *testing.T) {
 		dst = wire.AppendRequest(dst[:0], id, "add", val, val)
 		dst = wire.AppendNotify(dst[:0], "add", val, nil)
 		dst = wire.AppendServerNotify(dst[:0], "event", val, nil)
-		dst = wire.AppendRequestMeta(wire.AppendPing(wire.AppendCancel(dst[:0], id), id), time.Second, true)
+		dst = wire.AppendRequestMeta(wire.AppendPing(wire.AppendCancel(dst[:0], id), id), time.Second, 1, true)
 		dst = wire.AppendEnd(append(wire.AppendErrorStart(wire.AppendStream(dst[:0], id, val, 3, val), id), val...), nil)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)

@@ -90,6 +90,9 @@ type Message struct {
 	// Progress is meta.progress, JSON, nil when absent: true in a request asks for progress, and an rpc.stream that has it reports
 	// progress and is no item.
 	Progress []byte
+	// Window is meta.window, zero when it is absent or no positive integer: how many rpc.stream the sender of a request holds that it
+	// has not acknowledged.
+	Window uint64
 
 	// Raw is the whole message without white space around it; for the tunnel, what follows the prefix.
 	Raw []byte

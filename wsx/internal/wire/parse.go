@@ -324,6 +324,8 @@ func (m *Message) readMeta(meta []byte) Fault {
 			timeout = value
 		case "progress":
 			m.Progress = value
+		case "window":
+			m.Window, _ = integer(value)
 		}
 	}
 	if o.twice {
@@ -366,6 +368,27 @@ func (m *Message) readError(value []byte) Fault {
 		return BadMember
 	}
 	return OK
+}
+
+// ReadAck reads the params, or the payload, of a wsx.ack: the id is nil when it is none.
+func ReadAck(value []byte) (id []byte, next uint64) {
+	if len(value) == 0 || value[0] != '{' {
+		return nil, 0
+	}
+	o := object(value)
+	whole := false
+	for name, value, ok := o.next(); ok; name, value, ok = o.next() {
+		switch string(name) {
+		case "id":
+			id = value
+		case "next":
+			next, whole = integer(value)
+		}
+	}
+	if o.twice || !whole {
+		return nil, 0
+	}
+	return id, next
 }
 
 // reader walks the members of an object that was scanned before and is known to be JSON.
