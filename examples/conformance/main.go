@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -47,10 +48,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if *origins != "" {
 		opts.AllowedOrigins = strings.Split(*origins, ",")
 	}
-	server := wsx.NewServer(methods(hub), opts)
+	d := methods(hub)
+	open := wsx.NewServer(d, opts)
+	opts.Authenticate = authenticate // NewServer has copied the options
+	closed := wsx.NewServer(d, opts)
 
 	r := chi.NewRouter()
-	r.Handle("/ws", server)
+	r.Handle("/ws", open)
+	r.Handle("/ws-auth", closed)
 
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", *addr)
 	if err != nil {
@@ -68,7 +73,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	stopping, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	err = errors.Join(server.Stop(stopping), hub.Stop(stopping), hs.Shutdown(stopping))
+	var stops sync.WaitGroup
+	var errOpen, errClosed error
+	stops.Go(func() { errOpen = open.Stop(stopping) })
+	stops.Go(func() { errClosed = closed.Stop(stopping) })
+	stops.Wait()
+	err = errors.Join(errOpen, errClosed, hub.Stop(stopping), hs.Shutdown(stopping))
 	if end := <-served; !errors.Is(end, http.ErrServerClosed) {
 		err = errors.Join(err, end)
 	}

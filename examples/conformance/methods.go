@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync"
 	"time"
 
@@ -37,6 +38,19 @@ type failIn struct {
 	Details jsontext.Value `json:"details"`
 }
 
+type countIn struct {
+	N int `json:"n"`
+}
+
+type countOut struct {
+	Count int `json:"count"`
+}
+
+type callbackIn struct {
+	Method string         `json:"method"`
+	Params jsontext.Value `json:"params"`
+}
+
 type subjectOut struct {
 	Subject string `json:"subject"`
 }
@@ -55,14 +69,12 @@ type publishOut struct {
 	Offset uint64 `json:"offset,omitzero"`
 }
 
-// channels are those of section 8. Nobody is admin yet: there is no authentication.
+// channels are those of section 8.
 func channels() *wsx.Hub {
 	hub := wsx.NewHub(nil)
 	hub.Configure("plain.>", wsx.ChannelOptions{})
 	hub.Configure("room.>", wsx.ChannelOptions{History: 100, Presence: true})
-	hub.Configure("private.>", wsx.ChannelOptions{Authorize: func(context.Context, wsx.Subscription) error {
-		return wsx.NewError(wsx.CodeSubscriptionDenied, "")
-	}})
+	hub.Configure("private.>", wsx.ChannelOptions{Authorize: adminOnly})
 	hub.Configure("latest.>", wsx.ChannelOptions{Slow: wsx.SlowLatest})
 	hub.Configure("lossy.>", wsx.ChannelOptions{Slow: wsx.SlowDropOldest})
 	return hub
@@ -95,7 +107,21 @@ func methods(hub *wsx.Hub) *wsx.Dispatcher {
 		return struct{}{}, errors.New("boom: " + canary)
 	})
 	wsx.Handle(d, "panic", func(context.Context, struct{}) (struct{}, error) { panic("panic: " + canary) })
-	wsx.Handle(d, "whoami", func(context.Context, struct{}) (subjectOut, error) { return subjectOut{}, nil })
+	wsx.Handle(d, "whoami", func(ctx context.Context, _ struct{}) (subjectOut, error) {
+		return subjectOut{wsx.SubjectFrom(ctx)}, nil
+	})
+	wsx.HandleStream(d, "count", func(_ context.Context, in countIn, out *countOut) iter.Seq2[int, error] {
+		return func(yield func(int, error) bool) {
+			for ; out.Count < in.N; out.Count++ {
+				if !yield(out.Count, nil) {
+					return
+				}
+			}
+		}
+	})
+	wsx.Handle(d, "callback", func(ctx context.Context, in callbackIn) (jsontext.Value, error) {
+		return wsx.Call[jsontext.Value](ctx, wsx.ConnFrom(ctx), in.Method, in.Params)
+	})
 	wsx.Handle(d, "notify-me", func(ctx context.Context, in eventIn) (struct{}, error) {
 		return struct{}{}, wsx.ConnFrom(ctx).Notify(ctx, in.Event, in.Payload)
 	})
@@ -120,5 +146,6 @@ func methods(hub *wsx.Hub) *wsx.Dispatcher {
 		defer mu.Unlock()
 		return append([]jsontext.Value{}, logged...), nil
 	})
+	specification(d)
 	return d
 }
