@@ -8,6 +8,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/genropy/genro-asgi-go/internal/wsconn"
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
@@ -23,7 +24,11 @@ func (c *Conn) serve() {
 	var typ websocket.MessageType
 	var err error
 	for {
-		if typ, err = c.ws.Next(context.Background()); err != nil {
+		if typ, err = c.ws.Next(context.Background()); errors.Is(err, wsconn.ErrRenew) {
+			go c.serve()
+			return
+		}
+		if err != nil {
 			break
 		}
 		in := getBuffer()

@@ -3,8 +3,10 @@ package wsconn_test
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -58,4 +60,42 @@ func TestConn_ReadGivesUpWithItsContextAndTheConnectionLives(t *testing.T) {
 	if _, b, err := c.Read(t.Context()); err != nil || string(b) != "hello" {
 		t.Errorf("got %q, %v", b, err)
 	}
+}
+
+// A reader is asked to renew itself once it has read after a long silence, and never while messages come close together.
+func TestConn_NextAsksForANewGoroutineAfterALongSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := pipe(t, nil)
+		defer func() { _ = c.CloseNow(); _ = p.Close() }()
+		go func() { _, _ = io.Copy(io.Discard, p.br) }()
+		go func() {
+			for _, silence := range []time.Duration{0, 0, 2 * time.Second, 0, 3 * time.Second} {
+				<-time.After(silence)
+				_, _ = p.Write(frame(fin|opText, "x"))
+			}
+			<-time.After(2 * time.Second)
+			_, _ = p.Write(frame(fin|opPong, ""))
+		}()
+		var got string
+		for range 9 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			_, err := c.Next(ctx)
+			switch {
+			case errors.Is(err, wsconn.ErrRenew):
+				got += "n"
+			case err == nil:
+				got += "m"
+				if _, err := c.Message(nil); err != nil {
+					t.Fatal(err)
+				}
+			default:
+				t.Fatal(err)
+			}
+			cancel()
+			if got == "mnmmnmmnn" { // the last one after the pong
+				return
+			}
+		}
+		t.Errorf("messages and renewals came as %q", got)
+	})
 }

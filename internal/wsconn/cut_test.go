@@ -72,7 +72,7 @@ func (m *memory) Read(p []byte) (int, error) {
 func (*memory) Write(p []byte) (int, error) { return len(p), nil }
 func (*memory) Close() error                { return nil }
 
-// TestConn_NeverReturnsACutMessage holds coder/websocket's two ways of taking the end of a connection for a message's:
+// TestConn_NeverReturnsACutMessage holds two ways of taking the end of a connection for a message's, which coder/websocket has:
 // between fragments, and inside a frame where the reader's buffer is full (8, 520, 776, 1160, 1736 bytes for io.ReadAll).
 func TestConn_NeverReturnsACutMessage(t *testing.T) {
 	whole := frame(fin|opText, "whole")
@@ -137,7 +137,7 @@ func TestConn_NeverReturnsAMessageCutByFIN(t *testing.T) {
 	}
 }
 
-// A TLS connection cut without close_notify ends with io.ErrUnexpectedEOF, which coder/websocket takes for the end of a
+// A TLS connection cut without close_notify ends with io.ErrUnexpectedEOF, which is also how package flate ends a
 // compressed message.
 func TestConn_NeverReturnsACompressedMessageCutUnderTLS(t *testing.T) {
 	type result struct {
@@ -167,7 +167,7 @@ func dialTLS(t testing.TB, srv *httptest.Server) *peer {
 	return dialRaw(t, strings.Replace(srv.URL, "https", "tls", 1), "", "Sec-WebSocket-Extensions: permessage-deflate")
 }
 
-// A final block ends the compressed data before its message: coder/websocket returns the message at once.
+// A final block ends the compressed data before its message.
 func TestConn_CompressedDataMayNotEndBeforeItsMessage(t *testing.T) {
 	c, p := tcp(t, &wsconn.Options{Compression: true})
 	p.send(frame(opText|rsv1, deflated("hello", true)))
@@ -201,5 +201,20 @@ func TestConn_AFrameInsideAFrameIsNotRead(t *testing.T) {
 	}
 	if _, ok := <-c.Done(); ok {
 		t.Error("still open")
+	}
+}
+
+// A sender may end its compressed data with a final block, and then has to add a byte (RFC 7692 section 7.2.3.4).
+func TestConn_CompressedDataMayEndWithAFinalBlock(t *testing.T) {
+	for name, end := range map[string]string{"as it is": "", "with the byte that makes the tail a block": "\x00"} {
+		t.Run(name, func(t *testing.T) {
+			c, p := tcp(t, &wsconn.Options{Compression: true})
+			p.send(join(frame(fin|opText|rsv1, deflated("hello", true)+end), frame(fin|opText, "next")))
+			for _, want := range []string{"hello", "next"} {
+				if _, b, err := c.Read(t.Context(), nil); string(b) != want {
+					t.Errorf("%q, %v", b, err)
+				}
+			}
+		})
 	}
 }

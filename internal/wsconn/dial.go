@@ -30,30 +30,28 @@ func Dial(ctx context.Context, url string, dial *DialOptions, opts *Options) (*C
 	if dial.Client != nil {
 		client = *dial.Client
 	}
-	wrap := &upgradeTripper{next: client.Transport, opts: &o, pings: &pings{}}
+	wrap := &upgradeTripper{next: client.Transport}
 	client.Transport = wrap
 	ws, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{
 		HTTPClient:      &client,
 		HTTPHeader:      dial.Header,
 		Subprotocols:    o.Subprotocols,
 		CompressionMode: o.compressionMode(),
-		OnPongReceived:  wrap.pings.pong,
 	})
 	if err != nil {
-		if wrap.link != nil {
-			wrap.link.cut()
+		if wrap.lent != nil {
+			_ = wrap.lent.Close()
 		}
 		return nil, resp, err
 	}
-	return newConn(ws, wrap.link, &o, true, resp.Header.Get("Sec-WebSocket-Extensions") != ""), resp, nil
+	return newConn(ws, wrap.lent, wrap.early, &o, true, resp.Header.Get("Sec-WebSocket-Extensions") != ""), resp, nil
 }
 
-// upgradeTripper puts a link where coder/websocket takes the connection from: the body of the 101 response.
+// upgradeTripper keeps the connection, and lends it where coder/websocket takes it from: the body of the 101 response.
 type upgradeTripper struct {
 	next  http.RoundTripper
-	opts  *Options
-	pings *pings
-	link  *link
+	lent  *lent
+	early []byte
 }
 
 var errNoDeadlines = errors.New("websocket: the transport hides its connection: it calls no httptrace.GotConn and its response body is no net.Conn")
@@ -70,17 +68,16 @@ func (t *upgradeTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	if body, ok := resp.Body.(net.Conn); ok {
-		t.link = newLink(body, nil, t.pings, t.opts)
+		t.lent = &lent{Conn: body}
 	} else if nc != nil {
-		early, err := buffered(nc, resp.Body)
-		if err != nil {
+		if t.early, err = buffered(nc, resp.Body); err != nil {
 			return nil, errors.Join(err, resp.Body.Close())
 		}
-		t.link = newLink(nc, early, t.pings, t.opts)
+		t.lent = &lent{Conn: nc}
 	} else {
 		return nil, errors.Join(errNoDeadlines, resp.Body.Close())
 	}
-	resp.Body = t.link
+	resp.Body = t.lent
 	return resp, nil
 }
 

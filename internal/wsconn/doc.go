@@ -1,14 +1,16 @@
 // Package wsconn is the WebSocket transport under wsx and asgi.WebSocket.
 //
-// coder/websocket does the handshake, reads messages and answers control frames. What it leaves open, wsconn closes:
+// coder/websocket does the handshake and then goes, and its memory with it; frames are read and written here:
 //
 //   - Origin: [Policy] accepts the server's own origin and listed ones, compared exactly (RFC 6454 section 6.2), nothing else.
-//   - Reading: what the frames announce must have come. A message cut off by the end of the connection is an error and never
-//     a message; frames per message, seconds per message, bytes on the wire, pings a second and UTF-8 are checked. All of it is
-//     counted in the connection beneath the library, so that what the library swallows counts too.
+//   - Reading: frames are held to RFC 6455 sections 5 and 7.4: reserved bits, opcodes, masks, fragments, control frames, close codes. What they
+//     announce must have come: a message cut off by the end of the connection is an error and never a message. Frames per message,
+//     seconds per message, bytes, before and after inflating, pings a second and UTF-8 are checked.
+//   - Memory: an idle connection has neither a goroutine nor a buffer for writing, none for reading (but 1 KiB where the socket cannot be waited
+//     for without one: TLS), and with [ErrRenew] its reader waits on the smallest stack there is.
 //   - Writing: frames go into one bounded queue. Whoever queues writes at once when nobody else does, without blocking; what the
 //     socket does not take is written by a goroutine that lives until the queue is empty. Frames queued meanwhile share its next
-//     write. An idle connection has neither a goroutine nor a buffer for writing.
+//     write.
 //   - Contexts: one that ends gives up waiting and leaves the connection as it is. (In coder/websocket it closes it.)
 //   - Closing: a peer that broke a rule gets the close frame that says so and not a reset; the answer to a peer's close frame goes out
 //     before the connection is closed, also where a goroutine has to write it (TLS).
@@ -22,11 +24,13 @@
 // # Errors
 //
 // Conn.Read's error is a [websocket.CloseError] when the peer closed, net.ErrClosed or the reason of this side's close when this side did
-// (see [Conn.Ending]), the context's cause when that ended, and otherwise says what broke. Sends give [ErrQueueFull] where they may not wait, the
+// (see [Conn.Ending]), the context's cause when that ended, and otherwise says what broke; for a message that is too big it is a
+// [websocket.ErrMessageTooBig]. Sends give [ErrQueueFull] where they may not wait, the
 // context's cause where they waited too long, and net.ErrClosed, or why the connection was lost, once it is over.
 //
 // # Limits
 //
 // Message 64 KiB, 1,024 frames and 10 s a message, 10 pings and 10 pongs a second, out-queue 1 MiB or 1,024 messages, 5 s for writing 64 KiB,
-// ping after 25 s of silence and end 10 s later, SO_SNDBUF 64 KiB, compression off. [Options] changes each.
+// 5 s for the answer to a close frame, ping after 25 s of silence and end 10 s later, SO_SNDBUF 64 KiB, compression off. [Options] changes each
+// but the answer's.
 package wsconn

@@ -11,12 +11,12 @@ import (
 // that goes on until the queue has been empty. tag says whose event it is, for Evict; a nil tag is never evicted. carried is
 // how many lost events the frame tells of.
 func (c *Conn) Offer(f *Frame, tag any, carried uint64, untilEmpty, now bool) error {
-	return c.link.queue.offer(f.wire(c.deflate), tag, carried, untilEmpty, false, now)
+	return c.link.queue.offer(f.wire(c.frames.deflate), tag, carried, untilEmpty, false, now)
 }
 
 // Force is Offer that finds room. The caller sees to it that there are few such frames.
 func (c *Conn) Force(f *Frame, tag any, carried uint64) error {
-	return c.link.queue.offer(f.wire(c.deflate), tag, carried, false, true, false)
+	return c.link.queue.offer(f.wire(c.frames.deflate), tag, carried, false, true, false)
 }
 
 // Evict drops the n oldest frames with a tag that match is true for and that are not being written yet, all when n is negative. What is lost
@@ -25,7 +25,7 @@ func (c *Conn) Force(f *Frame, tag any, carried uint64) error {
 func (c *Conn) Evict(match func(tag any) bool, n int, recount func(tag any, lost uint64) *Frame) (evicted int, lost uint64) {
 	return c.link.queue.evict(match, n, func(tag any, lost uint64) []byte {
 		if f := recount(tag, lost); f != nil {
-			return f.wire(c.deflate)
+			return f.wire(c.frames.deflate)
 		}
 		return nil
 	})
@@ -33,7 +33,7 @@ func (c *Conn) Evict(match func(tag any) bool, n int, recount func(tag any, lost
 
 // Replay queues and sends a shared frame that does not count towards the queue's bounds for others, and waits until its like have room.
 func (c *Conn) Replay(ctx context.Context, f *Frame) error {
-	if err := c.link.queue.pushWait(ctx, f.wire(c.deflate), replayed); err != nil {
+	if err := c.link.queue.pushWait(ctx, f.wire(c.frames.deflate), replayed); err != nil {
 		return err
 	}
 	c.link.queue.flush()
@@ -44,7 +44,7 @@ func (c *Conn) Replay(ctx context.Context, f *Frame) error {
 // rest.
 func (c *Conn) Drop(code websocket.StatusCode, reason string) {
 	c.ending.CompareAndSwap(nil, &violation{code, reason})
-	_ = c.link.queue.push(closeFrame(c.ending.Load(), c.client), lastOnly) // closing or closed already: the same end
+	_ = c.link.queue.push(closeFrame(c.ending.Load(), c.frames.client), lastOnly) // closing or closed already: the same end
 	c.link.queue.flush()
 }
 

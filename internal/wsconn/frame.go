@@ -8,7 +8,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// maxHeader is the longest header of a frame that this side sends: 2 bytes, 8 of length, 4 of mask.
+// maxHeader is the longest header of a frame: 2 bytes, 8 of length, 4 of mask.
 const maxHeader = 14
 
 // appendFrame appends a whole message as one frame (RFC 6455 section 5.2), masked when mask is true.
@@ -32,14 +32,11 @@ func appendFrame(dst []byte, opcode byte, payload []byte, deflated, mask bool) [
 	if !mask {
 		return append(dst, payload...)
 	}
-	var key [4]byte
-	binary.LittleEndian.PutUint32(key[:], rand.Uint32()) // ChaCha8 seeded by the system: not to be guessed (section 5.3)
-	dst = append(dst, key[:]...)
+	key := rand.Uint32() // ChaCha8 seeded by the system: not to be guessed (section 5.3)
+	dst = binary.LittleEndian.AppendUint32(dst, key)
 	at := len(dst)
 	dst = append(dst, payload...)
-	for i := range dst[at:] {
-		dst[at+i] ^= key[i&3]
-	}
+	unmask(dst[at:], key)
 	return dst
 }
 

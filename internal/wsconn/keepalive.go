@@ -11,9 +11,9 @@ import (
 const StatusKeepalive websocket.StatusCode = 4408
 
 // keepalive pings a silent peer and ends the connection of one that stays silent. It costs a reader next to nothing: the timer
-// looks at how long the silence has lasted only when it fires. A nil keepalive does nothing.
+// looks at how long the silence has lasted only when it fires.
 type keepalive struct {
-	conn  *Conn
+	conn  *Conn // nil without a keepalive
 	after time.Duration
 	wait  time.Duration
 
@@ -24,14 +24,15 @@ type keepalive struct {
 	closing sync.WaitGroup
 }
 
-func (k *keepalive) start() {
+func (k *keepalive) start(c *Conn, o *Options) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.conn, k.after, k.wait = c, o.KeepaliveAfter, o.KeepaliveWait
 	k.timer = time.AfterFunc(k.after, k.tick)
 }
 
 func (k *keepalive) stop() {
-	if k == nil {
+	if k.conn == nil {
 		return
 	}
 	k.mu.Lock()
@@ -47,7 +48,7 @@ func (k *keepalive) tick() {
 	if k.stopped {
 		return
 	}
-	l := k.conn.link
+	l := &k.conn.link
 	if l.heard.Swap(false) {
 		k.pinged = false
 	}
@@ -78,5 +79,5 @@ func (k *keepalive) tick() {
 }
 
 func (k *keepalive) ping() {
-	_ = k.conn.link.control(appendFrame(nil, opPing, nil, false, k.conn.client)) // a full queue is the write time-out's business
+	_ = k.conn.link.control(appendFrame(nil, opPing, nil, false, k.conn.frames.client)) // a full queue is the write time-out's business
 }

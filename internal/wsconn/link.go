@@ -9,13 +9,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/coder/websocket"
 )
 
-// ended is a connection that broke off. Its cause is text only: coder/websocket takes an io.EOF inside a message, and under
-// compression also the io.ErrUnexpectedEOF of a cut TLS connection, for the message's end.
+// ended is a connection that broke off.
 type ended struct{ cause error }
 
 func (e *ended) Error() string {
@@ -28,41 +26,41 @@ func (e *ended) Error() string {
 // errInterrupted is what a read gets that was told to give up between two messages.
 var errInterrupted = errors.New("websocket: read interrupted")
 
-// link is the connection that coder/websocket gets in place of the real one. Its reads are accounted for and flush what was
-// queued before they wait; its writes, which are whole control frames and nothing else, go through the queue.
+// link is the connection beneath a Conn: its reads, with their deadlines, and what is to be written.
 //
-// Fields without a comment on who else uses them belong to the reader, that is to whoever holds coder/websocket's read lock.
+// Fields without a comment on who else uses them belong to the holder of the read lock.
 type link struct {
 	net.Conn
-	acct  account
-	queue queue  // safe for concurrent use
-	pings *pings // safe for concurrent use
+	queue queue // safe for concurrent use
 
 	messageTimeout time.Duration
-	done           chan struct{} // closed with the connection
 
 	src    source        // reads Conn
 	avail  []byte        // read and not yet handed on
-	bad    *violation    // to be returned by the next read
 	silent time.Duration // how long the reads that brought nothing, since the last that did, waited
+	stale  bool          // the reading goroutine has used its stack since it last waited for long
 
-	messages atomic.Int64 // messages handed on whole
-	since    atomic.Int64 // when the silence of the read under way began, in ns; 0 while nobody reads
-	heard    atomic.Bool  // bytes came; the keepalive resets it
+	since  atomic.Int64 // when the silence of the read under way began, in ns; 0 while nobody reads
+	heard  atomic.Bool  // bytes came; the keepalive resets it
+	closed atomic.Bool  // set under mu
+
+	reading atomic.Uint32 // the read lock: 0 is free, 1 held, 2 held and waited for
 
 	mu          sync.Mutex // guards what follows, and the read deadline
-	timed       int        // the unit that a deadline is set for, 0 for none
+	free        chan struct{}
+	timed       int // the unit that a deadline is set for, 0 for none
 	watched     <-chan struct{}
 	unwatch     func() bool
 	turn        int // counts the contexts watched
 	interrupted bool
-	deaf        bool // to contexts
-	closed      bool
-	onDone      func() // called when closed; may be nil
+	deaf        bool          // to contexts
+	gone        bool          // closed, and nothing waits for it any more
+	done        chan struct{} // closed then; nil until somebody asks
+	onDone      func()        // called when closed; may be nil
 }
 
-// newLink puts a link on nc, of which the bytes in early have been read already.
-func newLink(nc net.Conn, early []byte, p *pings, o *Options) *link {
+// open puts a link on nc, of which the bytes in early have been read already.
+func (l *link) open(nc net.Conn, early []byte, o *Options) {
 	tcp := nc
 	if t, ok := nc.(interface{ NetConn() net.Conn }); ok { // TLS
 		tcp = t.NetConn()
@@ -70,79 +68,104 @@ func newLink(nc net.Conn, early []byte, p *pings, o *Options) *link {
 	if tcp, ok := tcp.(*net.TCPConn); ok && o.SendBuffer > 0 {
 		_ = tcp.SetWriteBuffer(o.SendBuffer) // a wish: the system has its own bounds
 	}
-	l := &link{Conn: nc, pings: p, avail: early, messageTimeout: o.MessageTimeout, done: make(chan struct{})}
-	l.acct = account{maxFrames: o.MaxFrames, maxBytes: o.MaxMessage, maxControl: o.MaxControl}
+	l.Conn, l.avail, l.messageTimeout = nc, early, o.MessageTimeout
 	l.queue.dst = nc
 	l.openSocket()
 	l.queue.writeTimeout = o.WriteTimeout
 	l.queue.maxBytes, l.queue.maxMsgs = o.MaxQueueBytes, o.MaxQueueMessages
 	l.queue.onError = l.cut
-	return l
 }
 
 var start = time.Now()
 
 func now() time.Duration { return time.Since(start) }
 
-// Read hands on bytes that were accounted for. It never returns io.EOF.
-func (l *link) Read(p []byte) (int, error) {
-	if l.bad != nil {
-		return 0, l.bad
+// lock takes the read lock. It reports false when the connection is closed.
+func (l *link) lock() bool {
+	if l.reading.CompareAndSwap(0, 1) {
+		return l.heldOpen()
 	}
-	n, err := l.fill(p)
-	if err != nil {
-		return 0, err
+	l.mu.Lock()
+	for l.reading.Swap(2) != 0 {
+		if l.closed.Load() { // its holder may wait for the waiting one
+			l.mu.Unlock()
+			return false
+		}
+		if l.free == nil {
+			l.free = make(chan struct{})
+		}
+		free := l.free
+		l.mu.Unlock()
+		<-free
+		l.mu.Lock()
 	}
-	n, l.bad = l.acct.feed(p[:n])
-	l.messages.Store(l.acct.messages)
-	if n == 0 && l.bad != nil {
-		return 0, l.bad
-	}
-	return n, nil
+	l.mu.Unlock()
+	return l.heldOpen()
 }
 
-func (l *link) fill(p []byte) (int, error) {
-	if len(l.avail) > 0 {
-		return l.take(p), nil
+func (l *link) heldOpen() bool {
+	if l.closed.Load() {
+		l.unlock()
+		return false
 	}
+	return true
+}
+
+func (l *link) unlock() {
+	if l.reading.CompareAndSwap(1, 0) {
+		return
+	}
+	l.mu.Lock()
+	l.reading.Store(0)
+	l.wakeLocked()
+	l.mu.Unlock()
+}
+
+func (l *link) wakeLocked() {
+	if l.free != nil {
+		close(l.free)
+		l.free = nil
+	}
+}
+
+// longSilence is how long a wait has to be for its goroutine's stack to be worth saving.
+const longSilence = time.Second
+
+// fill waits for bytes. It sends what was queued before it waits. Its frames, and those above it, are kept small: a connection that does
+// nothing costs what they take.
+func (c *Conn) fill() error {
+	l := &c.link
+	l.src.release()
 	l.queue.flush()
 	for {
-		if err := l.deadline(); err != nil {
-			return 0, err
+		if err := c.deadline(); err != nil {
+			return err
 		}
 		l.since.Store(int64(now() - l.silent))
 		b, err := l.src.read()
-		since := time.Duration(l.since.Swap(0))
+		silent := now() - time.Duration(l.since.Swap(0))
 		if len(b) > 0 {
 			l.silent = 0
+			l.stale = l.stale || silent >= longSilence || c.frames.units == 0
 			l.heard.Store(true)
 			l.avail = b
-			return l.take(p), nil
+			return nil
 		}
-		l.silent = now() - since
+		l.silent = silent
 		if err != nil {
-			if err = l.readError(err); err != nil {
-				return 0, err
+			if err = c.readError(err); err != nil {
+				return err
 			}
 		}
 	}
 }
 
-func (l *link) take(p []byte) int {
-	n := copy(p, l.avail)
-	l.avail = l.avail[n:]
-	if len(l.avail) == 0 {
-		l.avail = nil
-		l.src.release()
-	}
-	return n
-}
-
 // deadline sets the deadline of a read: that of the message or control frame under way, none between two.
-func (l *link) deadline() error {
+func (c *Conn) deadline() error {
+	l := &c.link
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	unit := l.acct.unit()
+	unit := c.frames.unit()
 	switch {
 	case unit == 0 && l.interrupted:
 		return errInterrupted
@@ -154,20 +177,20 @@ func (l *link) deadline() error {
 	if unit != 0 {
 		t = time.Now().Add(l.messageTimeout)
 	}
-	return l.readError(l.SetReadDeadline(t))
+	return c.readError(l.SetReadDeadline(t))
 }
 
 // readError tells what an error of the connection means; nil is to try again.
-func (l *link) readError(err error) error {
+func (c *Conn) readError(err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case !errors.Is(err, os.ErrDeadlineExceeded):
-		if l.queue.ended() { // by this side; a pipe has an error of its own for that
+		if c.link.queue.ended() { // by this side; a pipe has an error of its own for that
 			return net.ErrClosed
 		}
 		return &ended{err}
-	case l.acct.unit() != 0:
+	case c.frames.unit() != 0:
 		return &violation{websocket.StatusPolicyViolation, "message took too long"}
 	}
 	return nil // interrupted, which deadline sees
@@ -224,21 +247,7 @@ func (l *link) deafen() {
 	}
 }
 
-// Write queues one control frame of coder/websocket and sends it at once, without waiting. After a close frame more are dropped.
-func (l *link) Write(p []byte) (int, error) {
-	frame := p
-	if p[0]&0x0f == opClose && p[1]&0x80 == 0 && len(p) > 4 && !utf8.Valid(p[4:]) { // it repeats the peer's reason
-		frame = closeFrame(&violation{websocket.StatusInvalidFramePayloadData, "close reason that is not UTF-8"}, false)
-	}
-	switch err := l.control(frame); {
-	case errors.Is(err, ErrQueueFull):
-		return 0, &violation{websocket.StatusPolicyViolation, "too many control frames"}
-	case err != nil && !errors.Is(err, net.ErrClosed): // a close frame on its way already needs no second
-		return 0, err
-	}
-	return len(p), nil
-}
-
+// control queues one control frame and sends it at once, without waiting. After a close frame it is net.ErrClosed.
 func (l *link) control(frame []byte) error {
 	k := control
 	if frame[0]&0x0f == opClose {
@@ -251,29 +260,37 @@ func (l *link) control(frame []byte) error {
 	return nil
 }
 
-// Close is coder/websocket's: it closes the connection once a close frame that is on its way is out, at most the write time-out later.
-func (l *link) Close() error {
-	if l.queue.closeUnsent() {
-		t := time.NewTimer(l.queue.writeTimeout)
-		l.queue.settle(t.C)
-		t.Stop()
+// ends is closed with the connection.
+func (l *link) ends() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.done == nil {
+		l.done = make(chan struct{})
+		if l.gone {
+			close(l.done)
+		}
 	}
-	l.cut()
-	return nil
+	return l.done
 }
 
 // cut closes the connection; what is still queued is lost.
 func (l *link) cut() {
 	l.mu.Lock()
-	closed, onDone := l.closed, l.onDone
-	l.closed = true
-	l.mu.Unlock()
-	if closed {
+	if l.closed.Swap(true) {
+		l.mu.Unlock()
 		return
 	}
+	onDone := l.onDone
+	l.wakeLocked()
+	l.mu.Unlock()
 	l.queue.fail(net.ErrClosed)
-	_ = l.Conn.Close() // it is gone, whatever it says
-	close(l.done)
+	_ = l.Close() // it is gone, whatever it says
+	l.mu.Lock()
+	l.gone = true
+	if l.done != nil {
+		close(l.done)
+	}
+	l.mu.Unlock()
 	if onDone != nil {
 		onDone()
 	}

@@ -15,9 +15,8 @@ type pings struct {
 }
 
 // Ping sends a ping and waits for its pong, which somebody must read, until ctx ends.
-// (coder/websocket's own closes the connection when ctx ends while it writes.)
 func (c *Conn) Ping(ctx context.Context) error {
-	p := c.link.pings
+	p := &c.pings
 	pong := make(chan struct{})
 	p.mu.Lock()
 	p.n++
@@ -32,20 +31,20 @@ func (c *Conn) Ping(ctx context.Context) error {
 		delete(p.waiting, string(payload))
 		p.mu.Unlock()
 	}()
-	if err := c.link.control(appendFrame(nil, opPing, payload, false, c.client)); err != nil {
+	if err := c.link.control(appendFrame(nil, opPing, payload, false, c.frames.client)); err != nil {
 		return err
 	}
 	select {
 	case <-pong:
 		return nil
-	case <-c.link.done:
+	case <-c.link.ends():
 		return net.ErrClosed
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-func (p *pings) pong(_ context.Context, payload []byte) {
+func (p *pings) pong(payload []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if pong, ok := p.waiting[string(payload)]; ok {

@@ -4,10 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/base64"
-	"errors"
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -141,58 +141,68 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, erro
 		return nil, http.ErrNotSupported
 	}
 	o := opts.withDefaults()
-	hw := &hijackWriter{ResponseWriter: w, opts: &o, pings: &pings{}}
+	hw := &hijackWriter{ResponseWriter: w}
 	ws, err := websocket.Accept(hw, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // Policy checked it, and more
 		Subprotocols:       o.Subprotocols,
 		CompressionMode:    o.compressionMode(),
-		OnPongReceived:     hw.pings.pong, // not of hw, which would keep net/http's buffers alive
 	})
 	if err != nil {
-		if hw.link != nil {
-			hw.link.cut()
+		if hw.lent != nil {
+			_ = hw.lent.Close()
 		}
 		return nil, err
 	}
-	return newConn(ws, hw.link, &o, false, w.Header().Get("Sec-WebSocket-Extensions") != ""), nil
+	return newConn(ws, hw.lent, hw.early, &o, false, w.Header().Get("Sec-WebSocket-Extensions") != ""), nil
 }
 
-func newConn(ws *websocket.Conn, l *link, o *Options, client, deflate bool) *Conn {
-	ws.SetReadLimit(o.MaxMessage)
-	c := &Conn{ws: ws, link: l, client: client, deflate: deflate}
+// newConn takes the connection over after the handshake; ws, which has done it, goes.
+func newConn(ws *websocket.Conn, nc *lent, early []byte, o *Options, client, deflate bool) *Conn {
+	c := &Conn{subprotocol: ws.Subprotocol()}
+	nc.over.Store(true)
+	_ = ws.CloseNow() // else it stays for its finalizer
+	c.frames = reader{maxFrames: o.MaxFrames, maxControl: o.MaxControl, maxBytes: o.MaxMessage, client: client, deflate: deflate}
+	c.link.open(nc.Conn, early, o)
 	if o.KeepaliveAfter > 0 {
-		c.alive = &keepalive{conn: c, after: o.KeepaliveAfter, wait: o.KeepaliveWait}
-		c.alive.start()
+		c.alive.start(c, o)
 	}
 	return c
 }
 
-// hijackWriter gives coder/websocket our link and small buffers in place of the connection and net/http's.
-type hijackWriter struct {
-	http.ResponseWriter
-	opts  *Options
-	pings *pings
-	link  *link
+// lent is the connection as coder/websocket gets it, for the handshake.
+type lent struct {
+	net.Conn
+	over atomic.Bool // the handshake has been done: the connection is another's
 }
 
-const (
-	readBuffer  = 128 // larger reads go past it
-	writeBuffer = 136 // one control frame
-)
+func (l *lent) Close() error {
+	if l.over.Load() {
+		return nil
+	}
+	return l.Conn.Close()
+}
+
+// hijackWriter lends coder/websocket the connection, and keeps net/http's buffers from it.
+type hijackWriter struct {
+	http.ResponseWriter
+	lent  *lent
+	early []byte
+}
 
 func (h *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	nc, brw, err := http.NewResponseController(h.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
+	h.lent = &lent{Conn: nc}
 	if err := nc.SetDeadline(time.Time{}); err != nil { // those of http.Server
-		_ = nc.Close()
 		return nil, nil, err
 	}
 	early, err := brw.Peek(brw.Reader.Buffered()) // the client did not wait for the answer
 	if err != nil {
-		return nil, nil, errors.Join(err, nc.Close())
+		return nil, nil, err
 	}
-	h.link = newLink(nc, bytes.Clone(early), h.pings, h.opts)
-	return h.link, bufio.NewReadWriter(bufio.NewReaderSize(h.link, readBuffer), bufio.NewWriterSize(h.link, writeBuffer)), nil
+	h.early = bytes.Clone(early)
+	const none = 16 // bytes of buffer, the least there is: after the handshake nothing is read or written through it
+	return h.lent, bufio.NewReadWriter(bufio.NewReaderSize(nc, none), bufio.NewWriterSize(nc, none)), nil
 }
