@@ -67,7 +67,7 @@
 //
 // # Limits and defaults
 //
-//   - A payload and a result: 1 MiB each (Options.MaxPayload). Progress data and a checkpoint: 64 KiB. Metadata: 32 entries, 4 KiB. An error's text: 4 KiB; the end of a dead
+//   - A payload and a result: 1 MiB each (Options.MaxPayload). Progress data and a checkpoint: 56 KiB, a progress message 1 KiB. Metadata: 32 entries, 4 KiB. An error's text: 4 KiB; the end of a dead
 //     worker's standard error: 64 KiB.
 //   - Tasks waiting in one queue: 1,000,000 (QueueOptions.MaxWaiting), then [ErrOverloaded]. Concurrency of a queue: 10. Timeout of an attempt: none unless
 //     stated for the kind or the task.

@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 )
@@ -21,6 +22,10 @@ var (
 	ErrOverloaded error = &condition{"tasks: overloaded", http.StatusServiceUnavailable}
 	// ErrStoreFull: the store has no space left for what was asked; what it acknowledged before is safe (507).
 	ErrStoreFull error = &condition{"tasks: store full", http.StatusInsufficientStorage}
+	// ErrCancelled: the task was cancelled and has no result (409).
+	ErrCancelled error = &condition{"tasks: cancelled", http.StatusConflict}
+	// ErrBehind: a consumer of events was too slow, and missed some.
+	ErrBehind = errors.New("tasks: too slow: events were missed")
 	// ErrNotRunning: the manager or the store has been stopped (503).
 	ErrNotRunning error = &condition{"tasks: not running", http.StatusServiceUnavailable}
 )

@@ -8,11 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/genropy/genro-asgi-go/internal/leakcheck"
 	"github.com/genropy/genro-asgi-go/tasks"
 )
-
-func TestMain(m *testing.M) { leakcheck.Main(m) }
 
 var t0 = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 

@@ -1,0 +1,299 @@
+package tasks
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// queue runs the tasks of one queue, in worker goroutines that are made when they are needed and then reused. There is no goroutine that hands tasks out:
+// a worker that has finished claims again, for all places that are free, keeps one task and gives the others to idle workers. One claims at a time.
+type queue struct {
+	m    *Manager
+	name string
+	opts QueueOptions
+
+	claim   Claim      // of whoever claims
+	claimed []*attempt // by it
+
+	mu       sync.Mutex
+	idle     []worker // the one that idled last is last
+	free     int      // places
+	claiming bool     // a worker claims, or was told to
+	hungry   bool     // there may be a task to claim
+	paused   bool
+	stopped  bool
+	runs     map[string]*attempt // by task
+	keys     map[string]int      // running tasks by key
+	bucket   bucket
+	alarm    func() bool // takes back the wake-up at alarmAt
+	alarmAt  time.Time   // zero when there is none
+}
+
+// worker is a goroutine that runs tasks. What it is given is an attempt to run, or nil: the word to claim.
+type worker chan *attempt
+
+const (
+	maxClaim = 64               // tasks a claim
+	minSleep = time.Millisecond // between looks at a store that says that something is due and gives nothing
+	maxSleep = time.Minute      // without a look at the time of day, which may jump
+	sulk     = time.Second      // after a store that failed
+)
+
+func newQueue(m *Manager, name string, opts QueueOptions) *queue {
+	q := &queue{
+		m: m, name: name, opts: opts, free: max(opts.Concurrency, 0), hungry: true,
+		runs: make(map[string]*attempt), keys: make(map[string]int), bucket: bucket{rate: opts.Rate, burst: float64(opts.Burst), tokens: float64(opts.Burst)},
+	}
+	q.claim = Claim{Queue: name, Owner: m.owner, Lease: m.opts.Lease, Claimed: q.take}
+	if opts.KeyLimit > 0 {
+		q.claim.Full = q.full
+	}
+	return q
+}
+
+// full is Claim.Full.
+func (q *queue) full(key string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.keys[key] >= q.opts.KeyLimit
+}
+
+// take is Claim.Claimed: from here on changes of the task are noticed.
+func (q *queue) take(t *Task) {
+	a := newAttempt(q, t)
+	q.claimed = append(q.claimed, a)
+	q.mu.Lock()
+	q.runs[t.ID] = a
+	if q.opts.KeyLimit > 0 && t.Key != "" {
+		q.keys[t.Key]++
+	}
+	q.mu.Unlock()
+}
+
+// release gives back the place of an attempt.
+func (q *queue) release(a *attempt) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.runs[a.task.ID] == a { // else it was lost, and the task runs here again
+		delete(q.runs, a.task.ID)
+	}
+	if key := a.task.Key; q.opts.KeyLimit > 0 && key != "" {
+		if q.keys[key]--; q.keys[key] == 0 {
+			delete(q.keys, key)
+		}
+		q.hungry = true
+	}
+	q.free++
+}
+
+// wake lets a worker look for tasks.
+func (q *queue) wake() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.hungry = true
+	q.wakeLocked()
+}
+
+func (q *queue) wakeLocked() {
+	if !q.claiming && q.mayClaimLocked() {
+		q.claiming = true
+		q.giveLocked(nil)
+	}
+}
+
+func (q *queue) mayClaimLocked() bool {
+	return q.hungry && q.free > 0 && !q.paused && !q.stopped && q.m.running.Load()
+}
+
+// giveLocked gives an attempt, or the word to claim, to an idle worker or a new one.
+func (q *queue) giveLocked(a *attempt) {
+	if last := len(q.idle) - 1; last >= 0 {
+		w := q.idle[last]
+		q.idle = q.idle[:last]
+		w <- a
+		return
+	}
+	q.m.workers.Go(func() { q.work(a, a == nil) })
+}
+
+// work is a worker: it runs a, or claims where that is its duty, and goes on until the queue is stopped.
+func (q *queue) work(a *attempt, duty bool) {
+	w := make(worker, 1)
+	for {
+		if a == nil {
+			if a = q.next(w, duty); a == nil {
+				return
+			}
+		}
+		a.execute()
+		a, duty = nil, false
+	}
+}
+
+// next is what w is to run next, nil when the queue is stopped. duty is that it was told to claim.
+func (q *queue) next(w worker, duty bool) *attempt {
+	q.mu.Lock()
+	for {
+		if !duty && !q.claiming && q.mayClaimLocked() {
+			q.claiming, duty = true, true
+		}
+		if duty {
+			duty = false
+			if a := q.claimLocked(); a != nil {
+				q.mu.Unlock()
+				return a
+			}
+			continue
+		}
+		if q.stopped {
+			q.mu.Unlock()
+			return nil
+		}
+		q.idle = append(q.idle, w)
+		q.mu.Unlock()
+		a, open := <-w
+		if !open || a != nil {
+			return a
+		}
+		duty = true
+		q.mu.Lock()
+	}
+}
+
+// claimLocked claims tasks for all free places, gives away all but one and returns that, nil when there is none. claiming is set, by the caller for itself. The lock is not
+// held meanwhile.
+func (q *queue) claimLocked() *attempt {
+	if !q.mayClaimLocked() {
+		q.claiming = false
+		return nil
+	}
+	q.hungry = false
+	now := q.m.now()
+	n, ready := q.bucket.take(min(q.free, maxClaim), now)
+	if n == 0 {
+		q.claiming = false
+		q.alarmLocked(ready, now)
+		return nil
+	}
+	q.free -= n
+	q.mu.Unlock()
+
+	q.claim.Max, q.claim.Now, q.claim.Kinds = n, now, *q.m.versions.Load()
+	_, next, err := q.m.store.Claim(q.m.ctx, &q.claim)
+	got := q.claimed
+	q.claimed = q.claimed[:0]
+
+	q.mu.Lock()
+	q.claiming = false
+	q.free += n - len(got)
+	q.bucket.giveBack(n - len(got))
+	switch {
+	case err != nil:
+		q.m.log.Error("tasks: claim", "queue", q.name, "error", err)
+		q.alarmLocked(now.Add(sulk), now)
+	case len(got) == n:
+		q.hungry = true
+	case !next.IsZero():
+		q.alarmLocked(next, now)
+	}
+	if len(got) == 0 {
+		return nil
+	}
+	mine := got[0]
+	for _, a := range got[1:] {
+		q.giveLocked(a)
+	}
+	clear(got)
+	q.wakeLocked()
+	return mine
+}
+
+// alarmLocked wakes the queue at a time, if nothing does before.
+func (q *queue) alarmLocked(at, now time.Time) {
+	if q.stopped || !q.alarmAt.IsZero() && !at.Before(q.alarmAt) {
+		return
+	}
+	if q.alarm != nil {
+		q.alarm()
+	}
+	q.alarmAt = at
+	q.alarm = q.m.clock.AfterFunc(min(max(at.Sub(now), minSleep), maxSleep), func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.alarm, q.alarmAt, q.hungry = nil, time.Time{}, true
+		q.wakeLocked()
+	})
+}
+
+// changed is told of every change of a task of the queue.
+func (q *queue) changed(t *Task) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if a := q.runs[t.ID]; a != nil && t.Revision > a.task.Revision && (t.State != Running || t.Fence != a.task.Fence) {
+		a.lost(t) // or this is its own doing, and it is over
+	}
+	switch {
+	case !t.State.Waiting() || q.opts.Concurrency < 0 || !q.m.running.Load():
+	case t.State == Queued:
+		q.hungry = true
+		q.wakeLocked()
+	default:
+		q.alarmLocked(t.RunAt, q.m.now())
+	}
+}
+
+func (q *queue) setPaused(paused bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.paused = paused
+	q.hungry = true
+	q.wakeLocked()
+}
+
+func (q *queue) info() QueueInfo {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return QueueInfo{Name: q.name, Paused: q.paused, Active: len(q.runs)}
+}
+
+// active are the attempts that are under way.
+func (q *queue) active() []*attempt {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := make([]*attempt, 0, len(q.runs))
+	for _, a := range q.runs {
+		all = append(all, a)
+	}
+	return all
+}
+
+// stop claims no more and lets idle workers go.
+func (q *queue) stop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.stopped = true
+	for _, w := range q.idle {
+		close(w)
+	}
+	q.idle = nil
+	if q.alarm != nil {
+		q.alarm()
+	}
+}
+
+// interrupt ends the contexts of what runs.
+func (q *queue) interrupt() {
+	for _, a := range q.active() {
+		a.cancel(ErrNotRunning)
+	}
+}
+
+// abandon puts back the tasks whose functions do not return, and names them.
+func (q *queue) abandon() (left []error) {
+	for _, a := range q.active() {
+		a.settle(outcome{interrupted: true})
+		left = append(left, fmt.Errorf("tasks: stop: the function of task %s, kind %q, has not returned", a.task.ID, a.task.Kind))
+	}
+	return left
+}

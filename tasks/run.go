@@ -1,0 +1,119 @@
+package tasks
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Run is the run of a task as its function sees it. It is safe for concurrent use until the function returns.
+type Run struct {
+	id, kind   string
+	attempt    int
+	fence      uint64
+	metadata   map[string]string
+	checkpoint jsontext.Value // as it was when the run began
+	to         reporter       // nil outside of a task
+}
+
+// reporter takes what a running function says.
+type reporter interface {
+	report(p *Progress) error
+	save(checkpoint jsontext.Value) error
+}
+
+type runKey struct{}
+
+// RunFrom returns the run whose function was given ctx, in the manager's process or a worker's. Outside of a task, as in a test of the function alone, it is an empty one that
+// takes progress and checkpoints and forgets them.
+func RunFrom(ctx context.Context) *Run {
+	if r, ok := ctx.Value(runKey{}).(*Run); ok {
+		return r
+	}
+	return &Run{attempt: 1}
+}
+
+// ID is the task's.
+func (r *Run) ID() string { return r.id }
+
+// Kind is the task's.
+func (r *Run) Kind() string { return r.kind }
+
+// Attempt counts from 1.
+func (r *Run) Attempt() int { return r.attempt }
+
+// Fence is higher than that of every run of the task before: who keeps the function's effects refuses those with a lower one than it has seen.
+func (r *Run) Fence() uint64 { return r.fence }
+
+// Metadata is the task's. It must not be changed.
+func (r *Run) Metadata() map[string]string { return r.metadata }
+
+// Progress says how far the run is. It is written at most every 100 ms, the last always. At is set here. The error is ErrTooLarge for Data of more than 56 KiB, ErrInvalid for
+// Data that is not JSON, or ErrStale when the task is not this run's any more.
+func (r *Run) Progress(p Progress) error {
+	switch {
+	case len(p.Data) > maxNote:
+		return fmt.Errorf("%w: progress data of %d bytes, limit %d", ErrTooLarge, len(p.Data), maxNote)
+	case len(p.Data) > 0 && !p.Data.IsValid():
+		return invalid("progress data is not JSON")
+	case r.to == nil:
+		return nil
+	}
+	p.Message, p.Data = text(p.Message, maxSaying), p.Data.Clone()
+	return r.to.report(&p)
+}
+
+// Checkpoint keeps v, of at most 56 KiB as JSON, with the task, for Restore in a later run. It is as durable as the store when Checkpoint returns; from an isolated function it is on its
+// way then, and durable before the run's end is. The error is ErrTooLarge, ErrStale when the task is not this run's any more, or the store's.
+func (r *Run) Checkpoint(v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("tasks: checkpoint: %w", err)
+	}
+	if len(raw) > maxNote {
+		return fmt.Errorf("%w: checkpoint of %d bytes, limit %d", ErrTooLarge, len(raw), maxNote)
+	}
+	if r.to == nil {
+		return nil
+	}
+	return r.to.save(raw)
+}
+
+// Restore reads the latest checkpoint of the task's earlier runs into v and reports whether there is one.
+func (r *Run) Restore(v any) (bool, error) {
+	if len(r.checkpoint) == 0 {
+		return false, nil
+	}
+	if err := json.Unmarshal(r.checkpoint, v); err != nil {
+		return false, fmt.Errorf("tasks: restore the checkpoint: %w", err)
+	}
+	return true, nil
+}
+
+// runContext is the context of a run.
+type runContext struct {
+	context.Context // ends with a cause
+	run             *Run
+	deadline        time.Time
+}
+
+func (c *runContext) Value(key any) any {
+	if key == (runKey{}) {
+		return c.run
+	}
+	return c.Context.Value(key)
+}
+
+func (c *runContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
+
+// Err tells a timeout from other ends, as everybody expects.
+func (c *runContext) Err() error {
+	err := c.Context.Err()
+	if err != nil && context.Cause(c.Context) == context.DeadlineExceeded { //nolint:errorlint // the very value is what the timer sets
+		return context.DeadlineExceeded
+	}
+	return err
+}
