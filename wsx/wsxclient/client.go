@@ -24,6 +24,10 @@ type Options struct {
 	HTTPClient *http.Client
 	// Header is sent with the handshake: Authorization, Cookie, Origin.
 	Header http.Header
+	// Token returns a bearer token, fresh enough to be used now. The client asks for one before each handshake, where it is the
+	// Authorization header, with ctx as Dial's or 10 s; and before the credentials expire, to refresh them by wsx.auth. An
+	// error fails Dial; later it is tried again, after the waits of Reconnect. nil: Header is all there is.
+	Token func(ctx context.Context) (string, error)
 	// OnNotify gets the server's notifications in order, in a goroutine of its own. Its context is for what it waits for: it ends with
 	// Close, and a call with it whose answer cannot come gets ErrBacklog. The payload is OnNotify's to keep, nil when there was
 	// none. nil ignores notifications. It must not call Close.
@@ -95,7 +99,8 @@ type Client struct {
 	stop       context.CancelFunc // ends the attempts to connect again
 	ctx        context.Context
 	work       sync.WaitGroup
-	waits      backoff // between attempts to connect again; run's
+	waits      backoff // between attempts to connect again; run's, as the next
+	denials    int     // in a row: what the server did not take
 
 	mu      sync.Mutex
 	link    *link
@@ -161,11 +166,17 @@ func (c *Client) dial(ctx context.Context) (*link, error) {
 		limits.MaxQueueMessages = 1024 + c.opts.OfflineMessages
 		limits.MaxQueueBytes = 1<<20 + 6*c.opts.OfflineBytes + c.opts.OfflineMessages*overhead
 	}
-	ws, resp, err := wsconn.Dial(ctx, c.url, &wsconn.DialOptions{Client: c.opts.HTTPClient, Header: c.opts.Header}, limits) //nolint:bodyclose // of a refusal it is in memory
+	header, token, err := c.handshakeHeader(ctx)
 	if err != nil {
-		return nil, dialError(resp, err)
+		return nil, err
 	}
-	return newLink(c, ws), nil
+	ws, resp, err := wsconn.Dial(ctx, c.url, &wsconn.DialOptions{Client: c.opts.HTTPClient, Header: header}, limits) //nolint:bodyclose // of a refusal it is in memory
+	if err != nil {
+		return nil, dialError(resp, err, token)
+	}
+	l := newLink(c, ws)
+	l.token = token
+	return l, nil
 }
 
 // Close ends the connection with 1000 and waits for the client's goroutines, OnNotify and OnState included. What is under way gets a *ClosedError.
@@ -203,6 +214,10 @@ func (c *Client) run() {
 	c.states <- stateChange{Connected, nil}
 	l := c.current()
 	for {
+		if c.opts.Token != nil {
+			fresh := l
+			c.work.Go(func() { fresh.keepFresh(fresh.token) })
+		}
 		l.read()
 		next := c.reconnect(l)
 		if next == nil {

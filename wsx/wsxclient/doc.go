@@ -33,7 +33,7 @@
 //
 // With Options.Reconnect the client connects again when the connection is lost, after waits that are random up to a bound that doubles from
 // 100 ms to 30 s (and is 100 ms again after a connection that held as long), each attempt taking 10 s at most. Subscriptions begin again
-// from the last event they had; calls are repeated where their caller said so. It gives up when the server closed with 1000, 1008, 4401 or 4403, or
+// from the last event they had; calls are repeated where their caller said so. It gives up when the server closed with 1000, 1008, 4403, or 4401 (but see below), or
 // refused the handshake with a status below 500 other than 429. Options.OnState is told of it, in a goroutine of its own.
 //
 // With Options.OfflineMessages, notifications and calls made while there is no connection wait for the next, up to that number and
@@ -42,6 +42,16 @@
 // when the client ends before it was sent, Options.OnDropped is told of it, and Close returns an error. Calls with Retry wait by themselves
 // and do not count. What was sent is another matter: a notification on a connection that is about to break may be lost, and
 // nobody can tell.
+//
+// # Authentication
+//
+// Options.Header may hold fixed credentials. With Options.Token the client asks for a bearer token before each handshake, and sends it as the
+// Authorization header; then it asks the server by wsx.auth, with the same token, how long that lasts, and refreshes it with a fresh
+// one before it expires: when a fifth is left, a minute at most, and up to half as much earlier at random. A refresh that fails is tried again,
+// after the waits of Reconnect, until the server ends the connection with 4401. Then, and when a handshake is refused with 401, the client
+// tries with a fresh token once more; it gives up when that is not taken either, unless the connection between held until its
+// credentials expired or for RetryMax. The client writes no token anywhere but to the server, and takes it out of what it reports of the
+// server's refusals.
 //
 // # Notifications
 //
@@ -58,5 +68,5 @@
 //
 // # Concurrency
 //
-// A Client is safe for concurrent use. It owns three goroutines, which [Client.Close] ends and waits for.
+// A Client is safe for concurrent use. It owns three goroutines, one more with Options.Token, which [Client.Close] ends and waits for.
 package wsxclient

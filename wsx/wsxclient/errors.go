@@ -1,7 +1,7 @@
 package wsxclient
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -33,14 +33,18 @@ func (e *ClosedError) Error() string {
 // Unwrap returns the cause.
 func (e *ClosedError) Unwrap() error { return e.Err }
 
-// final reports whether connecting again would be no use, or unwanted.
+// final reports whether connecting again would be no use, or unwanted; 4401 aside.
 func (e *ClosedError) final() bool {
 	switch websocket.StatusCode(e.Code) {
-	case websocket.StatusNormalClosure, websocket.StatusPolicyViolation, 4401, 4403:
+	case websocket.StatusNormalClosure, websocket.StatusPolicyViolation, 4403:
 		return true
 	}
-	refused, ok := errors.AsType[*HandshakeError](e.Err)
-	return ok && refused.Status < 500 && refused.Status != http.StatusTooManyRequests
+	return false
+}
+
+// final reports whether dialling again would be no use, 401 aside.
+func (e *HandshakeError) final() bool {
+	return e.Status < 500 && e.Status != http.StatusTooManyRequests && e.Status != http.StatusUnauthorized
 }
 
 // HandshakeError says that the server answered the handshake and did not upgrade.
@@ -60,10 +64,13 @@ func (e *HandshakeError) Unwrap() error { return e.Err }
 // StatusCode is the HTTP status.
 func (e *HandshakeError) StatusCode() int { return e.Status }
 
-func dialError(resp *http.Response, err error) error {
+func dialError(resp *http.Response, err error, token string) error {
 	if resp == nil || resp.StatusCode == http.StatusSwitchingProtocols {
 		return fmt.Errorf("wsx: dial: %w", err)
 	}
 	body, _ := io.ReadAll(resp.Body) // what could be read of it
+	if token != "" {
+		body = bytes.ReplaceAll(body, []byte(token), []byte("[token]"))
+	}
 	return &HandshakeError{Status: resp.StatusCode, Body: body, Err: err}
 }

@@ -24,9 +24,11 @@ type link struct {
 	err    *ClosedError
 	calls  outcall.Table // of the server's methods
 	served served        // calls of this client's methods
+	token  string        // of the handshake
 
-	mu   sync.Mutex
-	subs map[string]*subscription // nil when the connection has ended
+	mu          sync.Mutex
+	subs        map[string]*subscription // nil when the connection has ended
+	credentials credentials
 }
 
 func newLink(c *Client, ws *wsconn.Conn) *link {
@@ -112,9 +114,12 @@ func (l *link) fail(err error) {
 		l.err.Code = int(code)
 	}
 	l.mu.Lock()
-	subs := l.subs
+	subs, refresh := l.subs, l.credentials.err
 	l.subs = nil
 	l.mu.Unlock()
+	if refresh != nil && l.err.Code == closeUnauthenticated {
+		l.err.Err = fmt.Errorf("%w (the last refresh: %w)", err, refresh)
+	}
 	close(l.ended)
 	underWay := *l.err
 	underWay.MayHaveRun = true

@@ -2,6 +2,8 @@ package wsxclient
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"time"
 )
 
@@ -15,7 +17,13 @@ func (c *Client) reconnect(l *link) *link {
 	if time.Since(l.began) >= c.opts.RetryMax {
 		c.waits = backoff{}
 	}
-	if c.opts.Reconnect && !end.final() && c.ctx.Err() == nil {
+	final := end.final()
+	if end.Code == closeUnauthenticated {
+		final = c.denied(l)
+	} else {
+		c.denials = 0
+	}
+	if c.opts.Reconnect && !final && c.ctx.Err() == nil {
 		c.states <- stateChange{state: Reconnecting, err: end}
 		var err error
 		if next, err = c.retry(); err != nil {
@@ -56,8 +64,10 @@ func (c *Client) retry() (*link, error) {
 		if err == nil {
 			return l, nil
 		}
-		if (&ClosedError{Err: err}).final() {
-			return nil, err
+		if refused, ok := errors.AsType[*HandshakeError](err); ok {
+			if refused.final() || refused.Status == http.StatusUnauthorized && c.denied(nil) {
+				return nil, err
+			}
 		}
 	}
 }
