@@ -56,15 +56,8 @@ func fieldNames(names []string, t reflect.Type, depth int) []string {
 		if tag == "-" || !f.IsExported() && !f.Anonymous {
 			continue
 		}
-		name, options := tag, ""
-		if strings.HasPrefix(tag, "'") {
-			if end := quotedEnd(tag); end > 0 {
-				name, options = unquoteTag(tag[:end]), tag[end:]
-			}
-		} else if i := strings.IndexByte(tag, ','); i >= 0 {
-			name, options = tag[:i], tag[i:]
-		}
-		if f.Anonymous && name == "" || strings.Contains(options+",", ",embed,") {
+		name, options, _ := strings.Cut(tag, ",")
+		if f.Anonymous && name == "" || slices.Contains(strings.Split(options, ","), "embed") {
 			embedded := f.Type
 			if embedded.Kind() == reflect.Pointer {
 				embedded = embedded.Elem()
@@ -82,29 +75,6 @@ func fieldNames(names []string, t reflect.Type, depth int) []string {
 		}
 	}
 	return names
-}
-
-// quotedEnd is where a name in single quotes ends.
-func quotedEnd(tag string) int {
-	for i := 1; i < len(tag); i++ {
-		switch tag[i] {
-		case '\\':
-			i++
-		case '\'':
-			return i + 1
-		}
-	}
-	return 0
-}
-
-// unquoteTag is a name in single quotes, as json/v2 reads it: a Go string but for its quotes.
-func unquoteTag(quoted string) string {
-	inner := strings.ReplaceAll(quoted[1:len(quoted)-1], `\'`, `'`)
-	name, err := strconv.Unquote(`"` + strings.ReplaceAll(inner, `"`, `\"`) + `"`)
-	if err != nil {
-		return inner
-	}
-	return name
 }
 
 // position gives the params of a JSON-RPC request by name, if they are an array and the method wants names.
