@@ -85,14 +85,14 @@ func (b *batch) has(id []byte) bool {
 	return slices.ContainsFunc(b.ids, func(known []byte) bool { return string(known) == string(id) })
 }
 
-// noRoom is what is answered in place of an answer that the array has no room for; noRoomSize is its length, without its id.
+// errNoRoom is what is answered in place of an answer that the array has no room for; noRoomSize is its length, without its id.
 var (
-	noRoom     = &Error{Code: CodeResourceExhausted, Message: "the answer to the batch would be too long"}
+	errNoRoom  = &Error{Code: CodeResourceExhausted, Message: "the answer to the batch would be too long"}
 	noRoomSize = len(appendNoRoom(nil, nil))
 )
 
 func appendNoRoom(dst, id []byte) []byte {
-	dst, _ = appendError(wire.JSONRPC, dst, id, noRoom) // it has no details
+	dst, _ = appendError(wire.JSONRPC, dst, id, errNoRoom) // it has no details
 	return append(dst, ',')
 }
 

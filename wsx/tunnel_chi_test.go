@@ -119,7 +119,7 @@ func chiMatrix() http.Handler {
 	})
 	r.Get("/status/{code}", func(w http.ResponseWriter, r *http.Request) {
 		var code int
-		fmt.Sscan(chi.URLParam(r, "code"), &code)
+		_, _ = fmt.Sscan(chi.URLParam(r, "code"), &code)
 		w.WriteHeader(code)
 	})
 	return r

@@ -3,6 +3,7 @@ package wsx
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -91,7 +92,7 @@ func checkTunnel(t *testing.T, raw []byte) {
 	s := &Server{headers: newAllowList(nil)}
 	r, err := (&call{conn: &Conn{server: s, request: upgrade, ctx: t.Context()}}).httpRequest(&got)
 	if err != nil {
-		if e, ok := err.(*Error); !ok || e.StatusCode() != http.StatusBadRequest {
+		if e, ok := errors.AsType[*Error](err); !ok || e.StatusCode() != http.StatusBadRequest {
 			t.Fatalf("%q: %v", raw, err)
 		}
 		if isToken(method) && plainPath.MatchString(path) && got.Headers == nil && got.Query == nil && got.Data == nil {
