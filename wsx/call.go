@@ -84,7 +84,7 @@ func (c *call) Value(key any) any {
 		return &c.req
 	case connKey:
 		return c.conn
-	case callKey:
+	case outcall.WaiterKey:
 		return c
 	case identityKey:
 		return c.conn.identity.Load()

@@ -53,8 +53,8 @@ func Call[Out any](ctx context.Context, c *Conn, method string, params any) (Out
 type StreamOptions struct {
 	// Result is a pointer that the method's result is decoded into before the loop ends, as Call does it; nil drops it.
 	Result any
-	// Buffer is how many items may wait for the loop; 256 when zero. When it is full, the connection is not read until there is room,
-	// for 2 s at most; then the stream ends with an error.
+	// Buffer is how many items may wait for the loop; 256 when zero. The producer is told, and waits when it is full. One that goes on
+	// sending is not read until there is room, for 2 s at most; then the stream ends with an error.
 	Buffer int
 	// OnProgress asks for the method's progress and gets its reports, in their order among the items and in the loop's goroutine.
 	// The report is its to keep.
@@ -73,7 +73,7 @@ type StreamOptions struct {
 //	}
 //	// total
 //
-// A loop that does not keep up makes the client wait, and what else the connection brings: see StreamOptions.Buffer.
+// A loop that does not keep up makes the client's iterator wait: see StreamOptions.Buffer.
 func Stream[Item any](ctx context.Context, c *Conn, method string, params any, opts *StreamOptions) iter.Seq2[Item, error] {
 	if opts == nil {
 		opts = &StreamOptions{}
@@ -104,41 +104,37 @@ func limited(err error) error {
 	return err
 }
 
-// callKey is the key of the *call in a handler's context.
-type callKey struct{}
-
-// waitsFor is waits for the request whose context ctx is, if it is one of this connection.
+// waitsFor is the Waits of the request whose context ctx is, if it is one of this connection.
 func (c *Conn) waitsFor(ctx context.Context) (done func()) {
-	k, _ := ctx.Value(callKey{}).(*call)
-	if c == nil || k == nil || k.conn != c {
-		return func() {}
+	if k, ok := ctx.Value(outcall.WaiterKey{}).(*call); ok && k.conn == c {
+		return k.Waits()
 	}
-	return c.waits(k)
+	return func() {}
 }
 
-// waits says that a request waits for something that its client has to send, until the function that it returns is called. It does not count
-// as in flight meanwhile: behind other requests, what it waits for could never be read otherwise.
-func (c *Conn) waits(k *call) (done func()) {
-	c.mu.Lock()
-	if !k.over {
-		if k.waits == 0 {
-			c.waiting++
-			c.makeRoomLocked()
+// Waits implements outcall.Waiter.
+func (c *call) Waits() (done func()) {
+	conn := c.conn
+	conn.mu.Lock()
+	if !c.over {
+		if c.waits == 0 {
+			conn.waiting++
+			conn.makeRoomLocked()
 		}
-		k.waits++
+		c.waits++
 	}
-	c.mu.Unlock()
-	if k.lead != 0 {
-		c.replaceLeader(k.lead) // another goroutine than this one has to read it
+	conn.mu.Unlock()
+	if c.lead != 0 {
+		conn.replaceLeader(c.lead) // another goroutine than this one has to read it
 	}
 	return func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if k.over {
+		conn.mu.Lock()
+		defer conn.mu.Unlock()
+		if c.over {
 			return
 		}
-		if k.waits--; k.waits == 0 {
-			c.waiting--
+		if c.waits--; c.waits == 0 {
+			conn.waiting--
 		}
 	}
 }

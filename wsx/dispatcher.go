@@ -52,6 +52,7 @@ type Request struct {
 	Report func(progress jsontext.Value) error
 
 	result     appender // the result is encoded to its end
+	turn       *turn    // its place among the calls of a serial method; nil until it has one
 	dialect    wire.Dialect
 	positional *positional // how Params were an array; nil when they were none
 }
@@ -73,6 +74,7 @@ type method struct {
 	Method
 	handler    Handler
 	stream     bool
+	serial     *serial // nil for methods whose calls do not wait for each other
 	pace       *pace
 	positional *positional
 }
@@ -238,6 +240,15 @@ func (d *Dispatcher) lookup(name []byte) *method { return (*d.table.Load())[stri
 // before. A panic is an error of type *panicError. The context must give r for requestKey.
 func (m *method) call(ctx context.Context, r *Request) (err error) {
 	r.Method = m.Name
+	if m.serial != nil {
+		if r.turn == nil {
+			r.turn = m.serial.enter(ctx, r)
+		}
+		if err := r.turn.wait(ctx); err != nil {
+			return err
+		}
+		defer r.turn.leave()
+	}
 	before := len(r.result)
 	defer func() {
 		if v := recover(); v != nil {

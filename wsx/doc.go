@@ -100,11 +100,15 @@
 //
 // A method of [HandleStream] has items before its result: they come from an iterator and go out as rpc.stream, numbered from 0. A client reads
 // them with wsxclient.Stream, the server those of a client with [Stream]; both are loops that begin and end with the call. The producer's
-// iterator waits while the out-queue is full, and ends with the call: by rpc.cancel, which leaving the loop sends, by its deadline, or
-// with the connection. The consumer holds at most 256 items (StreamOptions.Buffer) that wait for the loop; with as many the connection is
-// not read until there is room, 2 s at most: then the stream is given up with an error, so that one loop that is stuck does not keep
-// everything else on the connection waiting. Items that do not come in their order end the loop with an error. Who wants the result alone
-// calls the method as any other.
+// iterator waits while the out-queue is full or the consumer's window is, and ends with the call: by rpc.cancel, which leaving the loop
+// sends, by its deadline, or with the connection. Items that do not come in their order end the loop with an error. Who wants the result
+// alone calls the method as any other.
+//
+// The window is how many items the consumer holds (StreamOptions.Buffer, 256). It is meta.window of the request, a positive integer, and
+// the consumer says by rpc.notify wsx.ack {"id", "next"} (to a client the event wsx.ack with that payload) that it has taken what comes before
+// seq next, at least whenever that is half a window more: a slow loop makes its producer wait, for as long as it likes, and nothing else. A
+// request without meta.window has none. To a peer that heeds no windows a consumer whose buffer is full stops reading, 2 s at most: then the
+// stream is given up with an error, so that one loop that is stuck does not keep everything else on the connection waiting.
 //
 // # Calls to the client
 //
@@ -112,8 +116,14 @@
 // the client is sent rpc.cancel; its deadline goes along as meta.timeout_ms. When the connection ends, calls that wait return [ErrClosed]. 256
 // calls of one client may wait for their answers (ServerOptions.MaxCalls).
 //
-// A request whose handler waits for an answer of its own client, with its own context, does not count as in flight meanwhile:
-// the answer comes behind whatever else the client sends, and has to be read.
+// A request whose handler waits for something that its own client has to send, with its own context, does not count as in flight meanwhile:
+// that comes behind whatever else the client sends, and has to be read. It may be the answer to a call, an item, a wsx.ack, or what
+// another call with the same key waits for. There may be MaxCalls such requests over MaxInFlight; the next one is RESOURCE_EXHAUSTED.
+//
+// # Serial execution
+//
+// Calls run concurrently. [Dispatcher.Serial] makes those with the same key, such as one document or one connection, run one after the other:
+// of one connection in the order in which they came. At most 64 wait behind a key (SerialOptions.MaxWaiting).
 //
 // # Progress
 //

@@ -153,7 +153,11 @@ func (c *Conn) begin(method *method, m *wire.Message, in *buffer, b *batch) (kep
 	if !k.req.Notify && (method.stream || m.Progress != nil || m.Dialect == wire.Tunnel) {
 		k.produce(m)
 	}
-	if b != nil || !method.pace.quick() {
+	if method.serial != nil {
+		k.req.Method = method.Name
+		k.req.turn = method.serial.enter(k, &k.req) // here, where requests are in their order
+	}
+	if b != nil || !method.pace.quick() || k.req.turn != nil && !k.req.turn.now() {
 		go k.run(false)
 		return true, true
 	}

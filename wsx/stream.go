@@ -29,7 +29,7 @@ import (
 //		}
 //	})
 //
-// The iterator waits in yield while the caller does not take what was sent: when the connection's out-queue is full. When the call ends early,
+// The iterator waits in yield while the caller does not take what was sent: when its window or the connection's out-queue is full. When the call ends early,
 // by rpc.cancel, its deadline or the connection's end, yield returns false; an iterator that waits for something else has to look at ctx itself.
 //
 // Who wants only the result gets only that: [Dispatcher.Call], a notification, JSON-RPC. The iterator then runs to its end and its items are dropped.
@@ -133,8 +133,7 @@ func (c *call) report(progress jsontext.Value) error {
 
 // send sends an rpc.stream, never behind the answer: who answers ends the context first and then settles c.out.
 func (c *call) send(item, meta []byte) error {
-	waits := func() func() { return c.conn.waits(c) } // for an acknowledgement
-	err := c.out.Send(c, waits, func(seq uint64) error {
+	err := c.out.Send(c, func(seq uint64) error {
 		message := getBuffer()
 		defer message.release()
 		message.b = wire.AppendStream(message.b, c.id, item, seq, meta)

@@ -44,7 +44,7 @@ func (s *Server) serveHTTP(ctx context.Context, r *Request) error {
 
 // interim sends a message that comes before the call's answer, with room waited for until ctx ends. After the answer there is none.
 func (c *call) interim(ctx context.Context, b []byte) error {
-	return c.out.Send(c, nil, func(uint64) error { return c.conn.ws.Send(ctx, websocket.MessageText, b) })
+	return c.out.Send(c, func(uint64) error { return c.conn.ws.Send(ctx, websocket.MessageText, b) })
 }
 
 // appendTunnelError appends an answer that is a problem (RFC 9457) with the error's code.

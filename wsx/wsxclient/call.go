@@ -58,7 +58,7 @@ func CallWith[Out any](ctx context.Context, c *Client, method string, params any
 //	}
 //	// total
 //
-// A loop that does not keep up makes the server wait, and what else the connection brings: see wsx.StreamOptions.
+// A loop that does not keep up makes the server's iterator wait: see wsx.StreamOptions.
 func Stream[Item any](ctx context.Context, c *Client, method string, params any, opts *wsx.StreamOptions) iter.Seq2[Item, error] {
 	if opts == nil {
 		opts = &wsx.StreamOptions{}

@@ -16,6 +16,21 @@
 // [CallWith] takes options. With CallOptions.Retry a call is asked again until it has an answer: on the next connection when it was lost with this
 // one, and after a wait when the answer was UNAVAILABLE. The server may run it more than once. Without, it is sent once at most.
 //
+// # Streams
+//
+// [Stream] is a loop over the items of a method that has some before its result; the call begins and ends with it, and leaving it early sends
+// rpc.cancel. 256 items may wait for the loop (wsx.StreamOptions.Buffer): the server is told, and sends no more until some are taken.
+// A server that heeds no windows is not read while the loop is that far behind, 2 s at most; then the loop ends with an error. The same
+// loop gets a method's progress, with wsx.StreamOptions.OnProgress.
+//
+// # Methods
+//
+// Options.Methods is a dispatcher whose methods the server may call. They run concurrently, at most 64 at a time (Options.MaxInFlight): with as
+// many the connection is not read, but one that waits for the server, with its own context, does not count. A method's context ends with the
+// call: by the server's rpc.cancel or timeout_ms, which are answered at once, or with the connection; [ClientFrom] finds the client in it.
+// The server learns of errors what the rules of package wsx say, never an internal error's text; that goes to Options.Logger. Close
+// cancels methods that run, and waits for them; so a method must not call it.
+//
 // # Errors
 //
 // What the server answered with is a *[wsx.Error], its Details a jsontext.Value; errors.Is(err, wsx.NewError(wsx.CodeNotFound, ""))

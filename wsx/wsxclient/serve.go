@@ -57,9 +57,6 @@ type incoming struct {
 	answered bool
 }
 
-// incomingKey is the key of the *incoming in the context of its handler.
-type incomingKey struct{}
-
 // begin starts a call, once there is room for one more. The reader waits meanwhile.
 func (s *served) begin(m *wire.Message) {
 	methods := s.link.client.opts.Methods
@@ -68,7 +65,7 @@ func (s *served) begin(m *wire.Message) {
 		return
 	}
 	in := &incoming{served: s, id: m.ID, out: outcall.Producer{Window: m.Window}}
-	in.ctx = context.WithValue(s.ctx, incomingKey{}, in)
+	in.ctx = context.WithValue(s.ctx, outcall.WaiterKey{}, in)
 	if m.Timeout > 0 {
 		in.ctx, in.cancel = context.WithTimeout(in.ctx, m.Timeout)
 	} else {
@@ -195,10 +192,8 @@ func (in *incoming) report(progress jsontext.Value) error {
 
 // send sends an rpc.stream, never behind the answer: the context ends before that is sent.
 func (in *incoming) send(item, meta []byte) error {
-	s := in.served
-	waits := func() func() { return s.waits(in) } // for an acknowledgement
-	err := in.out.Send(in.ctx, waits, func(seq uint64) error {
-		return s.link.Send(in.ctx, wire.AppendStream(nil, in.id, item, seq, meta))
+	err := in.out.Send(in.ctx, func(seq uint64) error {
+		return in.served.link.Send(in.ctx, wire.AppendStream(nil, in.id, item, seq, meta))
 	})
 	if err != nil && in.ctx.Err() != nil {
 		return in.ctx.Err()
@@ -236,18 +231,17 @@ func (s *served) makeRoomLocked() {
 	}
 }
 
-// waitsFor is waits for the method whose context ctx is, if it was called over this connection.
+// waitsFor is the Waits of the method whose context ctx is, if it was called over this connection.
 func (s *served) waitsFor(ctx context.Context) (done func()) {
-	in, _ := ctx.Value(incomingKey{}).(*incoming)
-	if in == nil || in.served != s {
-		return func() {}
+	if in, ok := ctx.Value(outcall.WaiterKey{}).(*incoming); ok && in.served == s {
+		return in.Waits()
 	}
-	return s.waits(in)
+	return func() {}
 }
 
-// waits says that a method waits for something that the server has to send, until the function that it returns is called. It does not count
-// as running meanwhile: what it waits for could never be read otherwise.
-func (s *served) waits(in *incoming) (done func()) {
+// Waits implements outcall.Waiter.
+func (in *incoming) Waits() (done func()) {
+	s := in.served
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !in.over {

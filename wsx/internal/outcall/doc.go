@@ -11,6 +11,9 @@
 // at most [Patience]; then the stream is ended with [ErrSlow] and the peer told, so that one consumer that is stuck holds up the
 // reading for no longer.
 //
+// A [Producer] is the other end of a stream: it numbers what a call that is served sends before its answer, keeps to the consumer's window,
+// and lets nothing follow the answer.
+//
 // # Concurrency
 //
 // All methods are safe for concurrent use, but Answer and Item are for the one goroutine that reads.

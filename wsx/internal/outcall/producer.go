@@ -16,9 +16,8 @@ type Producer struct {
 	more chan struct{} // closed when next has grown; nil while nobody waits for that
 }
 
-// Send calls send with the next number, once the window allows it, unless ctx has ended or ends before. While it waits, it is within
-// waits, which returns how to leave.
-func (p *Producer) Send(ctx context.Context, waits func() (done func()), send func(seq uint64) error) error {
+// Send calls send with the next number, once the window allows it, unless ctx, the call's, has ended or ends before.
+func (p *Producer) Send(ctx context.Context, send func(seq uint64) error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.Window > 0 && p.seq-p.next >= p.Window && ctx.Err() == nil {
@@ -27,7 +26,7 @@ func (p *Producer) Send(ctx context.Context, waits func() (done func()), send fu
 		}
 		more := p.more
 		p.mu.Unlock()
-		done := waits()
+		done := Waits(ctx)
 		select {
 		case <-more:
 		case <-ctx.Done():
