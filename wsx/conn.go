@@ -68,7 +68,8 @@ func (c *Conn) ID() string { return c.id }
 
 // Request is the HTTP request that was upgraded: its URL, header, path values and, through its context, the values that
 // middleware put there. The context ends with the connection. What belongs to the router and is used again for other requests (chi's
-// RouteContext) is not in it; [http.Request.PathValue] is.
+// RouteContext) is not in it; [http.Request.PathValue] is. Headers that serve the handshake only (Connection, Upgrade, Sec-WebSocket-Key,
+// -Version and -Extensions) are left out.
 func (c *Conn) Request() *http.Request { return c.request }
 
 // Context ends with the connection; context.Cause tells why.

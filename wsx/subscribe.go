@@ -26,8 +26,8 @@ type subscriptions struct {
 	conn *Conn
 
 	mu       sync.Mutex
-	byID     map[string]*subscription
-	reserved int // subscriptions under way, beside those in byID
+	claimed  []*subscription // at most MaxSubscriptions, as a rule one or two: less than a map takes
+	reserved int             // subscriptions under way, beside those
 	cutting  bool
 
 	presence sync.Mutex            // orders what the broker is told
@@ -156,7 +156,7 @@ func (u *subscriptions) prepare(ctx context.Context, name string, params jsontex
 func (u *subscriptions) reserve() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.byID)+u.reserved >= u.conn.server.opts.MaxSubscriptions {
+	if len(u.claimed)+u.reserved >= u.conn.server.opts.MaxSubscriptions {
 		return false
 	}
 	u.reserved++
@@ -169,8 +169,8 @@ func (u *subscriptions) forget(s *subscription) {
 	defer u.mu.Unlock()
 	if s.group == nil {
 		u.reserved--
-	} else {
-		delete(u.byID, s.group.id)
+	} else if i := slices.Index(u.claimed, s); i >= 0 {
+		u.claimed = slices.Delete(u.claimed, i, i+1)
 	}
 }
 
@@ -178,13 +178,10 @@ func (u *subscriptions) forget(s *subscription) {
 func (u *subscriptions) claim(g *group, s *subscription) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.byID[g.id] != nil {
+	if slices.ContainsFunc(u.claimed, func(other *subscription) bool { return other.group == g }) {
 		return false
 	}
-	if u.byID == nil {
-		u.byID = make(map[string]*subscription)
-	}
-	u.byID[g.id] = s
+	u.claimed = append(u.claimed, s)
 	u.reserved--
 	s.group = g
 	return true
@@ -255,7 +252,7 @@ func (u *subscriptions) all(pick func(*subscription) bool) []*subscription {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var all []*subscription
-	for _, s := range u.byID {
+	for _, s := range u.claimed {
 		if pick == nil || pick(s) {
 			all = append(all, s)
 		}
