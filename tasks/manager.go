@@ -23,6 +23,7 @@ type Manager struct {
 	versions  atomic.Pointer[map[string]int]   // of kinds, for claims
 	queues    atomic.Pointer[map[string]*queue]
 	listeners listeners
+	planner   planner
 
 	running atomic.Bool // between Start and Stop: tasks are claimed
 	stopped atomic.Bool // Stop has begun
@@ -53,6 +54,7 @@ func New(opts *Options) *Manager {
 	m.versions.Store(&map[string]int{})
 	m.queues.Store(&map[string]*queue{})
 	m.listeners.init()
+	m.planner.init(m)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.addQueueLocked(defaultQueue, o.Queues[defaultQueue])
@@ -94,6 +96,7 @@ func (m *Manager) Start(ctx context.Context) error {
 		}
 	}
 	m.started = true
+	m.planner.round(ctx) // before anything is claimed: occurrences that were missed may be cancelled
 	m.running.Store(true)
 	third := max(m.opts.Lease/3, time.Millisecond/3)
 	m.loop(func() time.Duration { m.heartbeat(third); return third })
@@ -102,6 +105,7 @@ func (m *Manager) Start(ctx context.Context) error {
 	if m.opts.Retention > 0 {
 		m.loop(m.sweep)
 	}
+	m.loops.Go(func() { m.planner.run(m.ctx) })
 	m.wakeAll()
 	return nil
 }

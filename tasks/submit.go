@@ -36,6 +36,8 @@ type SubmitOptions struct {
 	Retry *RetryPolicy
 	// Unique makes it hold a key; default the kind's.
 	Unique *UniqueOptions
+
+	occurrence bool // of a schedule, which is never unique
 }
 
 // UniqueOptions make a task unique. The zero value: no second task of this kind and payload until this one is done.
@@ -110,7 +112,7 @@ func (m *Manager) submit(ctx context.Context, name string, k *kind, payload json
 		if err := opts.apply(t, now); err != nil {
 			return nil, err
 		}
-		if opts.Unique != nil {
+		if opts.Unique != nil || opts.occurrence {
 			unique = opts.Unique
 		}
 	}

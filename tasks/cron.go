@@ -1,0 +1,60 @@
+package tasks
+
+import (
+	"strings"
+	"time"
+
+	"github.com/netresearch/go-cron"
+)
+
+// parseCron returns the function that gives the first occurrence of a cron expression after a time. The parser only ever sees wall-clock times, as if there
+// were no time zones: which moment such a time is, is decided here, by the rules of the package's documentation, and not by the parser's.
+func parseCron(expr string, zone *time.Location) (func(after time.Time) time.Time, error) {
+	switch {
+	case strings.Contains(expr, "TZ="):
+		return nil, invalid("cron expression %q: the time zone is Schedule.Zone", clip(expr, maxName))
+	case strings.HasPrefix(expr, "@every"):
+		return nil, invalid("cron expression %q: intervals are Schedule.Every", clip(expr, maxName))
+	}
+	parsed, err := cron.ParseStandard(expr)
+	if err != nil {
+		return nil, invalid("cron expression %q: %v", clip(expr, maxName), err)
+	}
+	next := func(after time.Time) time.Time {
+		wall := after.In(zone)
+		wall = time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), wall.Second(), wall.Nanosecond(), time.UTC)
+		for {
+			if wall = parsed.Next(wall); wall.IsZero() {
+				return time.Time{}
+			}
+			if at := moment(wall, zone); at.After(after) { // else it was the first of an hour that comes twice, or in the same gap
+				return at.UTC()
+			}
+		}
+	}
+	if next(time.Now()).IsZero() {
+		return nil, invalid("cron expression %q: it never comes", clip(expr, maxName))
+	}
+	return next, nil
+}
+
+// moment is when the clocks of a zone show a wall-clock time: the first time when they show it twice, and the first moment after the gap when they skip it. wall is in UTC.
+func moment(wall time.Time, zone *time.Location) time.Time {
+	t := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), wall.Second(), 0, zone)
+	start, end := t.ZoneBounds()
+	_, offset := t.Zone()
+	shown := t.Unix() + int64(offset)
+	switch {
+	case shown > wall.Unix(): // a gap, and t is after it
+		return start
+	case shown < wall.Unix(): // a gap, and t is before it
+		return end
+	case start.IsZero():
+		return t
+	}
+	_, before := start.Add(-1).Zone()
+	if first := time.Unix(wall.Unix()-int64(before), 0); first.Before(start) {
+		return first.In(zone)
+	}
+	return t
+}
