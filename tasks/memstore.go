@@ -24,12 +24,21 @@ type MemStore struct {
 	seq      uint64 // of the latest task
 	fence    uint64 // of the latest claim
 	watchers []*watcher
-	journal  func(old, t *Task) error // before each change; nil when there is none to tell
+	journal  Journal
 }
 
 // NewMemStore returns an empty store.
-func NewMemStore() *MemStore {
-	return &MemStore{byID: map[string]*memEntry{}, queues: map[string]*memQueue{}, unique: map[string]*memEntry{}}
+func NewMemStore() *MemStore { return NewJournaled(nil) }
+
+// Journal is what a durable store writes down of the changes of the MemStore in front of it. It is called before each change, one at a
+// time and in their order; old is nil when a task is added, t is nil when old is deleted. When it returns an error, nothing changes. It must be
+// quick and must not use the store, but for SetPosition and Position.
+type Journal func(old, t *Task) error
+
+// NewJournaled returns an empty store that tells a journal, for those who write a durable store. The caller restores what the journal
+// kept before anything else.
+func NewJournaled(journal Journal) *MemStore {
+	return &MemStore{byID: map[string]*memEntry{}, queues: map[string]*memQueue{}, unique: map[string]*memEntry{}, journal: journal}
 }
 
 type watcher struct{ f func(t *Task) }
@@ -253,4 +262,34 @@ func (s *MemStore) logLocked(old, t *Task) error {
 		return nil
 	}
 	return s.journal(old, t)
+}
+
+// SetPosition notes where the journal has the change that makes t; only the journal may call it, for the task it is told of.
+func (s *MemStore) SetPosition(t *Task, position uint64) { t.position = position }
+
+// Position is what the journal noted of t.
+func (s *MemStore) Position(t *Task) uint64 { return t.position }
+
+// Restore puts a task in place as a journal kept it, in the order of Seq; one that was deleted only holds its unique key.
+func (s *MemStore) Restore(t *Task, deleted bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ever time.Time // before all times, so all that waits waits for its time, and every key is held that may be
+	s.seq, s.fence = max(s.seq, t.Seq), max(s.fence, t.Fence)
+	if !deleted {
+		s.insertLocked(t, ever)
+		return
+	}
+	e := &memEntry{t: t}
+	s.holdLocked(e, ever)
+	if s.unique[t.Unique.Key] == e {
+		s.kept.push(&keptKey{e})
+	}
+}
+
+// Resume makes later tasks have a higher Seq, and later claims a higher fence.
+func (s *MemStore) Resume(seq, fence uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seq, s.fence = max(s.seq, seq), max(s.fence, fence)
 }

@@ -88,6 +88,8 @@ type Task struct {
 	Revision uint64 `json:"revision"`
 	// Seq is the place of the task in the order of submission. The store sets it.
 	Seq uint64 `json:"seq"`
+
+	position uint64 // see MemStore.Position
 }
 
 // Progress is how far a running task says it is.

@@ -1,0 +1,7 @@
+package filestore_test
+
+import "os"
+
+const childDir = "FILESTORE_CHILD"
+
+func child(string) { os.Exit(1) }

@@ -1,0 +1,173 @@
+package filestore_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/genropy/genro-asgi-go/internal/leakcheck"
+	"github.com/genropy/genro-asgi-go/tasks"
+	"github.com/genropy/genro-asgi-go/tasks/filestore"
+	"github.com/genropy/genro-asgi-go/tasks/taskstest"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		child(dir)
+		return
+	}
+	leakcheck.Main(m)
+}
+
+// small segments, so that tests go through many.
+var small = &filestore.Options{SegmentSize: 64 << 10}
+
+func open(t testing.TB, dir string, o *filestore.Options) *filestore.Store {
+	t.Helper()
+	s, err := filestore.Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func TestStore_Contract(t *testing.T) {
+	dirs := map[tasks.Store]string{}
+	taskstest.ExerciseStore(t, taskstest.Harness{
+		Open: func(t testing.TB) tasks.Store {
+			dir := t.TempDir()
+			s := open(t, dir, small)
+			dirs[s] = dir
+			return s
+		},
+		Reopen: func(t testing.TB, s tasks.Store) tasks.Store {
+			if err := s.(*filestore.Store).Close(); err != nil {
+				t.Fatal(err)
+			}
+			again := open(t, dirs[s], small)
+			dirs[again] = dirs[s]
+			return again
+		},
+	})
+}
+
+var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+
+func newTask(id string) *tasks.Task {
+	return &tasks.Task{ID: id, Kind: "k", Version: 1, Queue: "q", State: tasks.Queued, Created: noon, RunAt: noon, Payload: []byte(`{"n":1}`)}
+}
+
+func claimOne() *tasks.Claim {
+	return &tasks.Claim{Queue: "q", Max: 1, Owner: "me", Now: noon, Lease: time.Minute, Kinds: map[string]int{"k": 1}}
+}
+
+func finish(t *tasks.Task) error {
+	t.State, t.Owner, t.LeaseUntil, t.Finished, t.Result = tasks.Succeeded, "", time.Time{}, noon, []byte(`"done"`)
+	return nil
+}
+
+// cycle adds a task, runs it and returns it.
+func cycle(t testing.TB, s *filestore.Store, id string) *tasks.Task {
+	t.Helper()
+	return cycleOf(t, s, id, 0)
+}
+
+// cycleOf has a payload of so many bytes more.
+func cycleOf(t testing.TB, s *filestore.Store, id string, more int) *tasks.Task {
+	t.Helper()
+	ctx := context.Background()
+	task := newTask(id)
+	task.Payload = []byte(`{"n":"` + strings.Repeat("x", more) + `"}`)
+	if _, err := s.Add(ctx, task, noon, 0); err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := s.Claim(ctx, claimOne())
+	if err != nil || len(got) != 1 {
+		t.Fatalf("claimed %d, %v", len(got), err)
+	}
+	done, err := s.Update(ctx, got[0].ID, noon, finish)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return done
+}
+
+func TestStore_LocksItsDirectory(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	if _, err := filestore.Open(dir, nil); !errors.Is(err, filestore.ErrLocked) {
+		t.Errorf("a second opening: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("a second Close: %v", err)
+	}
+	if _, err := s.Add(t.Context(), newTask("a"), noon, 0); !errors.Is(err, tasks.ErrNotRunning) {
+		t.Errorf("Add after Close: %v", err)
+	}
+	if _, err := s.Get(t.Context(), "a"); !errors.Is(err, tasks.ErrNotRunning) {
+		t.Errorf("Get after Close: %v", err)
+	}
+	open(t, dir, nil)
+}
+
+func TestStore_CompactsWhileItWorks(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, small)
+	for i := range 800 {
+		done := cycleOf(t, s, strconv.Itoa(i), 1000)
+		if i%10 != 0 {
+			if err := s.Delete(t.Context(), done.ID, done.Revision, noon); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	snaps, _ := filepath.Glob(filepath.Join(dir, "*.snap"))
+	logs, _ := filepath.Glob(filepath.Join(dir, "*.log"))
+	if len(snaps) != 1 || len(logs) > 12 {
+		t.Errorf("%d snapshots and %d segments are left", len(snaps), len(logs))
+	}
+	s = open(t, dir, small)
+	for i := range 800 {
+		got, err := s.Get(t.Context(), strconv.Itoa(i))
+		if i%10 != 0 {
+			if !errors.Is(err, tasks.ErrNotFound) {
+				t.Fatalf("deleted task %d: %v", i, err)
+			}
+		} else if err != nil || got.State != tasks.Succeeded || string(got.Result) != `"done"` || got.Revision != 3 {
+			t.Fatalf("task %d: %+v, %v", i, got, err)
+		}
+	}
+}
+
+func TestStore_RunningTasksHaveNoHolderAfterOpening(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, small)
+	if _, err := s.Add(t.Context(), newTask("a"), noon, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Claim(t.Context(), claimOne()); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, dir, small)
+		got, err := s.Expired(t.Context(), noon, 9)
+		if err != nil || len(got) != 1 || got[0].Attempt != 1 {
+			t.Fatalf("expired after a restart: %v, %v", got, err)
+		}
+	}
+}
