@@ -30,7 +30,10 @@ func CallWith[Out any](ctx context.Context, c *Client, method string, params any
 	if err != nil {
 		return out, err
 	}
-	encode := outcall.Request(ctx, method, encoded, 0, false)
+	encode, err := c.encodeCall(ctx, method, encoded)
+	if err != nil {
+		return out, err
+	}
 	var result []byte
 	switch {
 	case opts != nil && opts.Retry:
@@ -64,6 +67,11 @@ func Stream[Item any](ctx context.Context, c *Client, method string, params any,
 		opts = &wsx.StreamOptions{}
 	}
 	return func(yield func(Item, error) bool) {
+		if c.opts.JSONRPC {
+			var none Item
+			yield(none, errNoStreams)
+			return
+		}
 		l := c.current()
 		defer l.served.waitsFor(ctx)()
 		table := func() (*outcall.Table, error) { return &l.calls, nil }

@@ -43,6 +43,9 @@ type Options struct {
 	// Compression offers permessage-deflate (RFC 7692).
 	Compression bool
 
+	// JSONRPC makes the client speak JSON-RPC 2.0 instead of WSX, for servers of others. See the package's documentation.
+	JSONRPC bool
+
 	// Reconnect makes the client connect again when the connection is lost, unless the way it ended forbids it. Without it a lost
 	// connection is the client's end.
 	Reconnect bool
@@ -161,7 +164,10 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 }
 
 func (c *Client) dial(ctx context.Context) (*link, error) {
-	limits := &wsconn.Options{Subprotocols: []string{wire.Subprotocol}, MaxMessage: c.opts.MaxMessage, Compression: c.opts.Compression}
+	limits := &wsconn.Options{MaxMessage: c.opts.MaxMessage, Compression: c.opts.Compression}
+	if !c.opts.JSONRPC {
+		limits.Subprotocols = []string{wire.Subprotocol}
+	}
 	if c.offline != nil { // room for all that waits, however its methods are escaped, and the usual
 		limits.MaxQueueMessages = 1024 + c.opts.OfflineMessages
 		limits.MaxQueueBytes = 1<<20 + 6*c.opts.OfflineBytes + c.opts.OfflineMessages*overhead
@@ -214,7 +220,7 @@ func (c *Client) run() {
 	c.states <- stateChange{Connected, nil}
 	l := c.current()
 	for {
-		if c.opts.Token != nil {
+		if c.opts.Token != nil && !c.opts.JSONRPC {
 			fresh := l
 			c.work.Go(func() { fresh.keepFresh(fresh.token) })
 		}
@@ -257,8 +263,12 @@ func (c *Client) Notify(ctx context.Context, method string, params any) error {
 	if err != nil {
 		return err
 	}
-	if c.offline != nil {
-		return c.offlineNotify(ctx, method, encoded)
+	message, err := c.encodeNotify(method, encoded)
+	if err != nil {
+		return err
 	}
-	return c.current().Send(ctx, wire.AppendNotify(nil, method, encoded, nil))
+	if c.offline != nil {
+		return c.offlineNotify(ctx, &waiting{size: len(method) + len(encoded), method: method, params: encoded, message: message})
+	}
+	return c.current().Send(ctx, message)
 }

@@ -68,6 +68,16 @@
 // credentials expired or for RetryMax. The client writes no token anywhere but to the server, and takes it out of what it reports of the
 // server's refusals.
 //
+// # JSON-RPC
+//
+// With Options.JSONRPC the client speaks JSON-RPC 2.0 over its WebSocket, to servers of others and to those of package wsx, and offers no
+// subprotocol. params must then be an array, an object or none. The error of a call is a *[wsx.Error] still: its code and details are those in
+// error.data where the server sent them as this package's do, else the code is that of the number (wsx.CodeFromJSONRPC), the details are
+// error.data, and a *[JSONRPCError] in it has the original. Of UNAVAILABLE, only the former kind is retried: others use -32000 for anything. A
+// call that is given up is told by the notification rpc.cancel, which servers that do not know it leave unanswered; no deadline is sent.
+// [Subscribe] is for servers of this package. [Stream] is not to be had, neither is a refresh by wsx.auth: Options.Token serves handshakes
+// alone. Calls are not sent in batches, as they need not wait for one another; notifications and answers in a batch are taken in.
+//
 // # Notifications
 //
 // [Client.Notify] sends one. Those of the server go to Options.OnNotify, one after the other, in a goroutine of their own: it may make

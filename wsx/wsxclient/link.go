@@ -40,6 +40,9 @@ func newLink(c *Client, ws *wsconn.Conn) *link {
 		subs:   make(map[string]*subscription),
 	}
 	l.calls.Peer = l
+	if c.opts.JSONRPC {
+		l.calls.Cancel = appendJSONRPCCancel
+	}
 	l.served.init(l)
 	return l
 }
@@ -58,14 +61,18 @@ func (l *link) read() {
 
 func (l *link) message(b []byte) {
 	var m wire.Message
-	fault := m.Parse(b, wire.Rules{FromServer: true, Depth: maxDepth})
-	if m.Dialect != wire.WSX {
+	fault := m.Parse(b, l.rules())
+	switch {
+	case m.Dialect == wire.JSONRPC && l.client.opts.JSONRPC:
+		l.jsonrpc(&m, fault)
+		return
+	case m.Dialect != wire.WSX:
 		return // a server that speaks something else too
 	}
 	if fault != wire.OK {
 		switch m.Type {
 		case wire.Response, wire.Error, wire.Stream:
-			l.calls.Answer(m.ID, outcall.Reply{Err: fmt.Errorf("wsx: the server's answer cannot be read: %s", fault.Text())})
+			l.calls.Answer(m.ID, unreadable(fault))
 		case wire.Request:
 			l.served.refuse(m.ID, wsx.NewError(fault.Code(), fault.Text()))
 		}
@@ -103,6 +110,14 @@ func (l *link) message(b []byte) {
 	case wire.Cancel:
 		l.served.cancel(m.ID)
 	}
+}
+
+func (l *link) rules() wire.Rules {
+	return wire.Rules{FromServer: true, Depth: maxDepth, JSONRPC: l.client.opts.JSONRPC}
+}
+
+func unreadable(fault wire.Fault) outcall.Reply {
+	return outcall.Reply{Err: fmt.Errorf("wsx: the server's answer cannot be read: %s", fault.Text())}
 }
 
 // fail ends everything that waits.

@@ -9,7 +9,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/genropy/genro-asgi-go/wsx/internal/outcall"
-	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
 // ErrOfflineFull is in the *ClosedError of a notification or call that found no room among those that wait for a connection.
@@ -27,8 +26,9 @@ type offline struct {
 type waiting struct {
 	size int
 
-	method string // of a notification
-	params jsontext.Value
+	message []byte // a notification
+	method  string
+	params  jsontext.Value
 
 	ctx    context.Context // of a call
 	encode func(id []byte) []byte
@@ -114,8 +114,7 @@ func offlineError(err error) *ClosedError {
 }
 
 // offlineNotify sends a notification, on the next connection where there is none; it does not wait for that.
-func (c *Client) offlineNotify(ctx context.Context, method string, params []byte) error {
-	w := &waiting{size: len(method) + len(params), method: method, params: params}
+func (c *Client) offlineNotify(ctx context.Context, w *waiting) error {
 	for {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -124,7 +123,7 @@ func (c *Client) offlineNotify(ctx context.Context, method string, params []byte
 		if err != nil || waits {
 			return err
 		}
-		err = l.Send(ctx, wire.AppendNotify(nil, method, params, nil))
+		err = l.Send(ctx, w.message)
 		if !errors.As(err, new(*ClosedError)) {
 			return err
 		}
@@ -146,7 +145,7 @@ func (q *offline) flushLocked(l *link) {
 // sendLocked reports whether w waits no longer.
 func (w *waiting) sendLocked(l *link) bool {
 	if w.call == nil {
-		return l.ws.Send(context.Background(), websocket.MessageText, wire.AppendNotify(nil, w.method, w.params, nil)) == nil
+		return l.ws.Send(context.Background(), websocket.MessageText, w.message) == nil
 	}
 	if w.ctx.Err() != nil {
 		w.err = offlineError(context.Cause(w.ctx))

@@ -35,7 +35,7 @@ func (c *Client) retryCall(ctx context.Context, encode func(id []byte) []byte) (
 
 // unavailable reports whether the server said that it did not run a call and that it may be made again.
 func unavailable(err error) bool {
-	return errors.Is(err, wsx.NewError(wsx.CodeUnavailable, ""))
+	return errors.Is(err, wsx.NewError(wsx.CodeUnavailable, "")) && !errors.As(err, new(*JSONRPCError)) // -32000 is anything, from others
 }
 
 // lost is the error of a call that waited in vain for what comes after l: err is the client's end, or why the call waits no longer.

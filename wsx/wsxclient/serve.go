@@ -76,7 +76,10 @@ func (s *served) begin(m *wire.Message) {
 		s.refuse(m.ID, wsx.PeerError(err))
 		return
 	}
-	r := &wsx.Request{Method: string(m.Method), Params: m.Params, Meta: m.Meta, Emit: in.emit}
+	r := &wsx.Request{Method: string(m.Method), Params: m.Params, Meta: m.Meta}
+	if !s.link.client.opts.JSONRPC { // which has no streams: the result is all
+		r.Emit = in.emit
+	}
 	if string(m.Progress) == "true" {
 		r.Report = in.report
 	}
@@ -163,7 +166,7 @@ func (in *incoming) answer(result []byte, err error) {
 		s.refuse(in.id, wsx.PeerError(err))
 		return
 	}
-	_ = s.link.Send(s.ctx, wire.AppendResponse(nil, in.id, result, nil)) // if it fails, the reader learns of it
+	_ = s.link.Send(s.ctx, s.link.client.appendResult(in.id, result)) // if it fails, the reader learns of it
 }
 
 // refuse answers with an error.
@@ -173,7 +176,7 @@ func (s *served) refuse(id []byte, e *wsx.Error) {
 		s.link.client.opts.Logger.ErrorContext(s.ctx, "wsx: error sent without its details", slog.String("code", e.Code), slog.String("error", err.Error()))
 		encoded, _ = json.Marshal(&wsx.Error{Code: e.Code, Message: e.Message}) // two strings
 	}
-	_ = s.link.Send(s.ctx, wire.AppendEnd(append(wire.AppendErrorStart(nil, id), encoded...), nil)) // if it fails, the reader learns of it
+	_ = s.link.Send(s.ctx, s.link.client.appendRefusal(id, e, encoded)) // if it fails, the reader learns of it
 }
 
 func (in *incoming) log(method string, err error) {

@@ -144,7 +144,7 @@ func (l *link) subscribe(ctx context.Context, s *subscription, channel string, p
 		if last != (wsx.Position{}) {
 			from, _ = json.Marshal(last) // a string and a number: it cannot fail, but for invalid UTF-8 of the caller's own
 		}
-		return wire.AppendSubscribe(nil, id, channel, params, from)
+		return l.client.appendSubscribe(id, channel, params, from)
 	})
 	return err
 }
@@ -182,7 +182,7 @@ func (l *link) unsubscribe(s *subscription) {
 	if !known {
 		return
 	}
-	l.calls.Tell(wire.AppendUnsubscribe(nil, l.calls.NextID(), s.id))
+	l.calls.Tell(l.client.appendUnsubscribe(l.calls.NextID(), s.id))
 }
 
 // event hands an event to its subscription. One that is not there any more has just been ended.

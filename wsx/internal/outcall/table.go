@@ -26,6 +26,8 @@ type Table struct {
 	Peer Peer
 	// FromServer says that the calls are a server's.
 	FromServer bool
+	// Cancel makes what tells the peer that nobody waits for an answer any more; rpc.cancel when nil.
+	Cancel func(id []byte) []byte
 	// Limit is how many calls may be under way; zero is no limit.
 	Limit int
 
@@ -149,7 +151,11 @@ func (t *Table) forget(c *Call) (answer chan<- Reply) {
 // giveUp forgets a call and tells the peer, unless it has answered.
 func (t *Table) giveUp(c *Call) (answer chan<- Reply) {
 	if answer = t.forget(c); answer != nil {
-		t.Tell(wire.AppendCancel(nil, c.id()))
+		if t.Cancel != nil {
+			t.Tell(t.Cancel(c.id()))
+		} else {
+			t.Tell(wire.AppendCancel(nil, c.id()))
+		}
 	}
 	return answer
 }

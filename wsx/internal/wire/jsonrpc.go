@@ -136,14 +136,23 @@ func AppendJSONRPCError(dst, id []byte, number int, code, message string, detail
 	return append(dst, "}}}"...)
 }
 
-// AppendJSONRPCStart appends a JSON-RPC request, or with an id of nil a notification, up to its params, which the caller appends and follows
-// with AppendEnd.
-func AppendJSONRPCStart(dst, id []byte, method string) []byte {
+// AppendJSONRPC appends a JSON-RPC request, or with an id of nil a notification. Params, JSON, are absent when nil.
+func AppendJSONRPC(dst, id []byte, method string, params []byte) []byte {
 	dst = append(dst, `{"jsonrpc":"2.0"`...)
 	if id != nil {
 		dst = append(append(dst, `,"id":`...), id...)
 	}
-	return append(appendString(dst, `,"method":`, method), `,"params":`...)
+	dst = appendString(dst, `,"method":`, method)
+	if params != nil {
+		dst = append(append(dst, `,"params":`...), params...)
+	}
+	return append(dst, '}')
+}
+
+// AppendJSONRPCStart is AppendJSONRPC up to the params, which the caller appends and follows with AppendEnd.
+func AppendJSONRPCStart(dst, id []byte, method string) []byte {
+	dst = AppendJSONRPC(dst, id, method, nil)
+	return append(dst[:len(dst)-1], `,"params":`...)
 }
 
 // AppendJSONRPCEvent appends the notification that an event is in JSON-RPC; its params are the members of an rpc.event.

@@ -1,0 +1,174 @@
+package wsxclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/genropy/genro-asgi-go/wsx"
+	"github.com/genropy/genro-asgi-go/wsx/internal/outcall"
+	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
+)
+
+// JSONRPCError is in the *wsx.Error that stands for a JSON-RPC error whose data names no code of WSX: what a server of others sent.
+type JSONRPCError struct {
+	Code    int
+	Message string
+	Data    jsontext.Value // nil when there was none
+}
+
+func (e *JSONRPCError) Error() string { return fmt.Sprintf("JSON-RPC error %d", e.Code) }
+
+// errNoStreams is what Stream gets in JSON-RPC.
+var errNoStreams = errors.New("wsx: JSON-RPC has no streams: Call gets the result")
+
+// This file is what the rest of the package knows of dialects.
+
+// encodeCall returns what makes a call's message. params are JSON, nil for none.
+func (c *Client) encodeCall(ctx context.Context, method string, params []byte) (func(id []byte) []byte, error) {
+	if !c.opts.JSONRPC {
+		return outcall.Request(ctx, method, params, 0, false), nil
+	}
+	params, err := jsonrpcParams(method, params)
+	return func(id []byte) []byte { return wire.AppendJSONRPC(nil, id, method, params) }, err
+}
+
+func (c *Client) encodeNotify(method string, params []byte) ([]byte, error) {
+	if !c.opts.JSONRPC {
+		return wire.AppendNotify(nil, method, params, nil), nil
+	}
+	params, err := jsonrpcParams(method, params)
+	return wire.AppendJSONRPC(nil, nil, method, params), err
+}
+
+// jsonrpcParams is params as JSON-RPC has them (specification section 4.2), nil for none.
+func jsonrpcParams(method string, params []byte) ([]byte, error) {
+	switch kind := jsontext.Value(params).Kind(); {
+	case len(params) == 0 || kind == 'n':
+		return nil, nil
+	case kind != '{' && kind != '[':
+		return nil, fmt.Errorf("wsx: the params of %q are neither an array nor an object, as JSON-RPC wants them", method)
+	}
+	return params, nil
+}
+
+func (c *Client) appendSubscribe(id []byte, channel string, params, from []byte) []byte {
+	if !c.opts.JSONRPC {
+		return wire.AppendSubscribe(nil, id, channel, params, from)
+	}
+	p, _ := json.Marshal(struct { // it cannot fail, but for invalid UTF-8, which the server refuses
+		Channel string         `json:"channel"`
+		Params  jsontext.Value `json:"params,omitempty"`
+		Recover jsontext.Value `json:"recover,omitempty"`
+	}{channel, params, from})
+	return wire.AppendJSONRPC(nil, id, "rpc.subscribe", p)
+}
+
+func (c *Client) appendUnsubscribe(id []byte, subscription string) []byte {
+	if !c.opts.JSONRPC {
+		return wire.AppendUnsubscribe(nil, id, subscription)
+	}
+	p, _ := json.Marshal(map[string]string{"subscription": subscription}) // the server's own id
+	return wire.AppendJSONRPC(nil, id, "rpc.unsubscribe", p)
+}
+
+// appendJSONRPCCancel is rpc.cancel, which servers of this protocol know and others, as it is a notification, must leave unanswered.
+func appendJSONRPCCancel(id []byte) []byte {
+	return wire.AppendJSONRPC(nil, nil, "rpc.cancel", append(append([]byte(`{"id":`), id...), '}'))
+}
+
+// appendResult is the answer to a call of this client's methods.
+func (c *Client) appendResult(id, result []byte) []byte {
+	if !c.opts.JSONRPC {
+		return wire.AppendResponse(nil, id, result, nil)
+	}
+	if result == nil {
+		result = []byte("null")
+	}
+	return wire.AppendEnd(append(wire.AppendJSONRPCResultStart(nil, id), result...), nil)
+}
+
+// appendRefusal is the answer that is an error, encoded as JSON.
+func (c *Client) appendRefusal(id []byte, e *wsx.Error, encoded []byte) []byte {
+	if !c.opts.JSONRPC {
+		return wire.AppendEnd(append(wire.AppendErrorStart(nil, id), encoded...), nil)
+	}
+	var in struct {
+		Message string         `json:"message"`
+		Details jsontext.Value `json:"details"`
+	}
+	_ = json.Unmarshal(encoded, &in) // it was just encoded
+	return wire.AppendJSONRPCError(nil, id, e.JSONRPCCode(), e.Code, in.Message, in.Details)
+}
+
+// jsonrpc serves a message of the JSON-RPC dialect.
+func (l *link) jsonrpc(m *wire.Message, fault wire.Fault) {
+	switch {
+	case fault != wire.OK && (m.Type == wire.Response || m.Type == wire.Error):
+		l.calls.Answer(m.ID, unreadable(fault))
+	case fault != wire.OK && m.Type == wire.Request:
+		l.served.refuse(m.ID, wsx.NewError(fault.Code(), fault.Text()))
+	case fault != wire.OK:
+	case m.Batch():
+		for element := range wire.Elements(m.Raw) {
+			var one wire.Message
+			if fault := one.Parse(element, l.rules()); one.Dialect == wire.JSONRPC && !one.Batch() {
+				l.jsonrpc(&one, fault)
+			}
+		}
+	case m.Type == wire.Response:
+		l.calls.Answer(m.ID, outcall.Reply{Result: m.Result})
+	case m.Type == wire.Error:
+		l.calls.Answer(m.ID, outcall.Reply{Err: jsonrpcError(m)})
+	case m.Type == wire.Request:
+		l.served.begin(m)
+	case m.Type == wire.Notify:
+		l.jsonrpcNotify(m)
+	}
+}
+
+func (l *link) jsonrpcNotify(m *wire.Message) {
+	switch string(m.Method) {
+	case "rpc.event":
+		var in struct {
+			Channel string         `json:"channel"`
+			Payload jsontext.Value `json:"payload"`
+			Meta    jsontext.Value `json:"meta"`
+		}
+		if json.Unmarshal(m.Params, &in) == nil {
+			l.event(&wire.Message{Channel: []byte(in.Channel), Payload: in.Payload, Meta: in.Meta})
+		}
+		return
+	case "rpc.cancel":
+		var in struct {
+			ID jsontext.Value `json:"id"`
+		}
+		if json.Unmarshal(m.Params, &in) == nil {
+			l.served.cancel(in.ID)
+		}
+		return
+	case "wsx.unsubscribed":
+		l.revoked(m.Params)
+	}
+	l.notify(note{string(m.Method), m.Params})
+}
+
+func jsonrpcError(m *wire.Message) *wsx.Error {
+	e := &wsx.Error{Code: string(m.ErrorCode), Message: string(m.ErrorText)}
+	if m.ErrorDetails != nil {
+		e.Details = jsontext.Value(m.ErrorDetails)
+	}
+	switch e.Code {
+	case wsx.CodeDeadlineExceeded:
+		e.Err = context.DeadlineExceeded
+	case "":
+		number, _ := strconv.Atoi(string(m.ErrorNumber)) // what is no integer is no code: 0
+		e.Code = wsx.CodeFromJSONRPC(number)
+		e.Err = &JSONRPCError{Code: number, Message: e.Message, Data: m.ErrorDetails}
+	}
+	return e
+}
