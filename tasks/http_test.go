@@ -1,0 +1,488 @@
+package tasks_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/genropy/genro-asgi-go/tasks"
+)
+
+type addIn struct {
+	A int `json:"a"`
+	B int `json:"b"`
+}
+
+type addOut struct {
+	Sum int `json:"sum"`
+}
+
+// teapot is an error with a status of its own.
+type teapot struct{}
+
+func (teapot) Error() string   { return "canary-4c1d" }
+func (teapot) StatusCode() int { return http.StatusTeapot }
+
+// httpRig is a manager behind its handler.
+type httpRig struct {
+	t    *testing.T
+	m    *tasks.Manager
+	url  string
+	held chan struct{} // "hold" returns when it is closed
+
+	release func() // closes held
+	log     *bytes.Buffer
+}
+
+func newHTTPRig(t *testing.T, opts *tasks.HandlerOptions, mount func(h http.Handler) http.Handler) *httpRig {
+	t.Helper()
+	rig := &httpRig{t: t, held: make(chan struct{}), log: &bytes.Buffer{}}
+	rig.release = sync.OnceFunc(func() { close(rig.held) })
+	log := slog.New(slog.NewTextHandler(rig.log, nil))
+	rig.m = tasks.New(&tasks.Options{Logger: log})
+	tasks.Register(rig.m, "sum", 1, func(_ context.Context, in addIn) (addOut, error) { return addOut{in.A + in.B}, nil },
+		&tasks.KindOptions{Doc: "Adds two numbers."})
+	tasks.Register(rig.m, "fail", 1, func(context.Context, struct{}) (struct{}, error) { return struct{}{}, errors.New("canary-7f3a") }, nil)
+	tasks.Register(rig.m, "teapot", 1, func(context.Context, struct{}) (struct{}, error) { return struct{}{}, teapot{} }, nil)
+	tasks.Register(rig.m, "hold", 1, func(ctx context.Context, _ struct{}) (struct{}, error) {
+		if err := tasks.RunFrom(ctx).Progress(tasks.Progress{Done: 1, Total: 2, Message: "half"}); err != nil {
+			return struct{}{}, err
+		}
+		select {
+		case <-rig.held:
+			return struct{}{}, nil
+		case <-ctx.Done():
+			return struct{}{}, context.Cause(ctx)
+		}
+	}, nil)
+	if err := rig.m.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if opts == nil {
+		opts = &tasks.HandlerOptions{}
+	}
+	opts.Logger = log
+	h := tasks.Handler(rig.m, opts)
+	if mount != nil {
+		h = mount(h)
+	}
+	server := httptest.NewServer(h)
+	rig.url = server.URL
+	t.Cleanup(func() {
+		server.Close()
+		rig.release()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := rig.m.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return rig
+}
+
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (rig *httpRig) do(method, path, body string, header ...string) reply {
+	rig.t.Helper()
+	r, err := http.NewRequestWithContext(rig.t.Context(), method, rig.url+path, strings.NewReader(body))
+	if err != nil {
+		rig.t.Fatal(err)
+	}
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+	if err != nil {
+		rig.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		rig.t.Fatal(err)
+	}
+	return reply{resp.StatusCode, resp.Header, string(b)}
+}
+
+// view is the task in a reply.
+func (rig *httpRig) view(r reply) (v tasks.View) {
+	rig.t.Helper()
+	if err := json.Unmarshal([]byte(r.body), &v); err != nil {
+		rig.t.Fatalf("%d %s: %v", r.status, r.body, err)
+	}
+	return v
+}
+
+// submit submits a task and waits until it is done, unless its kind is hold.
+func (rig *httpRig) submit(kind, payload string) tasks.View {
+	rig.t.Helper()
+	r := rig.do("POST", "/"+kind, payload)
+	if r.status != http.StatusAccepted {
+		rig.t.Fatalf("%d %s", r.status, r.body)
+	}
+	v := rig.view(r)
+	if kind == "hold" {
+		return v
+	}
+	t, err := rig.m.Wait(rig.t.Context(), v.ID)
+	if err != nil {
+		rig.t.Fatal(err)
+	}
+	return t.View()
+}
+
+func TestHandler_SubmitsAndGivesTheResult(t *testing.T) {
+	rig := newHTTPRig(t, nil, nil)
+	r := rig.do("POST", "/sum", `{"a":2,"b":40}`)
+	v := rig.view(r)
+	if r.status != 202 || r.header.Get("Location") != "/"+v.ID || v.Kind != "sum" {
+		t.Fatalf("%d %v %s", r.status, r.header, r.body)
+	}
+	if r = rig.do("GET", "/"+v.ID+"/result?wait=10s", ""); r.status != 200 || r.body != `{"sum":42}` || r.header.Get("Content-Type") != "application/json" {
+		t.Errorf("result: %d %s", r.status, r.body)
+	}
+	if r = rig.do("GET", "/"+v.ID, ""); r.status != 200 || rig.view(r).State != tasks.Succeeded || strings.Contains(r.body, "payload") {
+		t.Errorf("task: %d %s", r.status, r.body)
+	}
+	if r = rig.do("POST", "/sum?wait=10s", `{"a":1}`); r.status != 200 || string(rig.view(r).Result) != `{"sum":1}` {
+		t.Errorf("waited: %d %s", r.status, r.body)
+	}
+	if r = rig.do("POST", "/sum", `{"a":1}`, "Prefer", "respond-async, wait=10"); r.status != 200 || r.header.Get("Preference-Applied") != "wait=10" {
+		t.Errorf("preferred to wait: %d %v", r.status, r.header)
+	}
+	if r = rig.do("HEAD", "/"+v.ID, ""); r.status != 200 || r.body != "" {
+		t.Errorf("HEAD: %d %q", r.status, r.body)
+	}
+}
+
+func TestHandler_IdempotencyKey(t *testing.T) {
+	rig := newHTTPRig(t, nil, nil)
+	first := rig.view(rig.do("POST", "/sum", `{"a":1,"b":1}`, "Idempotency-Key", `"k1"`))
+	if again := rig.do("POST", "/sum", `{ "b":1, "a":1 }`, "Idempotency-Key", "k1"); again.status != 202 || rig.view(again).ID != first.ID {
+		t.Errorf("repeated: %d %s, want task %s", again.status, again.body, first.ID)
+	}
+	if other := rig.do("POST", "/sum", `{"a":9}`, "Idempotency-Key", "k1"); other.status != 422 || !strings.Contains(other.body, "another payload") {
+		t.Errorf("another payload: %d %s", other.status, other.body)
+	}
+	if other := rig.view(rig.do("POST", "/hold", `{}`, "Idempotency-Key", "k1")); other.ID == first.ID {
+		t.Error("another kind got the same task")
+	}
+	rig.release()
+	if r := rig.do("POST", "/sum", `{}`, "Idempotency-Key", strings.Repeat("x", 300)); r.status != 400 {
+		t.Errorf("a long key: %d %s", r.status, r.body)
+	}
+}
+
+func TestHandler_RefusesBadRequestsAsProblems(t *testing.T) {
+	rig := newHTTPRig(t, nil, nil)
+	done := rig.submit("sum", `{}`)
+	for name, c := range map[string]struct {
+		method, path, body, contentType string
+		status                          int
+		holds                           string
+	}{
+		"not JSON":          {"POST", "/sum", `{"a":`, "application/json", 400, "not JSON"},
+		"another type":      {"POST", "/sum", `{"a":"x"}`, "application/json", 422, `"path":"/a"`},
+		"unknown member":    {"POST", "/sum", `{"c":1}`, "application/json", 422, `"path":"/c"`},
+		"unknown kind":      {"POST", "/nothing", `{}`, "application/json", 404, ""},
+		"a form":            {"POST", "/sum", `a=1`, "application/x-www-form-urlencoded", 415, ""},
+		"no content type":   {"POST", "/sum", `{}`, "-", 415, ""},
+		"too large":         {"POST", "/sum", `"` + strings.Repeat("x", 1<<20) + `"`, "application/json", 413, "1048576"},
+		"no such task":      {"GET", "/nothing", "", "", 404, ""},
+		"no such result":    {"GET", "/nothing/result", "", "", 404, ""},
+		"no such events":    {"GET", "/nothing/events", "", "", 404, ""},
+		"no such path":      {"GET", "/a/b/c", "", "", 404, ""},
+		"method":            {"PUT", "/" + done.ID, "", "", 405, ""},
+		"method of all":     {"DELETE", "/", "", "", 405, ""},
+		"method of events":  {"POST", "/" + done.ID + "/events", "{}", "application/json", 405, ""},
+		"cancel of a done":  {"DELETE", "/" + done.ID, "", "", 409, ""},
+		"retry of a done":   {"POST", "/" + done.ID + "/retry", "", "application/json", 409, ""},
+		"retry by a form":   {"POST", "/" + done.ID + "/retry", "", "text/plain", 415, ""},
+		"a state":           {"GET", "/?state=ended", "", "", 400, "state"},
+		"a limit":           {"GET", "/?limit=1001", "", "", 400, "limit"},
+		"a cursor":          {"GET", "/?cursor=%00x", "", "", 422, "cursor"},
+		"a wait":            {"POST", "/sum?wait=long", `{}`, "application/json", 400, "wait"},
+		"a wait for result": {"GET", "/" + done.ID + "/result?wait=-1s", "", "", 400, "wait"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			header := []string{"X-Nothing", ""}
+			switch c.contentType {
+			case "":
+			case "-":
+				header = []string{"Content-Type", ""}
+			default:
+				header = []string{"Content-Type", c.contentType}
+			}
+			r := rig.do(c.method, c.path, c.body, header...)
+			if r.status != c.status || r.header.Get("Content-Type") != "application/problem+json" || !strings.Contains(r.body, c.holds) {
+				t.Errorf("%d %v %s, want %d with %q", r.status, r.header, r.body, c.status, c.holds)
+			}
+			if c.status == 405 && r.header.Get("Allow") == "" {
+				t.Error("no Allow")
+			}
+		})
+	}
+}
+
+func TestHandler_FailuresAreProblemsWithoutTheirText(t *testing.T) {
+	rig := newHTTPRig(t, nil, nil)
+	for kind, status := range map[string]int{"fail": 500, "teapot": 418} {
+		v := rig.submit(kind, `{}`)
+		r := rig.do("GET", "/"+v.ID+"/result", "")
+		if r.status != status || r.header.Get("Content-Type") != "application/problem+json" || !strings.Contains(r.body, `"state":"failed"`) || !strings.Contains(r.body, v.ID) {
+			t.Errorf("%s: %d %s", kind, r.status, r.body)
+		}
+		all := r.body + rig.do("GET", "/"+v.ID, "").body + rig.do("GET", "/", "").body + rig.do("GET", "/"+v.ID+"/events", "").body
+		if strings.Contains(all, "canary") {
+			t.Errorf("%s: the error's text reached the client: %s", kind, all)
+		}
+	}
+}
+
+func TestHandler_CancelsAndRetries(t *testing.T) {
+	rig := newHTTPRig(t, nil, nil)
+	v := rig.submit("hold", `{}`)
+	if r := rig.do("GET", "/"+v.ID+"/result?wait=1ms", ""); r.status != 202 || r.header.Get("Retry-After") == "" {
+		t.Errorf("result before the end: %d %s", r.status, r.body)
+	}
+	if r := rig.do("DELETE", "/"+v.ID, ""); r.status != 200 || rig.view(r).State != tasks.Cancelled {
+		t.Errorf("cancel: %d %s", r.status, r.body)
+	}
+	if r := rig.do("DELETE", "/"+v.ID, ""); r.status != 200 {
+		t.Errorf("cancel again: %d %s", r.status, r.body)
+	}
+	if r := rig.do("GET", "/"+v.ID+"/result", ""); r.status != 409 || !strings.Contains(r.body, `"state":"cancelled"`) {
+		t.Errorf("result of a cancelled task: %d %s", r.status, r.body)
+	}
+	rig.release()
+	if r := rig.do("POST", "/"+v.ID+"/retry", ""); r.status != 202 {
+		t.Errorf("retry: %d %s", r.status, r.body)
+	}
+	if r := rig.do("GET", "/"+v.ID+"/result?wait=10s", ""); r.status != 200 && r.status != 204 {
+		t.Errorf("result after the retry: %d %s", r.status, r.body)
+	}
+}
+
+func TestHandler_ListsPageByPage(t *testing.T) {
+	rig := newHTTPRig(t, &tasks.HandlerOptions{Submit: func(r *http.Request, _ string) (*tasks.SubmitOptions, error) {
+		return &tasks.SubmitOptions{Metadata: map[string]string{"tenant": r.Header.Get("Tenant")}}, nil
+	}}, func(h http.Handler) http.Handler { return http.StripPrefix("/jobs", h) })
+	var ids []string
+	for i := range 5 {
+		r := rig.do("POST", "/jobs/sum?wait=10s", `{}`, "Tenant", string('a'+rune(i%2)))
+		ids = append([]string{rig.view(r).ID}, ids...)
+		if r.header.Get("Location") != "/jobs/"+ids[0] {
+			t.Errorf("Location %q", r.header.Get("Location"))
+		}
+	}
+	var got []string
+	for path := "/jobs/?limit=2"; path != ""; {
+		r := rig.do("GET", path, "")
+		var p struct {
+			Tasks []tasks.View `json:"tasks"`
+			Next  string       `json:"next"`
+		}
+		if err := json.Unmarshal([]byte(r.body), &p); err != nil || r.status != 200 || len(p.Tasks) > 2 {
+			t.Fatalf("%d %s %v", r.status, r.body, err)
+		}
+		for _, v := range p.Tasks {
+			got = append(got, v.ID)
+		}
+		path = ""
+		if link := r.header.Get("Link"); link != "" {
+			path, _, _ = strings.Cut(strings.TrimPrefix(link, "<"), ">")
+		}
+		if (path == "") != (p.Next == "") {
+			t.Errorf("next %q, Link %q", p.Next, path)
+		}
+	}
+	if strings.Join(got, " ") != strings.Join(ids, " ") {
+		t.Errorf("listed %v, want %v", got, ids)
+	}
+	if r := rig.do("GET", "/jobs/?meta.tenant=b&state=succeeded,failed&kind=sum&queue=default", ""); strings.Count(r.body, `"id"`) != 2 {
+		t.Errorf("filtered: %s", r.body)
+	}
+	if r := rig.do("GET", "/jobs?state=running", ""); r.body != `{"tasks":[]}` {
+		t.Errorf("none: %s", r.body)
+	}
+}
+
+func TestHandler_AsksWhoMayDoWhat(t *testing.T) {
+	rig := newHTTPRig(t, &tasks.HandlerOptions{
+		Authorize: func(c tasks.Call) error {
+			who := c.Request.Header.Get("Who")
+			switch {
+			case who == "":
+				return teapot{}
+			case who == "admin", c.Task != nil && c.Task.Metadata["who"] == who, c.Task == nil && c.Operation == tasks.OpList,
+				c.Operation == tasks.OpSubmit && c.Kind == "sum":
+				return nil
+			}
+			return errors.New("canary-9b")
+		},
+		Submit: func(r *http.Request, _ string) (*tasks.SubmitOptions, error) {
+			return &tasks.SubmitOptions{Metadata: map[string]string{"who": r.Header.Get("Who")}}, nil
+		},
+	}, nil)
+	mine := rig.view(rig.do("POST", "/sum", `{}`, "Who", "ann", "Idempotency-Key", "k"))
+	for name, c := range map[string]struct {
+		method, path, who string
+		status            int
+	}{
+		"submit":               {"POST", "/sum", "ann", 202},
+		"submit another kind":  {"POST", "/hold", "ann", 403},
+		"own task":             {"GET", "/" + mine.ID, "ann", 200},
+		"own result":           {"GET", "/" + mine.ID + "/result?wait=10s", "ann", 200},
+		"other's task":         {"GET", "/" + mine.ID, "bob", 403},
+		"other's result":       {"GET", "/" + mine.ID + "/result", "bob", 403},
+		"other's events":       {"GET", "/" + mine.ID + "/events", "bob", 403},
+		"other's cancel":       {"DELETE", "/" + mine.ID, "bob", 403},
+		"other's retry":        {"POST", "/" + mine.ID + "/retry", "bob", 403},
+		"events of all":        {"GET", "/events", "bob", 403},
+		"nobody":               {"GET", "/" + mine.ID, "", 418},
+		"everything for admin": {"GET", "/" + mine.ID, "admin", 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if r := rig.do(c.method, c.path, `{}`, "Who", c.who); r.status != c.status || strings.Contains(r.body, "canary") {
+				t.Errorf("%d %s, want %d", r.status, r.body, c.status)
+			}
+		})
+	}
+	if r := rig.do("POST", "/sum", `{}`, "Who", "bob", "Idempotency-Key", "k"); r.status != 403 {
+		t.Errorf("another's Idempotency-Key: %d %s", r.status, r.body)
+	}
+	if r := rig.do("GET", "/", "", "Who", "bob"); r.body != `{"tasks":[]}` {
+		t.Errorf("bob's list: %s", r.body)
+	}
+	if r := rig.do("GET", "/", "", "Who", "ann"); !strings.Contains(r.body, mine.ID) {
+		t.Errorf("ann's list: %s", r.body)
+	}
+}
+
+func TestHandler_ServesBelowAnyPath(t *testing.T) {
+	for name, c := range map[string]struct {
+		prefix string
+		mount  func(h http.Handler) http.Handler
+	}{
+		"alone":       {"", nil},
+		"StripPrefix": {"/a/b", func(h http.Handler) http.Handler { return http.StripPrefix("/a/b", h) }},
+		"ServeMux": {"/a/b", func(h http.Handler) http.Handler {
+			mux := http.NewServeMux()
+			mux.Handle("/a/b/", h)
+			return mux
+		}},
+		"ServeMux with a name": {"/a/b", func(h http.Handler) http.Handler {
+			mux := http.NewServeMux()
+			mux.Handle("/a/{x}/{rest...}", h)
+			return mux
+		}},
+		"ServeMux and StripPrefix": {"/a", func(h http.Handler) http.Handler {
+			mux := http.NewServeMux()
+			mux.Handle("/a/", http.StripPrefix("/a", h))
+			return mux
+		}},
+		"chi": {"/a", func(h http.Handler) http.Handler {
+			r := chi.NewRouter()
+			r.Mount("/a", h)
+			return r
+		}},
+		"chi twice": {"/a/x/b", func(h http.Handler) http.Handler {
+			r := chi.NewRouter()
+			r.Route("/a/{name}", func(r chi.Router) { r.Mount("/b", h) })
+			return r
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rig := newHTTPRig(t, nil, c.mount)
+			r := rig.do("POST", c.prefix+"/sum", `{"a":1}`)
+			if r.status != 202 {
+				t.Fatalf("submit: %d %s", r.status, r.body)
+			}
+			if location := r.header.Get("Location"); location != c.prefix+"/"+rig.view(r).ID {
+				t.Errorf("Location %q", location)
+			}
+			if r := rig.do("GET", r.header.Get("Location")+"/result?wait=10s", ""); r.status != 200 || r.body != `{"sum":1}` {
+				t.Errorf("result: %d %s", r.status, r.body)
+			}
+			if r := rig.do("GET", c.prefix+"/", ""); r.status != 200 || !strings.Contains(r.body, `"tasks":[{`) {
+				t.Errorf("list: %d %s", r.status, r.body)
+			}
+		})
+	}
+}
+
+func TestHandler_UnexpectedErrorsAreIncidents(t *testing.T) {
+	rig := newHTTPRig(t, &tasks.HandlerOptions{Submit: func(*http.Request, string) (*tasks.SubmitOptions, error) {
+		return &tasks.SubmitOptions{Queue: "nowhere"}, nil
+	}}, nil)
+	if r := rig.do("POST", "/sum", `{}`); r.status != 404 {
+		t.Errorf("a queue that is not there: %d %s", r.status, r.body)
+	}
+	broken := tasks.Handler(tasks.New(&tasks.Options{Store: brokenStore{tasks.NewMemStore()}}), &tasks.HandlerOptions{Logger: slog.New(slog.NewTextHandler(rig.log, nil))})
+	w := httptest.NewRecorder()
+	broken.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/x", nil))
+	var p struct {
+		Incident string `json:"incident"`
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != 500 || p.Incident == "" || strings.Contains(w.Body.String(), "canary") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if log := rig.log.String(); !strings.Contains(log, p.Incident) || !strings.Contains(log, "canary-d15c") {
+		t.Errorf("the log has not the incident: %s", log)
+	}
+}
+
+// brokenStore cannot read: the fault of a disk, which no real store makes on demand.
+type brokenStore struct{ tasks.Store }
+
+func (brokenStore) Get(context.Context, string) (*tasks.Task, error) {
+	return nil, errors.New("canary-d15c")
+}
+
+// sseEvent is one event of a stream.
+type sseEvent struct {
+	id, name string
+	data     tasks.View
+}
+
+func parseEvents(t *testing.T, body string) (events []sseEvent) {
+	t.Helper()
+	for block := range strings.SplitSeq(body, "\n\n") {
+		var e sseEvent
+		for line := range strings.SplitSeq(block, "\n") {
+			name, value, _ := strings.Cut(line, ": ")
+			switch name {
+			case "id":
+				e.id = value
+			case "event":
+				e.name = value
+			case "data":
+				if err := json.Unmarshal(jsontext.Value(value), &e.data); err != nil {
+					t.Fatalf("%q: %v", value, err)
+				}
+			}
+		}
+		if e.name != "" {
+			events = append(events, e)
+		}
+	}
+	return events
+}
