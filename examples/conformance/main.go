@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	hub := channels()
-	opts := &wsx.ServerOptions{Hub: hub, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	opts := &wsx.ServerOptions{Hub: hub, HTTP: tunnelled(), Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	if *origins != "" {
 		opts.AllowedOrigins = strings.Split(*origins, ",")
 	}
@@ -56,6 +56,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	r := chi.NewRouter()
 	r.Handle("/ws", open)
 	r.Handle("/ws-auth", closed)
+	r.Handle("/rpc", wsx.JSONRPC(d, &wsx.JSONRPCOptions{Logger: opts.Logger}))
 
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", *addr)
 	if err != nil {

@@ -93,7 +93,7 @@ func TestRunSuite_PassesARightServer(t *testing.T) {
 		"drop":      `{"connect":{}},{"connect":{},"on":"b"},{"drop":true},{"send":{"type":"rpc.ping"},"on":"b"},{"receive":{"type":"rpc.pong"},"on":"b"}`,
 		"refused":   `{"connect":{"headers":{"Origin":"https://evil.example"},"status":403,"answer":{"headers":{"Content-Type":"application/problem+json","X":"$absent"},"json":{"status":403,"$more":true}}}}`,
 		"rebound":   `{"connect":{"headers":{"Host":"a.example","Origin":["http://a.example"],"X":[]}}}`,
-		"http":      `{"http":{"json":{"run":"${run}"},"answer":{"headers":{"Content-Type":"application/json","X-Two":"1, 2"},"json":{"run":"${run}"},"contains":["${run}"],"lacks":["x"]}}}`,
+		"http":      `{"http":{"json":{"run":"${run}"},"answer":{"headers":{"Content-Type":"application/json","X-Two":"1, 2"},"json":{"run":"${run}"},"contains":["${run}"],"lacks":["!"]}}}`,
 		"http text": `{"http":{"method":"PUT","path":"/rpc?a=1","headers":{"Content-Type":"text/x"},"text":"","answer":{"headers":{"Content-Type":"text/x"},"empty":true}}},{"http":{"method":"GET","path":"/nothing","status":404}}`,
 		"leftover":  `leftover {"connect":{}},{"send":{"type":"rpc.ping"}}`,
 		"stop":      `{"connect":{}},{"send":{"type":"rpc.request","id":1,"method":"sleep","params":100}},{"send":{"type":"rpc.ping"}},{"receive":{"type":"rpc.pong"}},{"stop":true},{"receive":{"type":"rpc.response","id":1,"result":100}},{"closed":1001}`,

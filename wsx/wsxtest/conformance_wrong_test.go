@@ -203,6 +203,7 @@ func TestVector_FailsAWrongHTTPAnswer(t *testing.T) {
 		`{"http":{"status":418,"answer":{"headers":{"Content-Type":"text/plain"}}}}`,
 		`{"http":{"status":418,"answer":{"headers":{"Content-Type":"$absent"}}}}`,
 		`{"http":{"status":418,"answer":{"headers":{"X-More":"$string"}}}}`,
+		`{"http":{"status":418,"answer":{"headers":{"X-More":"$any"}}}}`,
 		`{"http":{"path":"/${nothing}"}}`,
 		`{"http":{"json":"${nothing}"}}`,
 		`{"http":{"text":"${nothing}"}}`,

@@ -189,10 +189,10 @@ func (r *run) answer(resp *received, status int, want *answer) error {
 		if v := resp.header.Values(name); len(v) > 0 {
 			got = strings.Join(v, ", ")
 		}
-		if pattern == absent {
-			if got != nil {
-				return fmt.Errorf("header %s is %q, want none", name, got)
-			}
+		if (got == nil) != (pattern == absent) {
+			return fmt.Errorf("header %s is %v, want %s", name, got, pattern)
+		}
+		if got == nil {
 			continue
 		}
 		if err := match(pattern, got, r.vars); err != nil {
