@@ -2,8 +2,10 @@ package wsx_test
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -161,4 +163,35 @@ func TestHub_PresenceIsRightAfterAStorm(t *testing.T) {
 	if err := hub.Stop(context.Background()); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestHub_PresenceIsToldBehindAReplay: who joins after a subscription was answered is told, also while its client takes what it missed. The
+// conformance vectors found that a join just behind the answer was lost.
+func TestHub_PresenceIsToldBehindAReplay(t *testing.T) {
+	inRig(t, map[string]wsx.ChannelOptions{"a": {History: 50, Presence: true}}, &wsx.ServerOptions{MaxQueueMessages: 10, WriteTimeout: 1 << 40}, func(t *testing.T, r *hubRig) {
+		var p wsx.Position
+		for i := range 50 {
+			p = r.publish("a", strings.Repeat("x", 2000)+strconv.Itoa(i))
+		}
+		s := dialSocket(t, r.client, "ws://wsx.test/")
+		s.send(subscribeTo("1", "a", fmt.Sprintf(`,"recover":{"epoch":"%s","offset":0}`, p.Epoch)))
+		if got := s.read(); !strings.Contains(got, `"recovered":true`) {
+			t.Fatal(got)
+		}
+		other := r.tap()
+		other.send(subscribeTo("1", "a", ""))
+		if got := other.all(); len(got) == 0 || !strings.Contains(got[0], `"subscribed"`) {
+			t.Fatal(got)
+		}
+		for range 50 {
+			if got := s.read(); !strings.Contains(got, "rpc.event") {
+				t.Fatal(got)
+			}
+		}
+		s.send(ping)
+		if got := s.read(); !strings.Contains(got, "wsx.join") {
+			t.Fatal(got)
+		}
+		s.expect(pong)
+	})
 }

@@ -80,20 +80,34 @@ func (h *Hub) fanPresence(p Presence) {
 		groups = t.groups
 	}
 	h.mu.RUnlock()
-	for _, g := range groups {
-		for _, s := range g.snapshot() {
-			c := s.about.Conn
-			if c == nil || c.id == p.Member.Conn || told[c] {
-				continue
+	for _, held := range []bool{false, true} { // a connection has to wait only when none of its subscriptions is live
+		for _, g := range groups {
+			for _, s := range g.snapshot() {
+				if c := s.about.Conn; c != nil && c.id != p.Member.Conn && !told[c] {
+					told[c] = s.note(frames[s.speaks], held)
+				}
 			}
-			s.mu.Lock()
-			if s.state == subLive {
-				told[c] = true
-				c.subs.notify(s, frames[s.speaks])
-			}
-			s.mu.Unlock()
 		}
 	}
+}
+
+// note sends a presence notification; or, with held, keeps it until the subscription is live. It reports whether it did.
+func (s *subscription) note(f *wsconn.Frame, held bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.state == subLive:
+		s.about.Conn.subs.notify(s, f)
+	case s.state == subEnded || !held:
+		return false
+	case len(s.notes) >= maxHeld && s.opts.Slow == SlowDisconnect:
+		s.sink.cut()
+	case len(s.notes) >= maxHeld:
+		s.notes = append(s.notes[1:], f)
+	default:
+		s.notes = append(s.notes, f)
+	}
+	return true
 }
 
 type presenceParams struct {

@@ -30,14 +30,15 @@ type subscription struct {
 	mu       sync.Mutex
 	state    subState
 	answered bool
-	revoked  string        // the code to tell once the subscription is answered
-	stop     func()        // ends the replay; nil while there is none
-	replayed chan struct{} // closed when the replay is over
-	held     []Event       // what came before the subscription was answered and caught up
-	size     int           // of held in bytes
-	lost     Position      // the last that held had no room for
-	newest   Position      // when the subscription began; zero when an event after it has come
-	dropped  uint64        // since the last event that said so
+	revoked  string          // the code to tell once the subscription is answered
+	stop     func()          // ends the replay; nil while there is none
+	replayed chan struct{}   // closed when the replay is over
+	held     []Event         // what came before the subscription was answered and caught up
+	size     int             // of held in bytes
+	notes    []*wsconn.Frame // presence that came meanwhile, at most maxHeld
+	lost     Position        // the last that held had no room for
+	newest   Position        // when the subscription began; zero when an event after it has come
+	dropped  uint64          // since the last event that said so
 }
 
 type subState uint8
@@ -195,7 +196,10 @@ func (s *subscription) goLive(missed Replay) (revoked string) {
 	for _, e := range s.held {
 		s.sendLocked(&eventFrame{Event: e, group: s.group})
 	}
-	s.held = nil
+	for _, f := range s.notes {
+		s.about.Conn.subs.notify(s, f)
+	}
+	s.held, s.notes = nil, nil
 	s.sink.flush()
 	return ""
 }
@@ -260,7 +264,7 @@ func (h *Hub) listen(ctx context.Context, s *subscription) error {
 func (h *Hub) unsubscribe(s *subscription) bool {
 	s.mu.Lock()
 	ended := s.state == subEnded
-	s.state, s.held = subEnded, nil
+	s.state, s.held, s.notes = subEnded, nil, nil
 	stop := s.stop
 	s.mu.Unlock()
 	if ended {
