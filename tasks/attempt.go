@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -19,7 +20,8 @@ type attempt struct {
 	ctx    runContext
 	cancel context.CancelCauseFunc
 	said   progress
-	missed int // heartbeats in a row; only the heartbeat uses it
+	missed int         // heartbeats in a row; only the heartbeat uses it
+	gone   atomic.Bool // the lease was not renewed for its length: another may hold the task
 }
 
 func newAttempt(q *queue, t *Task) *attempt {
@@ -182,7 +184,7 @@ func (a *attempt) failed(e *TaskError, err error) outcome {
 	return o
 }
 
-// settle writes the outcome, unless the task is not this attempt's any more. A store that fails is tried again until the manager ends; meanwhile the heartbeat keeps the task.
+// settle writes the outcome, unless the task is not this attempt's any more. A store that fails is tried again for as long as the heartbeat keeps the lease.
 func (a *attempt) settle(o outcome) {
 	o.progress = a.said.end()
 	m := a.q.m
@@ -203,7 +205,7 @@ func (a *attempt) settle(o outcome) {
 			continue
 		}
 		m.log.Error("tasks: write the end of a run", "task", a.task.ID, "kind", a.task.Kind, "error", err)
-		if !pause(m.clock, wait, m.ctx.Done()) {
+		if a.gone.Load() || !pause(m.clock, wait, m.ctx.Done()) {
 			return
 		}
 	}

@@ -39,7 +39,7 @@ type reply struct {
 	Input     bool           `json:"input,omitzero"` // the payload does not fit
 	Status    int            `json:"status,omitzero"`
 	Permanent bool           `json:"permanent,omitzero"`
-	After     time.Duration  `json:"after,omitzero,format:nano"`
+	After     int64          `json:"after,omitzero"` // nanoseconds
 }
 
 // note is what a running function says, in a progress frame of the executor.
@@ -69,7 +69,7 @@ func NewIsolated[In, Out any](name string, fn func(ctx context.Context, in In) (
 		hint := hintOf(err)
 		_, input := errors.AsType[*unfitError](err)
 		return reply{
-			Failed: true, Error: text(err.Error(), maxMessage), Input: input, Status: statusOf(err), Permanent: hint.permanent, After: hint.after,
+			Failed: true, Error: text(err.Error(), maxMessage), Input: input, Status: statusOf(err), Permanent: hint.permanent, After: int64(hint.after),
 		}, nil
 	})}
 }
@@ -108,7 +108,7 @@ func (r *reply) unwrap() (jsontext.Value, error) {
 	case r.Input:
 		return nil, &unfitError{err}
 	case r.Permanent || r.After > 0:
-		return nil, &hint{error: err, permanent: r.Permanent, after: r.After}
+		return nil, &hint{error: err, permanent: r.Permanent, after: time.Duration(r.After)}
 	}
 	return nil, err
 }
@@ -142,6 +142,9 @@ func (a *attempt) isolatedOutcome(err error) (o outcome, ok bool) {
 		return a.failed(&TaskError{Kind: ErrorReturned, Message: err.Error()}, err), true
 	}
 	// The process was killed for another call, or the executor cannot give one now: not the task's fault.
+	if context.Cause(&a.ctx) != nil {
+		return outcome{}, true // nor this manager's, whose task it is not any more
+	}
 	a.q.m.log.Warn("tasks: no worker process for a task", "task", a.task.ID, "kind", a.task.Kind, "error", err)
 	return outcome{interrupted: true, retry: a.q.m.now().Add(sulk)}, true
 }

@@ -27,6 +27,7 @@ func (m *Manager) heartbeat(every time.Duration) {
 			default:
 				m.log.Warn("tasks: renew a lease", "task", a.task.ID, "error", err)
 				if a.missed++; a.missed >= leaseBeats {
+					a.gone.Store(true)
 					a.cancel(ErrStale)
 				}
 			}

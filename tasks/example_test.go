@@ -1,0 +1,30 @@
+package tasks_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/genropy/genro-asgi-go/tasks"
+)
+
+func Example() {
+	ctx := context.Background()
+	jobs := tasks.New(nil) // in memory
+	double := tasks.Register(jobs, "double", 1, func(ctx context.Context, n int) (int, error) {
+		err := tasks.RunFrom(ctx).Progress(tasks.Progress{Done: 1, Message: "nearly there"})
+		return 2 * n, err
+	}, nil)
+	if err := jobs.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+	defer jobs.Stop(ctx)
+
+	task, err := double.Submit(ctx, 21, &tasks.SubmitOptions{ID: "the-answer"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	result, err := double.Result(ctx, task.ID) // waits
+	fmt.Println(task.ID, result, err)
+	// Output: the-answer 42 <nil>
+}

@@ -1,0 +1,215 @@
+package tasks_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/genropy/genro-asgi-go/tasks"
+	"github.com/genropy/genro-asgi-go/tasks/taskstest"
+)
+
+var quiet = slog.New(slog.DiscardHandler)
+
+var begin = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// cut is a store whose connection can fail, as a store on another machine may: the manager that has it cannot write, and is told nothing.
+type cut struct {
+	tasks.Store
+	off atomic.Bool
+}
+
+var errCut = errors.New("no connection")
+
+func (c *cut) Update(ctx context.Context, id string, now time.Time, change func(*tasks.Task) error) (*tasks.Task, error) {
+	if c.off.Load() {
+		return nil, errCut
+	}
+	return c.Store.Update(ctx, id, now, change)
+}
+
+func (c *cut) Claim(ctx context.Context, claim *tasks.Claim) ([]*tasks.Task, time.Time, error) {
+	if c.off.Load() {
+		return nil, time.Time{}, errCut
+	}
+	return c.Store.Claim(ctx, claim)
+}
+
+func (c *cut) Expired(ctx context.Context, now time.Time, limit int) ([]*tasks.Task, error) {
+	if c.off.Load() {
+		return nil, errCut
+	}
+	return c.Store.Expired(ctx, now, limit)
+}
+
+func (c *cut) Watch(f func(*tasks.Task)) (func(), error) {
+	return c.Store.Watch(func(t *tasks.Task) {
+		if !c.off.Load() {
+			f(t)
+		}
+	})
+}
+
+func TestLease_JumpingClocks(t *testing.T) {
+	for _, jump := range []time.Duration{time.Hour, -time.Hour} {
+		t.Run(jump.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := tasks.NewMemStore()
+				clocks := []*taskstest.Clock{taskstest.NewClock(begin), taskstest.NewClock(begin)}
+				var runs atomic.Int64
+				release := make(chan struct{})
+				var first *tasks.Kind[struct{}, struct{}]
+				for i, clock := range clocks {
+					m := tasks.New(&tasks.Options{Clock: clock, Store: store})
+					k := tasks.Register(m, "waits", 1, func(ctx context.Context, _ struct{}) (struct{}, error) {
+						runs.Add(1)
+						select {
+						case <-release:
+							return struct{}{}, nil
+						case <-ctx.Done():
+							return struct{}{}, context.Cause(ctx)
+						}
+					}, nil)
+					start(t, m)
+					if i == 0 {
+						first = k
+					}
+				}
+				for range 12 {
+					must[*tasks.Task](t)(first.Submit(t.Context(), struct{}{}, nil))
+				}
+				synctest.Wait()
+				for i := range clocks { // one of them at a time, and both
+					clocks[i].Jump(jump)
+					for range 100 {
+						for _, c := range clocks {
+							c.Advance(time.Second)
+						}
+						synctest.Wait()
+					}
+				}
+				if n := runs.Load(); n != 12 {
+					t.Errorf("12 tasks ran %d times", n)
+				}
+				close(release)
+				synctest.Wait()
+				for task, err := range must2(store.List(t.Context(), &tasks.Filter{})) {
+					if err != nil || task.State != tasks.Succeeded || task.Deaths != 0 {
+						t.Errorf("%+v %v", task, err)
+					}
+				}
+			})
+		})
+	}
+}
+
+func must2(page []*tasks.Task, _ string, err error) func(func(*tasks.Task, error) bool) {
+	return func(yield func(*tasks.Task, error) bool) {
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, t := range page {
+			if !yield(t, nil) {
+				return
+			}
+		}
+	}
+}
+
+func TestLease_VanishedHolder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := tasks.NewMemStore()
+		var fences []uint64
+		fn := func(ctx context.Context, _ struct{}) (struct{}, error) {
+			fences = append(fences, tasks.RunFrom(ctx).Fence()) // one runs at a time
+			<-ctx.Done()
+			if cause := context.Cause(ctx); !errors.Is(cause, tasks.ErrStale) {
+				t.Errorf("cause %v", cause)
+			}
+			if err := tasks.RunFrom(ctx).Checkpoint(1); err == nil {
+				t.Error("a stale run has written")
+			}
+			return struct{}{}, nil
+		}
+		id := ""
+		for range 3 {
+			store := &cut{Store: mem}
+			m := tasks.New(&tasks.Options{Store: store, Logger: quiet})
+			k := tasks.Register(m, "dies", 1, fn, nil)
+			start(t, m)
+			if id == "" {
+				id = must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, nil)).ID
+			}
+			synctest.Wait()
+			store.off.Store(true)
+			reaper := tasks.New(&tasks.Options{Store: mem, Logger: quiet}) // runs nothing of that kind
+			start(t, reaper)
+			<-time.After(time.Minute + time.Second) // the rest of the lease, and one without a heartbeat
+			synctest.Wait()
+			stop(t, reaper)
+		}
+		task := must[*tasks.Task](t)(mem.Get(t.Context(), id))
+		if task.State != tasks.Dead || task.Deaths != 3 || task.Error.Kind != tasks.ErrorLost || len(fences) != 3 {
+			t.Errorf("%+v, error %+v, fences %v", task, task.Error, fences)
+		}
+	})
+}
+
+func TestOptions_OwnerInherits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := tasks.NewMemStore()
+		store := &cut{Store: mem}
+		m := tasks.New(&tasks.Options{Store: store, Owner: "one", Logger: quiet})
+		running := make(chan struct{})
+		k := tasks.Register(m, "work", 1, func(ctx context.Context, _ struct{}) (int, error) {
+			close(running)
+			<-ctx.Done()
+			return 0, nil
+		}, nil)
+		start(t, m)
+		id := must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, nil)).ID
+		<-running
+		store.off.Store(true) // as if it were killed
+		begun := time.Now()
+		next := tasks.New(&tasks.Options{Store: mem, Owner: "one", Logger: quiet})
+		tasks.Register(next, "work", 1, func(context.Context, struct{}) (int, error) { return 1, nil }, nil)
+		start(t, next)
+		if task := wait(t, next, id, tasks.Succeeded); task.Deaths != 1 || !time.Now().Equal(begun) {
+			t.Errorf("after %v: %+v", time.Since(begun), task)
+		}
+		<-time.After(time.Minute) // m sees that its lease is over, and gives up
+	})
+}
+
+func TestRetention_Sweeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := tasks.New(&tasks.Options{Retention: time.Hour})
+		k := tasks.Register(m, "work", 1, nothing, nil)
+		start(t, m)
+		for range 1200 { // more than a page
+			must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, nil))
+		}
+		must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, &tasks.SubmitOptions{ID: "later", Delay: 50 * time.Minute}))
+		<-time.After(61 * time.Minute)
+		<-time.After(5 * time.Minute)
+		synctest.Wait()
+		left := 0
+		for task, err := range m.All(t.Context(), nil) {
+			if err != nil || task.ID != "later" {
+				t.Fatalf("left: %v %v", task, err)
+			}
+			left++
+		}
+		if left != 1 {
+			t.Errorf("%d left", left)
+		}
+		if n := must[int](t)(m.Clear(t.Context(), &tasks.Filter{Kind: "work"})); n != 1 {
+			t.Errorf("cleared %d", n)
+		}
+	})
+}
