@@ -207,6 +207,8 @@ func TestProgress_OnTheWire(t *testing.T) {
 	for _, meta := range []string{"", `,"meta":{"progress":false}`, `,"meta":{"progress":1}`} {
 		s.send(`{"type":"rpc.request","id":1,"method":"work"` + meta + `}`)
 		s.expect(streamItem("1", "7", 0), response("1", "null"))
-		<-late
+		if err := <-late; err != nil { // nobody asked
+			t.Error(err)
+		}
 	}
 }

@@ -73,14 +73,7 @@ func bothSides(t *testing.T, d func() *wsx.Dispatcher, test func(t *testing.T, p
 	quiet := slog.New(slog.DiscardHandler)
 	t.Run("client calls", func(t *testing.T) {
 		c := wsxtest.New(t, d(), &wsx.ServerOptions{Logger: quiet}, nil)
-		test(t, peers{
-			func(ctx context.Context, method string, params any) (jsontext.Value, error) {
-				return wsxclient.Call[jsontext.Value](ctx, c, method, params)
-			},
-			func(ctx context.Context, method string, params any, opts *wsx.StreamOptions) iter.Seq2[jsontext.Value, error] {
-				return wsxclient.Stream[jsontext.Value](ctx, c, method, params, opts)
-			},
-		})
+		test(t, fromClient(c))
 	})
 	t.Run("server calls", func(t *testing.T) {
 		conns := make(chan *wsx.Conn, 1)
@@ -93,16 +86,30 @@ func bothSides(t *testing.T, d func() *wsx.Dispatcher, test func(t *testing.T, p
 		if _, err := wsxclient.Call[struct{}](t.Context(), c, "hello", nil); err != nil {
 			t.Fatal(err)
 		}
-		conn := <-conns
-		test(t, peers{
-			func(ctx context.Context, method string, params any) (jsontext.Value, error) {
-				return wsx.Call[jsontext.Value](ctx, conn, method, params)
-			},
-			func(ctx context.Context, method string, params any, opts *wsx.StreamOptions) iter.Seq2[jsontext.Value, error] {
-				return wsx.Stream[jsontext.Value](ctx, conn, method, params, opts)
-			},
-		})
+		test(t, fromServer(<-conns))
 	})
+}
+
+func fromClient(c *wsxclient.Client) peers {
+	return peers{
+		func(ctx context.Context, method string, params any) (jsontext.Value, error) {
+			return wsxclient.Call[jsontext.Value](ctx, c, method, params)
+		},
+		func(ctx context.Context, method string, params any, opts *wsx.StreamOptions) iter.Seq2[jsontext.Value, error] {
+			return wsxclient.Stream[jsontext.Value](ctx, c, method, params, opts)
+		},
+	}
+}
+
+func fromServer(conn *wsx.Conn) peers {
+	return peers{
+		func(ctx context.Context, method string, params any) (jsontext.Value, error) {
+			return wsx.Call[jsontext.Value](ctx, conn, method, params)
+		},
+		func(ctx context.Context, method string, params any, opts *wsx.StreamOptions) iter.Seq2[jsontext.Value, error] {
+			return wsx.Stream[jsontext.Value](ctx, conn, method, params, opts)
+		},
+	}
 }
 
 // told is what a loop over a stream gets, in one string.
