@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"log"
 	"net/http/httptest"
 
 	"github.com/genropy/genro-asgi-go/wsx"
@@ -30,13 +29,15 @@ func ExampleStream() {
 
 	c, err := wsxclient.Dial(ctx, srv.URL, nil)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer func() { _ = c.Close() }()
 	var total int
 	for n, err := range wsxclient.Stream[int](ctx, c, "count", 3, &wsx.StreamOptions{Result: &total}) {
 		if err != nil {
-			log.Fatal(err)
+			fmt.Println(err)
+			return
 		}
 		fmt.Println(n)
 	}
@@ -71,7 +72,8 @@ func ExampleOptions_methods() {
 	})
 	c, err := wsxclient.Dial(ctx, srv.URL, &wsxclient.Options{Methods: mine})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer func() { _ = c.Close() }()
 	fmt.Println(wsxclient.Call[string](ctx, c, "delete", "notes.txt"))
