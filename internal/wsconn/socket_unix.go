@@ -94,20 +94,21 @@ func (s *source) release() {
 	}
 }
 
-// tryWriter writes to a socket as much as it takes at once. It is not safe for concurrent use.
+// tryWriter writes to a socket as much as it takes at once. It is not safe for concurrent use. RawConn's Control and not its Write: that one
+// also gets ready to wait.
 type tryWriter struct {
 	raw syscall.RawConn
-	fn  func(fd uintptr) bool
+	fn  func(fd uintptr)
 	p   []byte
 	n   int
 	err error
 }
 
-func (w *tryWriter) once(fd uintptr) bool {
+func (w *tryWriter) once(fd uintptr) {
 	for {
 		w.n, w.err = syscall.Write(int(fd), w.p)
 		if w.err != syscall.EINTR { //nolint:errorlint // a system call wraps nothing, and this is the hot path
-			return true // also for EAGAIN: never wait
+			return // also for EAGAIN: never wait
 		}
 	}
 }
@@ -115,7 +116,7 @@ func (w *tryWriter) once(fd uintptr) bool {
 // write returns how much of p was taken, which may be nothing.
 func (w *tryWriter) write(p []byte) (int, error) {
 	w.p, w.n, w.err = p, 0, nil
-	err := w.raw.Write(w.fn)
+	err := w.raw.Control(w.fn)
 	w.p = nil
 	switch {
 	case err != nil:
