@@ -60,6 +60,12 @@ hostile: ## send 10 million hostile frames, about 2 minutes
 recovery: ## publish a million messages to a Go client that is cut off twice in every thousand
 	WSX_RECOVERY=1000000 go test -count=1 -run LosesNothing -v -timeout 600s ./wsx/wsxclient
 
+peers: ## let npm's ws, Debian's python3-websockets and go-ethereum's rpc.Client talk to examples/conformance; installs the first two
+	@scripts/peers
+
+mutants: ## change what each conformance vector expects, 4,500 times, and expect each change to be noticed, about a minute
+	CONFORMANCE_MUTANTS=all go test -count=1 -run NoticeWhatIsWrong -v ./examples/conformance
+
 fuzz: ## run every fuzz target for FUZZTIME (60s)
 	@scripts/fuzz $(FUZZTIME)
 
@@ -67,4 +73,4 @@ fuzz: ## run every fuzz target for FUZZTIME (60s)
 $(LINTER): tools/go.mod tools/go.sum
 	cd tools && GOWORK=off go build -buildvcs=false -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-.PHONY: help demo test cover check fmt check-format vet lint lint-selftest standalone test-consumers bench bench-wsx bench-executor chaos-executor hostile recovery fuzz
+.PHONY: help demo test cover check fmt check-format vet lint lint-selftest standalone test-consumers bench bench-wsx bench-executor chaos-executor hostile recovery peers mutants fuzz
