@@ -62,8 +62,8 @@ type (
 		Q  *float32 `json:",string,omitempty"`
 	}
 	byMethods struct { // the string option says nothing to methods
-		T text  `json:",string"`
-		W whole `json:",string"`
+		T text  `json:",string"` //nolint:staticcheck // just what is tested
+		W whole `json:",string"` //nolint:staticcheck // just what is tested
 		O text  `json:"o,omitempty"`
 	}
 	composites struct {
@@ -229,10 +229,10 @@ func TestSchema_Table(t *testing.T) {
 		{reflect.TypeFor[func()](), schema.Decode, `false {}`},
 		{reflect.TypeFor[struct{ C chan int }](), schema.Encode, `{"type":"object","properties":{"C":false},"required":["C"],"additionalProperties":false} {}`},
 		{reflect.TypeFor[struct {
-			D int `json:"d,Omitzero"`
+			D int `json:"d,Omitzero"` //nolint:staticcheck // just what is tested
 		}](), schema.Encode, `false {}`},
 		{reflect.TypeFor[struct {
-			D time.Time `json:",string"`
+			D time.Time `json:",string"` //nolint:staticcheck // just what is tested
 		}](), schema.Encode, `{"type":"object","properties":{"D":false},"required":["D"],"additionalProperties":false} {}`},
 		{reflect.TypeFor[struct {
 			D time.Time `json:",format:unix"`
