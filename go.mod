@@ -9,4 +9,5 @@ require (
 	github.com/netresearch/go-cron v0.9.1
 	github.com/rs/cors v1.11.1
 	golang.org/x/sys v0.49.0
+	pgregory.net/rapid v1.3.0
 )

@@ -189,14 +189,7 @@ func (a *attempt) settle(o outcome) {
 	o.progress = a.said.end()
 	m := a.q.m
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		now := m.now()
-		_, err := m.store.Update(m.ctx, a.task.ID, now, func(t *Task) error {
-			if !a.holds(t) {
-				return ErrStale
-			}
-			o.apply(t, now)
-			return nil
-		})
+		err := a.write(&o)
 		switch {
 		case err == nil, errors.Is(err, ErrStale), errors.Is(err, ErrNotFound):
 			return
@@ -209,6 +202,12 @@ func (a *attempt) settle(o outcome) {
 			return
 		}
 	}
+}
+
+// write writes the outcome, or gives ErrStale.
+func (a *attempt) write(o *outcome) error {
+	now := a.q.m.now()
+	return a.update(func(t *Task) { o.apply(t, now) })
 }
 
 // text is s as JSON can hold it, and at most n bytes of it.

@@ -71,7 +71,7 @@ func (r *reaper) reap() {
 		if old := r.seen[t.ID]; old.fence == s.fence && old.until.Equal(s.until) {
 			s.rounds += old.rounds
 		}
-		if s.rounds <= leaseBeats || r.m.runs(t) { // as many rounds lie between that many sightings and one
+		if s.rounds <= leaseBeats+1 || r.m.runs(t) { // a lease lies between that many sightings, and a round as margin
 			seen[t.ID] = s
 			continue
 		}

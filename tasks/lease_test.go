@@ -149,7 +149,7 @@ func TestLease_VanishedHolder(t *testing.T) {
 			store.off.Store(true)
 			reaper := tasks.New(&tasks.Options{Store: mem, Logger: quiet}) // runs nothing of that kind
 			start(t, reaper)
-			<-time.After(time.Minute + time.Second) // the rest of the lease, and one without a heartbeat
+			<-time.After(71 * time.Second) // the rest of the lease, one without a heartbeat, and a round
 			synctest.Wait()
 			stop(t, reaper)
 		}

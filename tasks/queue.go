@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -292,8 +293,11 @@ func (q *queue) interrupt() {
 // abandon puts back the tasks whose functions do not return, and names them.
 func (q *queue) abandon() (left []error) {
 	for _, a := range q.active() {
-		a.settle(outcome{interrupted: true})
-		left = append(left, fmt.Errorf("tasks: stop: the function of task %s, kind %q, has not returned", a.task.ID, a.task.Kind))
+		err := fmt.Errorf("tasks: stop: the function of task %s, kind %q, has not returned", a.task.ID, a.task.Kind)
+		if werr := a.write(&outcome{interrupted: true}); werr != nil && !errors.Is(werr, ErrStale) {
+			err = fmt.Errorf("%w, and the task is not put back: %w", err, werr)
+		}
+		left = append(left, err)
 	}
 	return left
 }
