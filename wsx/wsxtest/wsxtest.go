@@ -1,4 +1,4 @@
-// Package wsxtest connects WSX clients and servers in memory, for tests.
+// Package wsxtest connects WSX clients and servers in memory, for tests, and tests servers and brokers of others.
 //
 // [New] is the short way: a dispatcher in, a client of it out. [Serve] is for a handler of the test's own, such as a router with the
 // server's options and middleware on it. The HTTP is net/http's and the WebSocket is real; only the socket is a net.Pipe. It needs no
@@ -7,6 +7,9 @@
 //	d := wsx.NewDispatcher()
 //	wsx.Handle(d, "orders.get", getOrder)
 //	order, err := wsxclient.Call[Order](t.Context(), wsxtest.New(t, d, nil, nil), "orders.get", GetOrder{ID: 1})
+//
+// [LoadSuite] and [RunSuite] run the protocol's conformance vectors, wsx/testdata/conformance, against a server on a socket, and
+// [ExerciseBroker] is the contract of brokers.
 //
 // A net.Pipe holds no bytes: a peer that does not read is felt at the first one. Tests of what the system's socket buffers do need
 // a socket.

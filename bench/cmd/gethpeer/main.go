@@ -82,7 +82,7 @@ func fails(err error, number int, code string) error {
 	var e rpc.DataError
 	var n rpc.Error
 	if !errors.As(err, &e) || !errors.As(err, &n) || n.ErrorCode() != number {
-		return fmt.Errorf("error %v, want the number %d", err, number)
+		return fmt.Errorf("want an error with the number %d: %w", number, err)
 	}
 	if data, _ := e.ErrorData().(map[string]any); data["code"] != code {
 		return fmt.Errorf("data %v, want the code %s", e.ErrorData(), code)
