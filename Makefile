@@ -54,6 +54,9 @@ bench-executor: ## measure executor beside goroutines, ants, pond, go-plugin and
 chaos-executor: ## kill 1,000 workers under load
 	EXECUTOR_KILLS=1000 go test -count=1 -run Chaos -v -timeout 600s ./executor
 
+chaos-tasks: ## kill -9 a process 100 times while it runs 10,000 tasks on tasks/filestore
+	FILESTORE_KILLS=100 FILESTORE_TASKS=10000 go test -count=1 -run Kill9 -v -timeout 900s ./tasks/filestore
+
 hostile: ## send 10 million hostile frames, about 2 minutes
 	HOSTILE_FRAMES=10000000 go test -count=1 -run TestConn_HostileFrames -v -timeout 900s ./internal/wsconn
 
@@ -73,4 +76,4 @@ fuzz: ## run every fuzz target for FUZZTIME (60s)
 $(LINTER): tools/go.mod tools/go.sum
 	cd tools && GOWORK=off go build -buildvcs=false -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-.PHONY: help demo test cover check fmt check-format vet lint lint-selftest standalone test-consumers bench bench-wsx bench-executor chaos-executor hostile recovery peers mutants fuzz
+.PHONY: help demo test cover check fmt check-format vet lint lint-selftest standalone test-consumers bench bench-wsx bench-executor chaos-executor hostile recovery peers mutants fuzz chaos-tasks

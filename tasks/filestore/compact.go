@@ -9,16 +9,17 @@ import (
 	"github.com/genropy/genro-asgi-go/tasks"
 )
 
-// compactLocked begins a compaction when the log has grown to the size of what is in it, and to some segments.
+// compactLocked begins a compaction of what was logged before the current segment, which has nothing yet.
 func (s *Store) compactLocked() {
-	if s.compacting || s.closing || s.logged < max(s.snapSize, compactSegments*s.o.SegmentSize) {
+	if s.compacting || s.closing {
 		return
 	}
-	s.compacting = true
+	s.compacting, s.deletes = true, 0
 	seg := s.seg
 	s.work.Go(func() { s.compact(seg.n, seg.first) })
 }
 
+// compactSegments is how long the log is before it is compacted.
 const compactSegments = 4
 
 // compact writes all tasks into a snapshot, and removes the segments before the given one. Others go on meanwhile: a task may be in the snapshot as
@@ -32,7 +33,7 @@ func (s *Store) compact(n, first uint64) {
 		_ = os.Remove(s.path(n, tmpExt)) // as good as never begun; the next segment tries again
 		return
 	}
-	s.logged = 0
+	s.logged = s.seg.size
 	s.used += size - s.snapSize
 	s.snapSize = size
 	s.removeLocked(n)

@@ -25,8 +25,8 @@ var (
 type Options struct {
 	// SegmentSize is the size of the log's files, in bytes; 16 MiB when zero, 64 KiB at least, 1 GiB at most. A task must fit into one.
 	SegmentSize int64
-	// MaxSize bounds the directory's files, in bytes; zero leaves it to the disk. A store that is at it refuses new tasks with
-	// tasks.ErrStoreFull, until a compaction has made room.
+	// MaxSize bounds the directory's files, in bytes; zero leaves it to the disk; 8 segments at least. A store two segments below it refuses
+	// new tasks with tasks.ErrStoreFull, until enough are deleted. Changes of the tasks that are there go on, and a compaction takes a snapshot's size for a while.
 	MaxSize int64
 }
 
@@ -76,13 +76,16 @@ type Store struct {
 	logged      int64 // bytes of segments since the snapshot
 	snapSize    int64
 	compacting  bool
+	deletes     int // since the last compaction began
 }
 
 // Open opens the store in a directory, which it makes when there is none, and recovers what is there. Close ends it.
-func Open(dir string, o *Options) (*Store, error) {
+func Open(dir string, o *Options) (*Store, error) { return openWith(dir, o, syncData) }
+
+func openWith(dir string, o *Options, syncFile func(f *os.File) error) (*Store, error) {
 	s := &Store{
 		dir: dir, kick: make(chan struct{}, 1), spares: make(chan prepared, 1),
-		syncFile: syncData, kept: map[uint64]*tasks.Task{},
+		syncFile: syncFile, kept: map[uint64]*tasks.Task{},
 	}
 	if o != nil {
 		s.o = *o
@@ -90,7 +93,7 @@ func Open(dir string, o *Options) (*Store, error) {
 	if s.o.SegmentSize == 0 {
 		s.o.SegmentSize = 16 << 20
 	}
-	if s.o.SegmentSize < 64<<10 || s.o.SegmentSize > 1<<30 || s.o.MaxSize < 0 {
+	if s.o.SegmentSize < 64<<10 || s.o.SegmentSize > 1<<30 || s.o.MaxSize != 0 && s.o.MaxSize < 8*s.o.SegmentSize {
 		return nil, fmt.Errorf("%w: filestore: SegmentSize %d, MaxSize %d", tasks.ErrInvalid, s.o.SegmentSize, s.o.MaxSize)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -64,6 +64,7 @@ func (s *Store) journal(old, t *tasks.Task) error {
 		return err
 	}
 	if t == nil {
+		s.deletes++
 		if u := old.Unique; u != nil && u.While == tasks.UniqueFor {
 			s.kept[old.Seq] = old
 		}
@@ -288,6 +289,10 @@ func (s *Store) roomLocked(size int64, addition bool) error {
 	if s.cur == nil {
 		size += headSize
 	}
+	if addition && s.o.MaxSize > 0 && s.used+2*s.o.SegmentSize > s.o.MaxSize {
+		s.makeRoomLocked()
+		return fmt.Errorf("%w: MaxSize is reached", tasks.ErrStoreFull)
+	}
 	left := s.seg.size - s.seg.end - size
 	if s.spare == nil && left < s.seg.size/2 {
 		s.prepareLocked()
@@ -303,6 +308,14 @@ func (s *Store) roomLocked(size int64, addition bool) error {
 	if s.spareLocked(true); s.spare == nil {
 		return s.spareErr
 	}
+	if s.nextLocked(); s.logged >= max(s.snapSize, compactSegments*s.o.SegmentSize) {
+		s.compactLocked()
+	}
+	return nil
+}
+
+// nextLocked goes on in the spare segment.
+func (s *Store) nextLocked() {
 	if s.cur != nil {
 		s.full = append(s.full, s.cur)
 		s.cur = nil
@@ -310,6 +323,16 @@ func (s *Store) roomLocked(size int64, addition bool) error {
 	s.seg, s.spare = s.spare, nil
 	s.seg.first = s.number + 1
 	s.logged += s.seg.size
-	s.compactLocked()
-	return nil
+}
+
+// makeRoomLocked compacts a store that is at its MaxSize, when something has been deleted since the last time.
+func (s *Store) makeRoomLocked() {
+	if s.compacting || s.deletes == 0 {
+		return
+	}
+	s.prepareLocked()
+	if s.spareLocked(false); s.spare != nil {
+		s.nextLocked()
+		s.compactLocked()
+	}
 }

@@ -37,13 +37,9 @@ func (s *Store) prepareLocked() {
 	}
 	s.preparing = true
 	s.nextSegment++
-	n, full := s.nextSegment, s.o.MaxSize > 0 && s.used+s.o.SegmentSize > s.o.MaxSize
+	n := s.nextSegment
 	s.used += s.o.SegmentSize
 	s.work.Go(func() {
-		if full {
-			s.spares <- prepared{err: fmt.Errorf("%w: MaxSize is reached", tasks.ErrStoreFull)}
-			return
-		}
 		seg, err := s.makeSegment(n)
 		s.spares <- prepared{seg, err}
 	})
