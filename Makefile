@@ -51,6 +51,9 @@ bench-wsx: ## measure wsx beside its peers and the floor, about 5 minutes (WSXBE
 bench-executor: ## measure executor beside goroutines, ants, pond, go-plugin and the raw pipe
 	cd bench && go run ./executor
 
+bench-tasks: ## measure tasks and its stores beside the floor, about 2 minutes (TASKSBENCH adds flags, such as '-only filestore')
+	cd bench && go run ./cmd/tasksbench $(TASKSBENCH)
+
 chaos-executor: ## kill 1,000 workers under load
 	EXECUTOR_KILLS=1000 go test -count=1 -run Chaos -v -timeout 600s ./executor
 
@@ -76,4 +79,4 @@ fuzz: ## run every fuzz target for FUZZTIME (60s)
 $(LINTER): tools/go.mod tools/go.sum
 	cd tools && GOWORK=off go build -buildvcs=false -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-.PHONY: help demo test cover check fmt check-format vet lint lint-selftest standalone test-consumers bench bench-wsx bench-executor chaos-executor hostile recovery peers mutants fuzz chaos-tasks
+.PHONY: help demo test cover check fmt check-format vet lint lint-selftest standalone test-consumers bench bench-wsx bench-executor chaos-executor hostile recovery peers mutants fuzz chaos-tasks bench-tasks

@@ -29,6 +29,20 @@
 // the log's end was never acknowledged, and is cleared. One that a later frame says was on the disk is damage: Open returns [ErrCorrupt] and
 // changes nothing. Damage to the very last frame cannot be told from a write that was cut off, unless Close ended the store in order.
 //
+// # What is under it, and why
+//
+// 16 submitters, 200-byte payloads, ext4, 2 cores, acknowledged after fsync (make bench-tasks, one round):
+//
+//	append to a file, grouped fsync      23,458 a second   1.00
+//	this store under a Manager           24,733            1.05
+//	pebble, Set with Sync                24,797            1.06
+//	bbolt, Batch                         11,534            0.49
+//	submit + run, this store             27,493            (25,306 for append + grouped fsync of both ends)
+//
+// bbolt writes whole pages of a tree twice. pebble is as fast for the bare put and would bring some 40 modules; tasks would be in it, in
+// its cache and in memory. Segments of zeros are where it beats the plain append: 4 kB and fdatasync take 0.30 ms in them, 0.51 ms after
+// fallocate and 0.65 ms at the end of a growing file.
+//
 // # Limits and errors
 //
 //   - One store a directory: a second one gets [ErrLocked] (flock; Unix only, elsewhere Open returns errors.ErrUnsupported).

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/cockroachdb/pebble"
+	"go.etcd.io/bbolt"
+)
+
+// submit calls one n times from all submitters and returns the rate.
+func submit(n int, one func(i int) error) (float64, error) {
+	begin := time.Now()
+	err := parallel(n, one)
+	return float64(n) / time.Since(begin).Seconds(), err
+}
+
+func parallel(n int, one func(i int) error) error {
+	var wg sync.WaitGroup
+	errs := make([]error, submitters)
+	for s := range submitters {
+		wg.Go(func() {
+			for i := s; i < n && errs[s] == nil; i += submitters {
+				errs[s] = one(i)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// run submits n tasks that workers take from a channel, and returns the rate by which they end.
+func run(n int, one, end func(i int) error) (float64, error) {
+	queue := make(chan int, 1024)
+	var done sync.WaitGroup
+	errs := make([]error, workers)
+	begin := time.Now()
+	for w := range workers {
+		done.Go(func() {
+			for i := range queue {
+				if err := end(i); err != nil {
+					errs[w] = err
+				}
+			}
+		})
+	}
+	err := parallel(n, func(i int) error {
+		err := one(i)
+		queue <- i
+		return err
+	})
+	close(queue)
+	done.Wait()
+	return float64(n) / time.Since(begin).Seconds(), errors.Join(err, errors.Join(errs...))
+}
+
+func floorMemory(n int, dir string) (float64, error) {
+	f, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		return 0, err
+	}
+	var mu sync.Mutex
+	b := []byte(payload)
+	return run(n, func(int) error {
+		mu.Lock()
+		defer mu.Unlock()
+		_, err := f.Write(b)
+		return err
+	}, func(int) error { return nil })
+}
+
+// grouped appends to a file and syncs for all that wait.
+type grouped struct {
+	f    *os.File
+	mu   sync.Mutex
+	buf  []byte
+	next *group
+	kick chan struct{}
+}
+
+type group struct {
+	done chan struct{}
+	err  error
+}
+
+func newGrouped(dir string) (*grouped, error) {
+	f, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		return nil, err
+	}
+	g := &grouped{f: f, kick: make(chan struct{}, 1), next: &group{done: make(chan struct{})}}
+	go g.loop()
+	return g, nil
+}
+
+func (g *grouped) loop() {
+	var spare []byte
+	for range g.kick {
+		g.mu.Lock()
+		b, of := g.buf, g.next
+		g.buf, g.next = spare[:0], &group{done: make(chan struct{})}
+		g.mu.Unlock()
+		if len(b) > 0 {
+			if _, of.err = g.f.Write(b); of.err == nil {
+				of.err = syscall.Fdatasync(int(g.f.Fd()))
+			}
+		}
+		close(of.done)
+		spare = b
+	}
+}
+
+func (g *grouped) append(b []byte) error {
+	g.mu.Lock()
+	g.buf = append(g.buf, b...)
+	of := g.next
+	g.mu.Unlock()
+	select {
+	case g.kick <- struct{}{}:
+	default:
+	}
+	<-of.done
+	return of.err
+}
+
+func floorSubmit(n int, dir string) (float64, error) {
+	g, err := newGrouped(dir)
+	if err != nil {
+		return 0, err
+	}
+	b := []byte(payload)
+	return submit(n, func(int) error { return g.append(b) })
+}
+
+func floorRun(n int, dir string) (float64, error) {
+	g, err := newGrouped(dir)
+	if err != nil {
+		return 0, err
+	}
+	b, ended := []byte(payload), make([]byte, 16)
+	return run(n, func(int) error { return g.append(b) }, func(int) error { return g.append(ended) })
+}
+
+func boltPut(n int, dir string) (float64, error) {
+	db, err := bbolt.Open(filepath.Join(dir, "db"), 0o600, nil)
+	if err != nil {
+		return 0, err
+	}
+	bucket := []byte("tasks")
+	if err := db.Update(func(tx *bbolt.Tx) error { _, err := tx.CreateBucket(bucket); return err }); err != nil {
+		return 0, err
+	}
+	db.MaxBatchSize, db.MaxBatchDelay = submitters, time.Millisecond
+	return submit(n, func(i int) error {
+		return db.Batch(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put(key(i), []byte(payload)) })
+	})
+}
+
+func pebblePut(n int, dir string) (float64, error) {
+	db, err := pebble.Open(dir, &pebble.Options{Logger: quiet{}})
+	if err != nil {
+		return 0, err
+	}
+	return submit(n, func(i int) error { return db.Set(key(i), []byte(payload), pebble.Sync) })
+}
+
+func key(i int) []byte {
+	return []byte{byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)}
+}
+
+type quiet struct{}
+
+func (quiet) Infof(string, ...any)  {}
+func (quiet) Errorf(string, ...any) {}
+func (quiet) Fatalf(string, ...any) {}
