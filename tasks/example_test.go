@@ -18,11 +18,12 @@ func Example() {
 	if err := jobs.Start(ctx); err != nil {
 		log.Fatal(err)
 	}
-	defer jobs.Stop(ctx)
+	defer func() { _ = jobs.Stop(ctx) }()
 
 	task, err := double.Submit(ctx, 21, &tasks.SubmitOptions{ID: "the-answer"})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	result, err := double.Result(ctx, task.ID) // waits
 	fmt.Println(task.ID, result, err)

@@ -127,6 +127,11 @@ func (w *world) work(ctx context.Context, n *node) (uint64, error) {
 	if w.live[run.ID()] == run.Fence() {
 		delete(w.live, run.ID())
 	}
+	w.mu.Unlock()
+	if errors.Is(stale, tasks.ErrStale) {
+		<-done // it does not heed its context, and others may have the task when it writes
+	}
+	w.mu.Lock()
 	delete(w.release, key)
 	w.mu.Unlock()
 	if errors.Is(stale, tasks.ErrStale) || errors.Is(stale, tasks.ErrCancelled) {
@@ -292,6 +297,7 @@ func (w *world) check(err error, n *node) {
 
 // stopAll stops all managers, those that crashed as well, as a test leaves nothing behind.
 func (w *world) stopAll() {
+	w.end(func(int) (bool, error) { return true, nil })
 	for _, n := range w.nodes {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
