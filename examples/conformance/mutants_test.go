@@ -15,7 +15,7 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx/wsxtest"
 )
 
-// share says which part of the mutants a test run tries; CONFORMANCE_MUTANTS=all tries all of them, about a minute.
+// share says which part of the mutants a test run tries; CONFORMANCE_MUTANTS=all tries all of them.
 const share = 12
 
 // TestConformance_VectorsNoticeWhatIsWrong changes what vectors expect, one thing at a time: another value, a member more, another close
