@@ -129,7 +129,7 @@ func (w *world) work(ctx context.Context, n *node) (uint64, error) {
 	}
 	w.mu.Unlock()
 	if errors.Is(stale, tasks.ErrStale) {
-		<-done // it does not heed its context, and others may have the task when it writes
+		err = <-done // it does not heed its context, and others may have the task when it writes
 	}
 	w.mu.Lock()
 	delete(w.release, key)
