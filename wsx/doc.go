@@ -264,6 +264,27 @@
 // and their subscriptions with them. After it, publishing and subscribing are UNAVAILABLE; connections that are still up get no
 // more events.
 //
+// # Description
+//
+// [Describe] makes two documents of what is registered, for people and generators of clients: OpenRPC 1.3 of the methods, AsyncAPI 3.0 of a hub's
+// channels. The methods wsx.describe, answered {openrpc, asyncapi}, and rpc.discover, OpenRPC's own name, answered that document alone, give them to
+// clients, in every dialect, where ServerOptions.Describe or JSONRPCOptions.Describe is set. By default they are METHOD_NOT_FOUND: the documents name all
+// methods and channels, also those that the caller may not use. DescribeOptions.Authorize and Hide narrow that; the dispatcher's middleware does not run.
+// Whether a method is told of and whether it may be called are two things: hiding protects nothing.
+//
+//	server := wsx.NewServer(d, &wsx.ServerOptions{Hub: hub, Describe: &wsx.DescribeOptions{Title: "Orders", Version: "1.4.0"}})
+//
+// Schemas are JSON Schema, draft 2020-12, of the Go types, with none but words that mean the same in draft 7, which both specifications name. They say what
+// json/v2 takes and gives, not what a Validate method wants; a type with JSON methods of its own is anything, unless its JSONSchema() jsontext.Value
+// says what. A notification has no result, as OpenRPC has it. What OpenRPC has no word for is in members of ours:
+//
+//	x-wsx-kind     request, stream or notification
+//	x-wsx-params   the schema of the params as one value; OpenRPC's list has the members of a struct, or a scalar, and is empty for the rest
+//	x-wsx-item     the schema of a stream's items
+//
+// A channel's message is the payload of its events, ChannelOptions.Payload. A pattern's wildcards are parameters of the address, room.*.> is
+// room.{token1}.{rest}, and x-wsx-pattern is the pattern. The protocol's own methods and events are in neither document.
+//
 // # Limits
 //
 // Each is a field of [ServerOptions]: a message 64 KiB, 1,024 frames and 10 s; 32 levels of JSON; 10 WebSocket pings a

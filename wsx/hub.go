@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strconv"
 	"sync"
@@ -64,6 +65,10 @@ const (
 // ChannelOptions configure the channels of a pattern. The zero value is a channel that everybody may subscribe to, without
 // history or presence.
 type ChannelOptions struct {
+	// Doc and Payload are for [Describe]: what the channels are for, and the type of their events' payloads, anything when nil. Nothing checks what is
+	// published against it.
+	Doc     string
+	Payload reflect.Type
 	// Authorize is asked before each subscription, by name or by pattern, and again when a connection's credentials change. [IdentityFrom] tells of ctx
 	// who asks; s.Conn is nil for [Hub.SSE]. An error refuses, and one of later ends the subscription with PERMISSION_DENIED: a *[Error] as it is, any other as SUBSCRIPTION_DENIED. nil lets everybody in.
 	Authorize func(ctx context.Context, s Subscription) error

@@ -28,6 +28,8 @@ type JSONRPCOptions struct {
 	MaxBatch int
 	// Timeout ends calls that take longer, whatever their meta.timeout_ms: DEADLINE_EXCEEDED, when their handler returns. None when zero.
 	Timeout time.Duration
+	// Describe switches the methods wsx.describe and rpc.discover on, as ServerOptions.Describe does; METHOD_NOT_FOUND when nil.
+	Describe *DescribeOptions
 	// Debug sends the text of internal errors to clients. Never in production.
 	Debug bool
 	// Logger gets what clients are not told; slog.Default() when nil.
@@ -64,12 +66,14 @@ func JSONRPC(d *Dispatcher, opts *JSONRPCOptions) http.Handler {
 	if o.MaxBatch < 0 {
 		o.MaxBatch = math.MaxInt
 	}
+	h.own = describing(d, o.Describe, nil)
 	return h
 }
 
 type jsonrpcHandler struct {
 	dispatcher *Dispatcher
 	opts       JSONRPCOptions
+	own        map[string]*method // the protocol's own methods
 	log        *slog.Logger
 }
 
@@ -197,7 +201,11 @@ func (h *jsonrpcHandler) serve(ctx context.Context, e *element) []byte {
 }
 
 func (h *jsonrpcHandler) call(ctx context.Context, name string, r *Request) error {
-	if m := h.dispatcher.lookup([]byte(name)); m != nil {
+	m := h.dispatcher.lookup([]byte(name))
+	if m == nil {
+		m = h.own[name]
+	}
+	if m != nil {
 		return m.call(context.WithValue(ctx, requestKey{}, r), r)
 	}
 	if name == "rpc.subscribe" || name == "rpc.unsubscribe" {

@@ -86,6 +86,10 @@ type ServerOptions struct {
 	// flushes. 1 MiB; a handler that writes more gets an error, and the client status 500. Negative is no limit.
 	MaxHTTPBody int
 
+	// Describe switches the methods wsx.describe and rpc.discover on, by which clients learn of all methods and channels what they take and give. They
+	// are METHOD_NOT_FOUND when nil, the default: what an API has is for its operator to publish.
+	Describe *DescribeOptions
+
 	// DrainTimeout is how long Stop lets the requests in flight end; 10 s. Negative is not at all.
 	DrainTimeout time.Duration
 	// Compression offers permessage-deflate (RFC 7692) without context takeover. Off by default: it costs memory and time, and

@@ -46,18 +46,19 @@ const (
 
 // The methods behind rpc.subscribe, rpc.unsubscribe and the HTTP tunnel, and those with names of the protocol. They run as any other.
 func (s *Server) builtins() {
-	builtin := func(name string, in reflect.Type, handler Handler) *method {
-		return &method{Method: Method{Name: name}, handler: handler, pace: new(pace), positional: positionalOf(in)}
-	}
 	s.subscribe = builtin("rpc.subscribe", reflect.TypeFor[subscribeParams](), s.serveSubscribe)
 	s.unsubscribe = builtin("rpc.unsubscribe", reflect.TypeFor[unsubscribeParams](), s.serveUnsubscribe)
 	s.http = builtin("http", nil, s.serveHTTP)
-	s.own = make(map[string]*method)
+	s.own = describing(s.dispatcher, s.opts.Describe, s.opts.Hub)
 	own := func(name string, in reflect.Type, handler Handler) { s.own[name] = builtin(name, in, handler) }
 	own("wsx.presence", reflect.TypeFor[presenceParams](), s.servePresence)
 	if s.opts.Authenticate != nil {
 		own("wsx.auth", reflect.TypeFor[authParams](), s.serveAuth)
 	}
+}
+
+func builtin(name string, in reflect.Type, handler Handler) *method {
+	return &method{Method: Method{Name: name}, handler: handler, pace: new(pace), positional: positionalOf(in)}
 }
 
 // subscribed is the result of rpc.subscribe.
