@@ -65,6 +65,12 @@
 // store, with an ID made of the schedule's name and the occurrence's time: several managers with one store make one task of it. Missed occurrences are skipped, run once or run all, as
 // the schedule says. Daylight saving: an occurrence in the hour that is skipped runs at the first moment after the gap; one in the hour that comes twice runs the first time only.
 //
+// # HTTP
+//
+// [Handler] serves a manager's tasks over HTTP, below any path of any router: submit with an Idempotency-Key, list, watch by server-sent events, wait for the
+// result, cancel, retry, and an OpenAPI document of it. Clients see a [View] of a task, never its payload or the text of an error. A stream has a heartbeat after 15 s of
+// silence and gives a client 10 s to take an event.
+//
 // # Limits and defaults
 //
 //   - A payload and a result: 1 MiB each (Options.MaxPayload). Progress data and a checkpoint: 56 KiB, a progress message 1 KiB. Metadata: 32 entries, 4 KiB. An error's text: 4 KiB; the end of a dead

@@ -57,7 +57,7 @@ type (
 		U  uint8    `json:"u,string,omitzero"`
 		F  float64  `json:",string"`
 		P  *int     `json:"p,string"`
-		PP **int64  `json:",string"`
+		PP **int64  `json:",string"` //nolint:staticcheck // json/v2 takes it, and so does the schema
 		A  []int    `json:",omitzero"`
 		Q  *float32 `json:",string,omitempty"`
 	}
