@@ -95,7 +95,7 @@ func (t *Table) begin(ctx, room context.Context, c *Call, encode func(id []byte)
 		return nil, err
 	}
 	if err := t.Peer.Send(room, encode(c.id())); err != nil {
-		t.forget(c)
+		t.remove(c)
 		return nil, err
 	}
 	return answer, nil
@@ -132,6 +132,13 @@ func (t *Table) NextID() []byte {
 	defer t.mu.Unlock()
 	t.next++
 	return strconv.AppendUint(nil, t.next, 10)
+}
+
+// remove takes back a call that was not sent: no answer will come.
+func (t *Table) remove(c *Call) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.calls, c.number)
 }
 
 // forget returns where the call still waited for its answer, or nil. One with an OnAnswer stays, for that to see the answer.
