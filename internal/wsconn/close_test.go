@@ -66,6 +66,34 @@ func TestConn_CloseDoesTheHandshake(t *testing.T) {
 	}
 }
 
+// A Close that takes over from a reader reads on in the frames while the reader says what it has found.
+func TestConn_CloseTakesOverFromNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := pipe(t, nil)
+		found := make(chan websocket.MessageType, 1)
+		go func() {
+			typ, err := c.Next(t.Context()) // and no Message
+			if err != nil {
+				t.Error(err)
+			}
+			found <- typ
+		}()
+		synctest.Wait()
+		closed := make(chan error, 1)
+		go func() { closed <- c.Close(websocket.StatusNormalClosure, "") }()
+		if code, err := p.untilClose(); code != 1000 || err != nil {
+			t.Error(code, err)
+		}
+		p.send(join(frame(fin|opText, "late"), closing(1000, "")))
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		if typ := <-found; typ != websocket.MessageText {
+			t.Error(typ)
+		}
+	})
+}
+
 func TestConn_CloseWaitsFiveSecondsForTheAnswer(t *testing.T) {
 	for name, reading := range map[string]bool{"with a reader": true, "with nobody reading": false} {
 		t.Run(name, func(t *testing.T) {

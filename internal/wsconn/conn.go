@@ -74,8 +74,9 @@ func (c *Conn) begin(ctx context.Context, renew bool) (websocket.MessageType, er
 	}
 	err := c.wait(renew)
 	if err == nil {
+		opcode := c.frames.opcode // a Close reads on as soon as the lock is free
 		c.link.unlock()
-		return websocket.MessageType(c.frames.opcode), nil
+		return websocket.MessageType(opcode), nil
 	}
 	return 0, c.gaveUp(ctx, err)
 }
