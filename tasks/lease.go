@@ -6,37 +6,47 @@ import (
 	"time"
 )
 
-// heartbeat renews the leases of all that runs here. An attempt whose lease has not been renewed for its length is given up, as another may hold its task.
+// leaseBeats is how many heartbeats there are in a lease.
+const leaseBeats = 3
+
+// beatEvery is the time between heartbeats.
+func (m *Manager) beatEvery() time.Duration {
+	return max(m.opts.Lease/leaseBeats, time.Millisecond/leaseBeats)
+}
+
+// heartbeat renews the leases of all that runs here.
 func (m *Manager) heartbeat(every time.Duration) {
 	for _, q := range *m.queues.Load() {
 		for _, a := range q.active() {
-			ctx, cancel := context.WithTimeout(m.ctx, every)
-			_, err := m.store.Update(ctx, a.task.ID, m.now(), func(t *Task) error {
-				if !a.holds(t) {
-					return ErrStale
-				}
-				t.LeaseUntil = m.now().Add(m.opts.Lease)
-				return nil
-			})
-			cancel()
-			switch {
-			case err == nil:
-				a.missed = 0
-			case errors.Is(err, ErrStale), errors.Is(err, ErrNotFound):
-				a.cancel(ErrStale)
-			default:
-				m.log.Warn("tasks: renew a lease", "task", a.task.ID, "error", err)
-				if a.missed++; a.missed >= leaseBeats {
-					a.gone.Store(true)
-					a.cancel(ErrStale)
-				}
-			}
+			m.beat(a, every)
 		}
 	}
 }
 
-// leaseBeats is how many heartbeats there are in a lease.
-const leaseBeats = 3
+// beat renews the lease of an attempt, within a time. One whose lease has not been renewed for its length is given up, as another may hold its task.
+func (m *Manager) beat(a *attempt, within time.Duration) {
+	ctx, cancel := context.WithTimeout(m.ctx, within)
+	defer cancel()
+	_, err := m.store.Update(ctx, a.task.ID, m.now(), func(t *Task) error {
+		if !a.holds(t) {
+			return ErrStale
+		}
+		t.LeaseUntil = m.now().Add(m.opts.Lease)
+		return nil
+	})
+	switch {
+	case err == nil:
+		a.missed = 0
+	case errors.Is(err, ErrStale), errors.Is(err, ErrNotFound):
+		a.cancel(ErrStale)
+	default:
+		m.log.Warn("tasks: renew a lease", "task", a.task.ID, "error", err)
+		if a.missed++; a.missed >= leaseBeats {
+			a.gone.Store(true)
+			a.cancel(ErrStale)
+		}
+	}
+}
 
 // reaper finds tasks whose holder is gone. A lease that has ended by this manager's time of day is not enough, as that may have jumped, or the holder's may differ: the
 // reaper also sees for itself that it is not renewed for its whole length, which it measures by its own rounds.

@@ -98,7 +98,7 @@ func (m *Manager) Start(ctx context.Context) error {
 	m.started = true
 	m.planner.round(ctx) // before anything is claimed: occurrences that were missed may be cancelled
 	m.running.Store(true)
-	third := max(m.opts.Lease/3, time.Millisecond/3)
+	third := m.beatEvery()
 	m.loop(func() time.Duration { m.heartbeat(third); return third })
 	reaper := newReaper(m)
 	m.loop(func() time.Duration { reaper.reap(); return third })

@@ -61,15 +61,18 @@ func (q *queue) full(key string) bool {
 }
 
 // take is Claim.Claimed: from here on changes of the task are noticed.
-func (q *queue) take(t *Task) {
+func (q *queue) take(t *Task) { q.claimed = append(q.claimed, q.hold(t)) }
+
+// hold begins an attempt of a task that was claimed.
+func (q *queue) hold(t *Task) *attempt {
 	a := newAttempt(q, t)
-	q.claimed = append(q.claimed, a)
 	q.mu.Lock()
 	q.runs[t.ID] = a
 	if q.opts.KeyLimit > 0 && t.Key != "" {
 		q.keys[t.Key]++
 	}
 	q.mu.Unlock()
+	return a
 }
 
 // release gives back the place of an attempt.

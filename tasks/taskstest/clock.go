@@ -1,12 +1,13 @@
 package taskstest
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
 )
 
-// Clock is a tasks.Clock that stands still until it is told to go on. It is safe for concurrent use.
+// Clock is a [tasks.Clock] that stands still until it is told to go on. It is safe for concurrent use; of several Advances at once the order is theirs.
 type Clock struct {
 	mu      sync.Mutex
 	now     time.Time     // of day
@@ -38,10 +39,7 @@ func (c *Clock) AfterFunc(d time.Duration, f func()) (stop func() bool) {
 	c.created++
 	t := &clockTimer{at: c.passed + max(d, 1), order: c.created, f: f}
 	at, _ := slices.BinarySearchFunc(c.timers, t, func(a, b *clockTimer) int {
-		if a.at != b.at {
-			return int(a.at - b.at)
-		}
-		return a.order - b.order
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.order, b.order))
 	})
 	c.timers = slices.Insert(c.timers, at, t)
 	return func() bool {
@@ -55,7 +53,8 @@ func (c *Clock) AfterFunc(d time.Duration, f func()) (stop func() bool) {
 	}
 }
 
-// Advance lets d pass: the time of day goes on, and what was to be called meanwhile is called, in its order, each at its time.
+// Advance lets d pass: the time of day goes on, and what was to be called meanwhile is called in this goroutine, by its time and then by when it was asked
+// for, each while the clock shows its time. That includes what these calls ask for, as far as it is within d.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	end := c.passed + d
