@@ -11,8 +11,8 @@ import (
 // MemStore is a [Store] in memory. It forgets everything when the process ends: what must outlive it belongs into a durable store, such
 // as tasks/filestore.
 //
-// Adding, claiming and changing a task takes about a microsecond together, however many others wait, are of kinds that
-// nobody runs or of keys at their limit. A task that is done takes about 700 bytes and its payload and result.
+// Adding, claiming and finishing a task takes about 2 µs together (1.9 µs measured), however many others wait, are of kinds that
+// nobody runs or of keys at their limit. A task that is done takes about 550 bytes beside its payload and result.
 type MemStore struct {
 	mu       sync.Mutex
 	byID     map[string]*memEntry

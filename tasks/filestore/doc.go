@@ -9,7 +9,8 @@
 //
 // What Add, Update and Delete have returned is on the disk (fdatasync), and so is what Get and List return and the task that a refused Add names. Commits
 // are grouped: what comes while the disk is busy goes with the next write, so many submitters share one sync. Claims, and
-// updates of LeaseUntil and Progress alone, are written at once (they survive kill -9) and synced with the next commit: a power cut may lose them,
+// updates of LeaseUntil and Progress alone, wait for nothing: they are written with the next frame, which goes out once the write or sync under way has ended,
+// and synced with the next commit. A kill -9 loses those that are not written yet, a power cut those that are not synced,
 // and the task runs again. Their fences never come twice: they are reserved on the disk in ranges of 1,048,576 before they are handed out.
 //
 // Watchers are told of what is on the disk, of claims and the like when they are written.
@@ -21,7 +22,7 @@
 // highest number that was known to be on the disk. A record says what changed in a task.
 //
 // A compaction writes all tasks into a snapshot and removes the segments before it, when the log has grown to 4 segments and to the last snapshot's
-// size. Others go on meanwhile; they wait for pages of 1,000 tasks at most.
+// size. Others go on meanwhile: it reads pages of 1,000 tasks, and holds their lock for 4,096 places of tasks, deleted ones included, at most.
 //
 // # Recovery
 //
@@ -39,7 +40,7 @@
 //	bbolt, Batch                         11,534            0.49
 //	submit + run, this store             27,493            (25,306 for append + grouped fsync of both ends)
 //
-// bbolt writes whole pages of a tree twice. pebble is as fast for the bare put and would bring some 40 modules; tasks would be in it, in
+// bbolt writes whole pages of a tree twice. pebble is as fast for the bare put and would be a large dependency; tasks would be in it, in
 // its cache and in memory. Segments of zeros are where it beats the plain append: 4 kB and fdatasync take 0.30 ms in them, 0.51 ms after
 // fallocate and 0.65 ms at the end of a growing file.
 //

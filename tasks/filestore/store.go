@@ -39,7 +39,7 @@ func (s *Store) durable(ctx context.Context, t *tasks.Task) (*tasks.Task, error)
 	return t, nil
 }
 
-// Claim is described by [tasks.Store]. It does not wait for the disk; its record is written at once and synced with the next change.
+// Claim is described by [tasks.Store]. It does not wait for the disk: its record is written with the next frame and synced with the next change.
 func (s *Store) Claim(ctx context.Context, c *tasks.Claim) (claimed []*tasks.Task, next time.Time, err error) {
 	if err := s.open(); err != nil {
 		return nil, time.Time{}, err
