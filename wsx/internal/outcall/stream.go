@@ -50,7 +50,7 @@ func (t *Table) Stream(ctx context.Context, buffer int, encode func(id []byte) [
 		}
 		if taken++; taken-told >= uint64(buffer+1)/2 {
 			told = taken
-			_ = t.Peer.Send(ctx, wire.AppendAck(nil, c.id(), taken, t.FromServer)) // when it fails, the call ends
+			_ = t.Peer.Send(ctx, wire.AppendAck(nil, c.id, taken, t.FromServer)) // when it fails, the call ends
 		}
 		return true
 	}

@@ -53,6 +53,8 @@ type Call struct {
 
 	ctx     context.Context
 	number  uint64
+	short   [20]byte     // what id lies in
+	id      []byte       // the number, as it is sent
 	answer  chan<- Reply // has room for the one; nil when nobody waits for it any more
 	items   chan item    // nil where they are not wanted
 	left    chan struct{}
@@ -94,14 +96,12 @@ func (t *Table) begin(ctx, room context.Context, c *Call, encode func(id []byte)
 	if err := t.register(c); err != nil {
 		return nil, err
 	}
-	if err := t.Peer.Send(room, encode(c.id())); err != nil {
+	if err := t.Peer.Send(room, encode(c.id)); err != nil {
 		t.remove(c)
 		return nil, err
 	}
 	return answer, nil
 }
-
-func (c *Call) id() []byte { return strconv.AppendUint(nil, c.number, 10) }
 
 func (t *Table) register(c *Call) error {
 	t.mu.Lock()
@@ -122,6 +122,7 @@ func (t *Table) register(c *Call) error {
 	}
 	t.next++
 	c.number = t.next
+	c.id = strconv.AppendUint(c.short[:0], c.number, 10)
 	t.calls[c.number] = c
 	return nil
 }
@@ -159,9 +160,9 @@ func (t *Table) forget(c *Call) (answer chan<- Reply) {
 func (t *Table) giveUp(c *Call) (answer chan<- Reply) {
 	if answer = t.forget(c); answer != nil {
 		if t.Cancel != nil {
-			t.Tell(t.Cancel(c.id()))
+			t.Tell(t.Cancel(c.id))
 		} else {
-			t.Tell(wire.AppendCancel(nil, c.id()))
+			t.Tell(wire.AppendCancel(nil, c.id))
 		}
 	}
 	return answer

@@ -1,7 +1,6 @@
 package outcall
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"iter"
@@ -18,11 +17,11 @@ func EncodeParams(method string, params any) ([]byte, error) {
 	if params == nil {
 		return nil, nil
 	}
-	var b bytes.Buffer
-	if err := json.MarshalWrite(&b, params); err != nil {
+	encoded, err := json.Marshal(params)
+	if err != nil {
 		return nil, fmt.Errorf("wsx: encode the params of %q: %w", method, err)
 	}
-	return b.Bytes(), nil
+	return encoded, nil
 }
 
 // Decode reads JSON that the peer sent into out, which members that it lacks do not trouble. It keeps raw where out is a *jsontext.Value.
@@ -37,6 +36,9 @@ func Decode(what, method string, raw []byte, out any) error {
 	return nil
 }
 
+// frameRoom is what an rpc.request takes besides its members' values: {"type":"rpc.request","id":,"method":"","params":,"meta":}.
+const frameRoom = 64
+
 // Request encodes an rpc.request whose meta holds what is left until ctx's deadline, if it has one, and what else is asked for.
 func Request(ctx context.Context, method string, params []byte, window int, progress bool) func(id []byte) []byte {
 	return func(id []byte) []byte {
@@ -44,7 +46,9 @@ func Request(ctx context.Context, method string, params []byte, window int, prog
 		if deadline, ok := ctx.Deadline(); ok {
 			left = max(1, time.Until(deadline))
 		}
-		return wire.AppendRequest(nil, id, method, params, wire.AppendRequestMeta(nil, left, window, progress))
+		meta := wire.AppendRequestMeta(nil, left, window, progress)
+		message := make([]byte, 0, frameRoom+len(id)+len(method)+len(params)+len(meta)) // as a rule all that it takes
+		return wire.AppendRequest(message, id, method, params, meta)
 	}
 }
 
