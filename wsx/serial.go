@@ -27,8 +27,9 @@ type SerialOptions struct {
 //
 // Requests of one connection run in the order in which they came; for others it is that in which they got here. A call that waits for its turn
 // ends as any other, by rpc.cancel, its deadline or the connection's end, and keeps nobody waiting any more; it does not count as
-// in flight (ServerOptions.MaxInFlight). A method that is answered early keeps its turn until its handler returns. One that calls a method
-// with its own key, and waits for it, waits for itself.
+// in flight (ServerOptions.MaxInFlight). A method that is answered early keeps its turn until its handler returns. The turn passes
+// just before the answer is sent: answers may overtake each other. One that calls a method with its own key, and waits for it, waits for
+// itself.
 //
 // Serial panics when there is no method of a name, or it is serial already.
 func (d *Dispatcher) Serial(opts SerialOptions, names ...string) {
