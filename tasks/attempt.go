@@ -18,17 +18,16 @@ type attempt struct {
 	task   *Task // as it was claimed
 	run    Run
 	ctx    runContext
-	cancel context.CancelCauseFunc
 	said   progress
 	missed int         // heartbeats in a row; only the heartbeat uses it
 	gone   atomic.Bool // the lease was not renewed for its length: another may hold the task
+	ended  atomic.Bool // the function has returned
 }
 
 func newAttempt(q *queue, t *Task) *attempt {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	a := &attempt{q: q, task: t, cancel: cancel}
+	a := &attempt{q: q, task: t}
 	a.run = Run{id: t.ID, kind: t.Kind, attempt: t.Attempt, fence: t.Fence, metadata: t.Metadata, checkpoint: t.Checkpoint, to: a}
-	a.ctx = runContext{Context: ctx, run: &a.run}
+	a.ctx.run = &a.run
 	return a
 }
 
@@ -37,12 +36,15 @@ func (a *attempt) holds(t *Task) bool {
 	return t.State == Running && t.Owner == a.task.Owner && t.Fence == a.task.Fence
 }
 
-// lost ends the context when the task became another's, or nobody's. When the attempt itself wrote that, it is over and nobody sees it.
+// lost ends the context when the task became another's, or nobody's, unless the function has returned: the attempt itself may have written that.
 func (a *attempt) lost(t *Task) {
+	if a.ended.Load() {
+		return
+	}
 	if t.State == Cancelled {
-		a.cancel(ErrCancelled)
+		a.ctx.end(ErrCancelled)
 	} else {
-		a.cancel(ErrStale)
+		a.ctx.end(ErrStale)
 	}
 }
 
@@ -51,14 +53,20 @@ func (a *attempt) execute() {
 	returned := false
 	defer func() {
 		if !returned { // the function called runtime.Goexit, and takes the worker with it
-			a.settle(a.failed(&TaskError{Kind: ErrorPanic, Message: "runtime.Goexit was called"}, errors.New("goexit")))
-			a.q.release(a)
-			a.q.m.workers.Go(func() { a.q.work(nil, false) })
+			a.finish(a.failed(&TaskError{Kind: ErrorPanic, Message: "runtime.Goexit was called"}, errors.New("goexit")))
+			a.q.m.workers.Go(func() { a.q.work(false) })
 		}
 	}()
 	result, err := a.call()
 	returned = true
-	a.settle(a.outcome(result, err))
+	a.finish(a.outcome(result, err))
+}
+
+// finish writes down what became of the run, and gives back its place.
+func (a *attempt) finish(o outcome) {
+	a.ended.Store(true)
+	a.settle(o)
+	a.ctx.over()
 	a.q.release(a)
 }
 
@@ -77,7 +85,7 @@ func (a *attempt) call() (result jsontext.Value, err error) {
 		if _, ok := m.clock.(machineClock); ok {
 			a.ctx.deadline = time.Now().Add(t.Timeout)
 		}
-		stop := m.clock.AfterFunc(t.Timeout, func() { a.cancel(context.DeadlineExceeded) })
+		stop := m.clock.AfterFunc(t.Timeout, func() { a.ctx.end(context.DeadlineExceeded) })
 		defer stop()
 	}
 	defer func() {
@@ -144,7 +152,7 @@ func (o *outcome) apply(t *Task, now time.Time) {
 
 // outcome judges what the function returned.
 func (a *attempt) outcome(result jsontext.Value, err error) outcome {
-	m, cause := a.q.m, context.Cause(&a.ctx)
+	m, cause := a.q.m, a.ctx.cause()
 	if err == nil {
 		if len(result) > m.opts.MaxPayload {
 			err = Permanent(m.tooLarge("result", len(result), m.opts.MaxPayload))

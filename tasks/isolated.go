@@ -142,7 +142,7 @@ func (a *attempt) isolatedOutcome(err error) (o outcome, ok bool) {
 		return a.failed(&TaskError{Kind: ErrorReturned, Message: err.Error()}, err), true
 	}
 	// The process was killed for another call, or the executor cannot give one now: not the task's fault.
-	if context.Cause(&a.ctx) != nil {
+	if a.ctx.cause() != nil {
 		return outcome{}, true // nor this manager's, whose task it is not any more
 	}
 	a.q.m.log.Warn("tasks: no worker process for a task", "task", a.task.ID, "kind", a.task.Kind, "error", err)

@@ -38,12 +38,12 @@ func (m *Manager) beat(a *attempt, within time.Duration) {
 	case err == nil:
 		a.missed = 0
 	case errors.Is(err, ErrStale), errors.Is(err, ErrNotFound):
-		a.cancel(ErrStale)
+		a.ctx.end(ErrStale)
 	default:
 		m.log.Warn("tasks: renew a lease", "task", a.task.ID, "error", err)
 		if a.missed++; a.missed >= leaseBeats {
 			a.gone.Store(true)
-			a.cancel(ErrStale)
+			a.ctx.end(ErrStale)
 		}
 	}
 }

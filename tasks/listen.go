@@ -147,8 +147,10 @@ func (l *listener) take() (changes []*Task, lost, closed bool) {
 
 // changed is called by the store after every change of every task.
 func (m *Manager) changed(t *Task) {
-	if q := m.queue(t.Queue); q != nil {
-		q.changed(t)
+	if t.State != Running || t.Owner != m.owner { // else it is this manager's claim, or what its run says: nobody has to be woken
+		if q := m.queue(t.Queue); q != nil {
+			q.changed(t)
+		}
 	}
 	m.listeners.tell(t)
 }

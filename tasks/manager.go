@@ -18,6 +18,7 @@ type Manager struct {
 	clock Clock
 	log   *slog.Logger
 	owner string
+	ids   ids
 
 	kinds     atomic.Pointer[map[string]*kind] // copied to be changed, under mu
 	versions  atomic.Pointer[map[string]int]   // of kinds, for claims

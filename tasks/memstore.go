@@ -103,6 +103,9 @@ func (s *MemStore) Claim(ctx context.Context, c *Claim) (claimed []*Task, next t
 		if e == nil {
 			return claimed, next, nil
 		}
+		if claimed == nil {
+			claimed = make([]*Task, 0, min(c.Max, q.waiting()))
+		}
 		t := *e.t
 		t.State, t.Owner, t.Started, t.LeaseUntil, t.Fence = Running, c.Owner, c.Now, c.Now.Add(c.Lease), s.fence+1
 		t.Attempt++

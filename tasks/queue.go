@@ -8,7 +8,8 @@ import (
 )
 
 // queue runs the tasks of one queue, in worker goroutines that are made when they are needed and then reused. There is no goroutine that hands tasks out:
-// a worker that has finished claims again, for all places that are free, keeps one task and gives the others to idle workers. One claims at a time.
+// a worker that has finished takes one that is ready, or claims again, for all places that are free. One claims at a time. A worker that leaves work
+// behind wakes another, which does the same before it runs: tasks that take long have a worker each at once, and many short ones are run without waking anyone for each.
 type queue struct {
 	m    *Manager
 	name string
@@ -18,10 +19,12 @@ type queue struct {
 	claimed []*attempt // by it
 
 	mu       sync.Mutex
-	idle     []worker // the one that idled last is last
-	free     int      // places
-	claiming bool     // a worker claims, or was told to
-	hungry   bool     // there may be a task to claim
+	idle     []worker   // the one that idled last is last
+	ready    []*attempt // claimed, without a worker yet; there is one on its way while there are any
+	free     int        // places
+	waking   bool       // a worker is on its way to look
+	claiming bool       // a worker claims
+	hungry   bool       // there may be a task to claim
 	paused   bool
 	stopped  bool
 	runs     map[string]*attempt // by task
@@ -31,8 +34,8 @@ type queue struct {
 	alarmAt  time.Time   // zero when there is none
 }
 
-// worker is a goroutine that runs tasks. What it is given is an attempt to run, or nil: the word to claim.
-type worker chan *attempt
+// worker is a goroutine that runs tasks. It is sent the word to look for one.
+type worker chan struct{}
 
 const (
 	maxClaim = 64               // tasks a claim
@@ -99,88 +102,78 @@ func (q *queue) wake() {
 	q.wakeLocked()
 }
 
+// wakeLocked lets a worker look for tasks when there may be any, an idle one or a new one.
 func (q *queue) wakeLocked() {
-	if !q.claiming && q.mayClaimLocked() {
-		q.claiming = true
-		q.giveLocked(nil)
+	if q.waking || len(q.ready) == 0 && !q.mayClaimLocked() {
+		return
 	}
-}
-
-func (q *queue) mayClaimLocked() bool {
-	return q.hungry && q.free > 0 && !q.paused && !q.stopped && q.m.running.Load()
-}
-
-// giveLocked gives an attempt, or the word to claim, to an idle worker or a new one.
-func (q *queue) giveLocked(a *attempt) {
+	q.waking = true
 	if last := len(q.idle) - 1; last >= 0 {
 		w := q.idle[last]
 		q.idle = q.idle[:last]
-		w <- a
+		w <- struct{}{}
 		return
 	}
-	q.m.workers.Go(func() { q.work(a, a == nil) })
+	q.m.workers.Go(func() { q.work(true) })
 }
 
-// work is a worker: it runs a, or claims where that is its duty, and goes on until the queue is stopped.
-func (q *queue) work(a *attempt, duty bool) {
+func (q *queue) mayClaimLocked() bool {
+	return q.hungry && !q.claiming && q.free > 0 && !q.paused && !q.stopped && q.m.running.Load()
+}
+
+// work is a worker: it runs tasks until the queue is stopped. woken is that it was told to look.
+func (q *queue) work(woken bool) {
 	w := make(worker, 1)
 	for {
+		a := q.next(w, woken)
 		if a == nil {
-			if a = q.next(w, duty); a == nil {
-				return
-			}
+			return
 		}
 		a.execute()
-		a, duty = nil, false
+		woken = false
 	}
 }
 
-// next is what w is to run next, nil when the queue is stopped. duty is that it was told to claim.
-func (q *queue) next(w worker, duty bool) *attempt {
+// next is what w is to run next, nil when the queue is stopped.
+func (q *queue) next(w worker, woken bool) *attempt {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	for {
-		if !duty && !q.claiming && q.mayClaimLocked() {
-			q.claiming, duty = true, true
+		if woken {
+			q.waking, woken = false, false
 		}
-		if duty {
-			duty = false
-			if a := q.claimLocked(); a != nil {
-				q.mu.Unlock()
-				return a
-			}
-			continue
-		}
-		if q.stopped {
-			q.mu.Unlock()
-			return nil
-		}
-		q.idle = append(q.idle, w)
-		q.mu.Unlock()
-		a, open := <-w
-		if !open || a != nil {
+		switch {
+		case len(q.ready) > 0:
+			last := len(q.ready) - 1
+			a := q.ready[last]
+			q.ready[last] = nil
+			q.ready = q.ready[:last]
+			q.wakeLocked()
 			return a
+		case q.mayClaimLocked():
+			q.claimLocked()
+		case q.stopped:
+			return nil
+		default:
+			q.idle = append(q.idle, w)
+			q.mu.Unlock()
+			_, woken = <-w
+			q.mu.Lock()
 		}
-		duty = true
-		q.mu.Lock()
 	}
 }
 
-// claimLocked claims tasks for all free places, gives away all but one and returns that, nil when there is none. claiming is set, by the caller for itself. The lock is not
-// held meanwhile.
-func (q *queue) claimLocked() *attempt {
-	if !q.mayClaimLocked() {
-		q.claiming = false
-		return nil
-	}
+// claimLocked claims tasks for all free places and makes them ready. The lock is not held meanwhile.
+func (q *queue) claimLocked() {
 	q.hungry = false
 	now := q.m.now()
-	n, ready := q.bucket.take(min(q.free, maxClaim), now)
+	n, at := q.bucket.take(min(q.free, maxClaim), now)
 	if n == 0 {
-		q.claiming = false
-		q.alarmLocked(ready, now)
-		return nil
+		q.alarmLocked(at, now)
+		return
 	}
 	q.free -= n
+	q.claiming = true
 	q.mu.Unlock()
 
 	q.claim.Max, q.claim.Now, q.claim.Kinds = n, now, *q.m.versions.Load()
@@ -201,16 +194,10 @@ func (q *queue) claimLocked() *attempt {
 	case !next.IsZero():
 		q.alarmLocked(next, now)
 	}
-	if len(got) == 0 {
-		return nil
-	}
-	mine := got[0]
-	for _, a := range got[1:] {
-		q.giveLocked(a)
+	for i := range got { // the last is run first
+		q.ready = append(q.ready, got[len(got)-1-i])
 	}
 	clear(got)
-	q.wakeLocked()
-	return mine
 }
 
 // alarmLocked wakes the queue at a time, if nothing does before.
@@ -289,7 +276,7 @@ func (q *queue) stop() {
 // interrupt ends the contexts of what runs.
 func (q *queue) interrupt() {
 	for _, a := range q.active() {
-		a.cancel(ErrNotRunning)
+		a.ctx.end(ErrNotRunning)
 	}
 }
 

@@ -3,6 +3,8 @@ package tasks
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -93,27 +95,76 @@ func (r *Run) Restore(v any) (bool, error) {
 	return true, nil
 }
 
-// runContext is the context of a run.
+// runContext is the context of a run. Most functions end without having looked at it, so what carries its end is made when it is first asked for.
 type runContext struct {
-	context.Context // ends with a cause
-	run             *Run
-	deadline        time.Time
+	run      *Run
+	deadline time.Time
+
+	mu     sync.Mutex
+	made   atomic.Pointer[context.Context] // ends with a cause
+	cancel context.CancelCauseFunc         // of made
+}
+
+// full is the context with all its parts.
+func (c *runContext) full() context.Context {
+	if made := c.made.Load(); made != nil {
+		return *made
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if made := c.made.Load(); made != nil {
+		return *made
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	c.cancel = cancel
+	c.made.Store(&ctx)
+	return ctx
+}
+
+// end ends the context.
+func (c *runContext) end(cause error) {
+	c.full()
+	c.cancel(cause)
+}
+
+// over ends it after the run, for what the function left behind.
+func (c *runContext) over() {
+	if c.made.Load() != nil {
+		c.cancel(ErrStale)
+	}
 }
 
 func (c *runContext) Value(key any) any {
 	if key == (runKey{}) {
 		return c.run
 	}
-	return c.Context.Value(key)
+	if made := c.made.Load(); made != nil {
+		return (*made).Value(key) // the context package finds its own
+	}
+	return nil
 }
+
+func (c *runContext) Done() <-chan struct{} { return c.full().Done() }
 
 func (c *runContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
 
+// cause is why it has ended, nil while it has not.
+func (c *runContext) cause() error {
+	made := c.made.Load()
+	if made == nil {
+		return nil
+	}
+	return context.Cause(*made)
+}
+
 // Err tells a timeout from other ends, as everybody expects.
 func (c *runContext) Err() error {
-	err := c.Context.Err()
-	if err != nil && context.Cause(c.Context) == context.DeadlineExceeded { //nolint:errorlint // the very value is what the timer sets
+	cause := c.cause()
+	if cause == nil {
+		return nil
+	}
+	if cause == context.DeadlineExceeded { //nolint:errorlint // the very value is what the timer sets
 		return context.DeadlineExceeded
 	}
-	return err
+	return context.Canceled
 }

@@ -84,7 +84,7 @@ func (m *Manager) runOne(ctx context.Context, a *attempt) (*Task, error) {
 	})
 	defer beat.Wait()
 	defer end()
-	defer context.AfterFunc(ctx, func() { a.cancel(ErrNotRunning) })()
+	defer context.AfterFunc(ctx, func() { a.ctx.end(ErrNotRunning) })()
 	a.execute()
 	t, err := m.store.Get(context.WithoutCancel(ctx), a.task.ID)
 	if errors.Is(err, ErrNotFound) {

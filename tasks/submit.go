@@ -3,7 +3,6 @@ package tasks
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -117,7 +116,7 @@ func (m *Manager) submit(ctx context.Context, name string, k *kind, payload json
 		}
 	}
 	if t.ID == "" {
-		t.ID = rand.Text()
+		t.ID = m.ids.next()
 	}
 	if err := t.Retry.check(); err != nil {
 		return nil, err

@@ -32,14 +32,14 @@ type contestant struct {
 
 var contestants = []contestant{
 	{"floor: append + channel", "", "/s", 1_000_000, floorMemory},
-	{"tasks in memory, submit + run", "floor: append + channel", "/s", 300_000, memoryRun},
-	{"floor: append + grouped fsync, submit", "", "/s", 60_000, floorSubmit},
-	{"tasks on filestore, submit", "floor: append + grouped fsync, submit", "/s", 60_000, fileSubmit},
+	{"tasks in memory, submit + run", "floor: append + channel", "/s", 200_000, memoryRun},
+	{"floor: append + grouped fsync, submit", "", "/s", 40_000, floorSubmit},
+	{"tasks on filestore, submit", "floor: append + grouped fsync, submit", "/s", 40_000, fileSubmit},
 	{"bbolt Batch, put", "floor: append + grouped fsync, submit", "/s", 10_000, boltPut},
-	{"pebble Sync, put", "floor: append + grouped fsync, submit", "/s", 40_000, pebblePut},
-	{"floor: append + grouped fsync, submit + run", "", "/s", 60_000, floorRun},
-	{"tasks on filestore, submit + run", "floor: append + grouped fsync, submit + run", "/s", 60_000, fileRun},
-	{"a finished task, without its payload", "", " B", 200_000, memoryOfFinished},
+	{"pebble Sync, put", "floor: append + grouped fsync, submit", "/s", 30_000, pebblePut},
+	{"floor: append + grouped fsync, submit + run", "", "/s", 40_000, floorRun},
+	{"tasks on filestore, submit + run", "floor: append + grouped fsync, submit + run", "/s", 40_000, fileRun},
+	{"a finished task, without its payload", "", " B", 100_000, memoryOfFinished},
 	{"heap over a million queued tasks while they are listed", "", " MB", 1_000_000, listMillion},
 }
 

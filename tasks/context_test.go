@@ -1,0 +1,56 @@
+package tasks_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/genropy/genro-asgi-go/tasks"
+)
+
+func TestRunContext_EndsWithTheRunForWhatItLeavesBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := tasks.New(nil)
+		left := make(chan context.Context, 1)
+		k := tasks.Register(m, "leave", 1, func(ctx context.Context, _ struct{}) (struct{}, error) {
+			if err := errors.Join(ctx.Err(), context.Cause(ctx)); err != nil {
+				t.Errorf("it has ended: %v", err)
+			}
+			child, cancel := context.WithTimeout(ctx, time.Hour)
+			context.AfterFunc(child, cancel)
+			left <- child
+			return struct{}{}, nil
+		}, nil)
+		start(t, m)
+		task := must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, nil))
+		must[struct{}](t)(k.Result(t.Context(), task.ID))
+		child := <-left
+		<-child.Done()
+		if !errors.Is(child.Err(), context.Canceled) || !errors.Is(context.Cause(child), tasks.ErrStale) {
+			t.Errorf("%v, cause %v", child.Err(), context.Cause(child))
+		}
+	})
+}
+
+func TestRunContext_TellsOfACancelToWhoeverAsksLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := tasks.New(nil)
+		begun, asks, told := make(chan struct{}), make(chan struct{}), make(chan [2]error, 1)
+		k := tasks.Register(m, "ask", 1, func(ctx context.Context, _ struct{}) (struct{}, error) {
+			close(begun)
+			<-asks
+			told <- [2]error{ctx.Err(), context.Cause(ctx)}
+			return struct{}{}, nil
+		}, nil)
+		start(t, m)
+		task := must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, nil))
+		<-begun
+		must[*tasks.Task](t)(m.Cancel(t.Context(), task.ID))
+		close(asks)
+		if got := <-told; !errors.Is(got[0], context.Canceled) || !errors.Is(got[1], tasks.ErrCancelled) {
+			t.Errorf("%v, cause %v", got[0], got[1])
+		}
+	})
+}
