@@ -1,0 +1,160 @@
+package wsxtasks
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/genropy/genro-asgi-go/tasks"
+	"github.com/genropy/genro-asgi-go/wsx"
+)
+
+// prefix is that of methods and channels.
+const prefix = "tasks."
+
+// Options configures a Bridge. The zero value of every field means its default.
+type Options struct {
+	// Authorize is asked before every call and every subscription (tasks.OpEvents), and for each task that a list would show: those it refuses are left out. c.Request is nil: ctx has
+	// who asks (wsx.IdentityFrom, wsx.ConnFrom). An error refuses: a *wsx.Error as it is, else by its StatusCode from 400 to 499, else as PERMISSION_DENIED; its text goes
+	// nowhere. Default: everybody may do everything.
+	Authorize func(ctx context.Context, c tasks.Call) error
+	// Submit gives the options of a task that a client submits, such as its Key or Metadata; default none. Clients choose none of them by themselves but the id, which
+	// counts where this leaves ID empty. An error is answered as Authorize's.
+	Submit func(ctx context.Context, kind string) (*tasks.SubmitOptions, error)
+	// MaxWait bounds wait_ms; default 30 s, below 0 not at all.
+	MaxWait time.Duration
+	// Logger gets what goes wrong with the channel; default slog.Default().
+	Logger *slog.Logger
+}
+
+// Bridge serves a manager's tasks over WSX. It is made by New and is a component: it has Start and Stop.
+type Bridge struct {
+	m    *tasks.Manager
+	hub  *wsx.Hub
+	opts Options
+
+	mu         sync.Mutex
+	subscribed map[string]int // subscriptions by channel or pattern
+	stop       context.CancelFunc
+	done       chan struct{} // closed when the publisher has ended; nil before Start
+	stopped    bool
+}
+
+// New makes a Bridge. Where there is a hub, it opens the channels tasks.> there; nil leaves clients without. Nil options are the defaults.
+func New(m *tasks.Manager, hub *wsx.Hub, opts *Options) *Bridge {
+	b := &Bridge{m: m, hub: hub, subscribed: make(map[string]int)}
+	if opts != nil {
+		b.opts = *opts
+	}
+	b.opts.MaxWait = max(0, cmp.Or(b.opts.MaxWait, 30*time.Second))
+	if b.opts.Logger == nil {
+		b.opts.Logger = slog.Default()
+	}
+	if hub != nil {
+		hub.Configure(prefix+">", wsx.ChannelOptions{
+			Authorize:     b.maySubscribe,
+			OnSubscribe:   func(s wsx.Subscription) { b.count(s.Channel, 1) },
+			OnUnsubscribe: func(s wsx.Subscription) { b.count(s.Channel, -1) },
+		})
+	}
+	return b
+}
+
+// Start begins to publish changes. Without a hub there are none to publish. It may come before the manager's Start, and best does.
+func (b *Bridge) Start(context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stopped || b.done != nil {
+		return errors.New("wsxtasks: a Bridge starts once")
+	}
+	b.done = make(chan struct{})
+	if b.hub == nil {
+		close(b.done)
+		return nil
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	b.stop = stop
+	go b.publish(ctx)
+	return nil
+}
+
+// Stop ends publishing and waits for that until ctx ends. It may be called often, and without Start.
+func (b *Bridge) Stop(ctx context.Context) error {
+	b.mu.Lock()
+	b.stopped = true
+	stop, done := b.stop, b.done
+	b.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+	if done == nil {
+		return nil
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// publish tells the hub of every change until ctx ends or the manager has stopped.
+func (b *Bridge) publish(ctx context.Context) {
+	defer close(b.done)
+	for t, err := range b.m.Events(ctx, nil) {
+		switch {
+		case errors.Is(err, tasks.ErrBehind):
+			b.resubscribe()
+			continue
+		case ctx.Err() != nil || errors.Is(err, tasks.ErrNotRunning):
+			return
+		case err == nil && !channelName(t.ID):
+			continue
+		case err == nil:
+			_, err = b.hub.Publish(ctx, prefix+t.ID, t.View())
+		}
+		if err != nil && ctx.Err() == nil { // a broker that is away, or the store: what was to be told is lost
+			b.opts.Logger.Error("wsxtasks: changes of tasks could not be published", slog.Any("error", err))
+			b.resubscribe()
+		}
+	}
+}
+
+// resubscribe ends all subscriptions, so that clients that have missed something learn of it.
+func (b *Bridge) resubscribe() {
+	b.mu.Lock()
+	names := slices.Collect(maps.Keys(b.subscribed))
+	b.mu.Unlock()
+	for _, name := range names {
+		b.hub.Unsubscribe(name, wsx.CodeResourceExhausted)
+	}
+}
+
+// count keeps who is subscribed to what.
+func (b *Bridge) count(name string, n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.subscribed[name] += n; b.subscribed[name] == 0 {
+		delete(b.subscribed, name)
+	}
+}
+
+// channelName reports whether a task's ID is one below prefix: IDs have the same characters, but may have empty tokens.
+func channelName(id string) bool {
+	return !strings.HasPrefix(id, ".") && !strings.HasSuffix(id, ".") && !strings.Contains(id, "..")
+}
+
+// maySubscribe asks for one task's channel, or for all of a pattern.
+func (b *Bridge) maySubscribe(ctx context.Context, s wsx.Subscription) error {
+	if strings.ContainsAny(s.Channel, "*>") {
+		return b.allow(ctx, tasks.Call{Operation: tasks.OpEvents})
+	}
+	_, err := b.find(ctx, tasks.OpEvents, strings.TrimPrefix(s.Channel, prefix))
+	return err
+}

@@ -1,0 +1,372 @@
+package wsxtasks_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/genropy/genro-asgi-go/chiadapter/wsxtasks"
+	"github.com/genropy/genro-asgi-go/internal/leakcheck"
+	"github.com/genropy/genro-asgi-go/tasks"
+	"github.com/genropy/genro-asgi-go/wsx"
+	"github.com/genropy/genro-asgi-go/wsx/wsxclient"
+	"github.com/genropy/genro-asgi-go/wsx/wsxtest"
+)
+
+func TestMain(m *testing.M) { leakcheck.Main(m) }
+
+type in struct {
+	N int `json:"n"`
+}
+
+type out struct {
+	Square int `json:"square"`
+}
+
+// secret is what no client may see.
+const secret = "the password is hunter2"
+
+// rig is a manager with a client of its bridge.
+type rig struct {
+	*wsxclient.Client
+	t    *testing.T
+	jobs *tasks.Manager
+	hub  *wsx.Hub
+	gate chan struct{} // the kind gated waits for it
+}
+
+func newRig(t *testing.T, opts *wsxtasks.Options) *rig {
+	t.Helper()
+	r := &rig{t: t, jobs: tasks.New(nil), hub: wsx.NewHub(nil), gate: make(chan struct{})}
+	tasks.Register(r.jobs, "square", 1, func(_ context.Context, in in) (out, error) { return out{in.N * in.N}, nil }, nil)
+	tasks.Register(r.jobs, "gated", 1, func(ctx context.Context, in in) (out, error) {
+		for i := range 3 {
+			select {
+			case <-r.gate:
+			case <-ctx.Done():
+				return out{}, ctx.Err()
+			}
+			if err := tasks.RunFrom(ctx).Progress(tasks.Progress{Done: float64(i + 1), Total: 3, Data: jsontext.Value(`"data"`)}); err != nil {
+				return out{}, err
+			}
+		}
+		return out{in.N}, nil
+	}, nil)
+	tasks.Register(r.jobs, "fail", 1, func(context.Context, in) (out, error) { return out{}, errors.New(secret) }, nil)
+	bridge := wsxtasks.New(r.jobs, r.hub, opts)
+	d := wsx.NewDispatcher()
+	bridge.Register(d)
+	type component interface {
+		Start(ctx context.Context) error
+		Stop(ctx context.Context) error
+	}
+	components := []component{r.hub, bridge, r.jobs}
+	for _, c := range components {
+		if err := c.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			ctx := context.Background()
+			if c == component(r.jobs) {
+				ctx = t.Context() // which has ended: tasks that still wait for the gate end
+			}
+			if err := c.Stop(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	r.Client = wsxtest.New(t, d, &wsx.ServerOptions{Hub: r.hub}, nil)
+	return r
+}
+
+type m = map[string]any
+
+func (r *rig) call(method string, params any) tasks.View {
+	r.t.Helper()
+	v, err := wsxclient.Call[tasks.View](r.t.Context(), r.Client, "tasks."+method, params)
+	if err != nil {
+		r.t.Fatalf("%s: %v", method, err)
+	}
+	return v
+}
+
+// refused is the code and the whole text of the error of a call.
+func (r *rig) refused(method string, params any) (code, text string) {
+	r.t.Helper()
+	_, err := wsxclient.Call[jsontext.Value](r.t.Context(), r.Client, "tasks."+method, params)
+	e, ok := errors.AsType[*wsx.Error](err)
+	if !ok {
+		r.t.Fatalf("%s: %v", method, err)
+	}
+	b, _ := e.MarshalJSON()
+	if strings.Contains(string(b), secret) {
+		r.t.Errorf("%s told the secret", method)
+	}
+	return e.Code, string(b)
+}
+
+func TestBridge_SubmitsAndAnswersResults(t *testing.T) {
+	r := newRig(t, nil)
+	v := r.call("submit", m{"kind": "square", "payload": in{7}, "id": "seven", "wait_ms": 20_000})
+	if v.ID != "seven" || v.State != tasks.Succeeded || string(v.Result) != `{"square":49}` {
+		t.Errorf("submitted: %+v", v)
+	}
+	if again := r.call("submit", m{"kind": "square", "payload": in{7}, "id": "seven"}); again.Revision != v.Revision || again.Result != nil {
+		t.Errorf("submitted again: %+v", again)
+	}
+	if v := r.call("get", m{"id": "seven"}); v.State != tasks.Succeeded || v.Result != nil {
+		t.Errorf("got: %+v", v)
+	}
+	if v := r.call("result", m{"id": "seven"}); string(v.Result) != `{"square":49}` {
+		t.Errorf("result: %+v", v)
+	}
+	gated := r.call("submit", m{"kind": "gated", "payload": in{1}})
+	if v := r.call("result", m{"id": gated.ID, "wait_ms": 1}); v.State.Done() || v.Result != nil {
+		t.Errorf("before its end: %+v", v)
+	}
+	if v := r.call("cancel", m{"id": gated.ID}); v.State != tasks.Cancelled {
+		t.Errorf("cancelled: %+v", v)
+	}
+	if v := r.call("retry", m{"id": gated.ID}); v.State != tasks.Queued {
+		t.Errorf("retried: %+v", v)
+	}
+}
+
+func TestBridge_Lists(t *testing.T) {
+	r := newRig(t, nil)
+	for _, id := range []string{"a", "b", "c"} {
+		r.call("submit", m{"kind": "square", "payload": in{}, "id": id, "wait_ms": 20_000})
+	}
+	type page struct {
+		Tasks []tasks.View `json:"tasks"`
+		Next  string       `json:"next"`
+	}
+	var ids []string
+	params := m{"limit": 2, "states": []string{"succeeded"}, "kind": "square"}
+	for {
+		p, err := wsxclient.Call[page](t.Context(), r.Client, "tasks.list", params)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range p.Tasks {
+			ids = append(ids, v.ID)
+		}
+		if p.Next == "" {
+			break
+		}
+		params["cursor"] = p.Next
+	}
+	if strings.Join(ids, "") != "cba" {
+		t.Errorf("listed %v", ids)
+	}
+}
+
+func TestBridge_ErrorsAreTheProtocols(t *testing.T) {
+	r := newRig(t, nil)
+	r.call("submit", m{"kind": "square", "payload": in{1}, "id": "taken", "wait_ms": 20_000})
+	failed := r.call("submit", m{"kind": "fail", "payload": in{}, "wait_ms": 20_000})
+	gone := r.call("submit", m{"kind": "gated", "payload": in{}})
+	r.call("cancel", m{"id": gone.ID})
+	for name, c := range map[string]struct {
+		method     string
+		params     m
+		code, text string
+	}{
+		"no such kind":       {"submit", m{"kind": "cube"}, wsx.CodeNotFound, ""},
+		"no such task":       {"get", m{"id": "none"}, wsx.CodeNotFound, ""},
+		"a wrong payload":    {"submit", m{"kind": "square", "payload": m{"n": "x"}}, wsx.CodeInvalidParams, `"path":"/payload/n"`},
+		"an id that is none": {"submit", m{"kind": "square", "id": "a b"}, wsx.CodeInvalidParams, "id"},
+		"an id that is had":  {"submit", m{"kind": "square", "payload": in{2}, "id": "taken"}, wsx.CodeConflict, ""},
+		"a wait below 0":     {"submit", m{"kind": "square", "wait_ms": -1}, wsx.CodeInvalidParams, `"path":"/wait_ms"`},
+		"too large":          {"list", m{"limit": 101}, wsx.CodeInvalidParams, `"path":"/limit"`},
+		"no such state":      {"list", m{"states": []string{"queued", "asleep"}}, wsx.CodeInvalidParams, `"path":"/states/1"`},
+		"a bad cursor":       {"list", m{"cursor": "!"}, wsx.CodeInvalidParams, ""},
+		"a result of none":   {"result", m{"id": failed.ID}, wsx.CodeInternalError, `"state":"failed"`},
+		"of one cancelled":   {"result", m{"id": gone.ID}, wsx.CodeConflict, `"state":"cancelled"`},
+		"too late to cancel": {"cancel", m{"id": "taken"}, wsx.CodeConflict, ""},
+		"nothing to retry":   {"retry", m{"id": "taken"}, wsx.CodeConflict, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if code, text := r.refused(c.method, c.params); code != c.code || !strings.Contains(text, c.text) {
+				t.Errorf("%s", text)
+			}
+		})
+	}
+	if _, text := r.refused("result", m{"id": failed.ID}); !strings.Contains(text, `"kind":"error"`) {
+		t.Errorf("%s", text)
+	}
+}
+
+// subscribe returns the next change of a channel, which must be one.
+func (r *rig) subscribe(channel string) (next func() tasks.View) {
+	r.t.Helper()
+	pull, stop := iter.Pull2(wsxclient.Subscribe[tasks.View](r.t.Context(), r.Client, channel, nil))
+	r.t.Cleanup(stop)
+	return func() tasks.View {
+		r.t.Helper()
+		e, err, ok := pull()
+		if err != nil || !ok {
+			r.t.Fatalf("%v, %v", err, ok)
+		}
+		return e.Payload
+	}
+}
+
+// live waits until the bridge publishes, which begins soon after its Start.
+func (r *rig) live() {
+	r.t.Helper()
+	ctx, cancel := context.WithCancel(r.t.Context())
+	defer cancel()
+	started := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			select {
+			case <-started:
+				return
+			case <-time.After(10 * time.Millisecond):
+				_, _ = r.jobs.Submit(ctx, "square", nil, nil)
+			}
+		}
+	}()
+	for _, err := range r.hub.Listen(ctx, "tasks.>", wsx.Position{}) {
+		if err != nil {
+			r.t.Error(err)
+		}
+		break
+	}
+	close(started)
+	<-ended
+}
+
+func TestBridge_ChannelHasEveryChange(t *testing.T) {
+	r := newRig(t, nil)
+	r.live()
+	v := r.call("submit", m{"kind": "gated", "payload": in{9}, "id": "a.job"})
+	next := r.subscribe("tasks.a.job")
+	subscribed, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for { // until the subscription, which begins with the first pull, has one
+			_, _ = r.hub.Publish(t.Context(), "tasks.a.job", tasks.View{ID: "marker"})
+			select {
+			case <-subscribed:
+				return
+			case <-time.After(10 * time.Millisecond): // as much as a client takes
+			}
+		}
+	}()
+	next()
+	close(subscribed)
+	<-ended
+	go func() {
+		for range 3 {
+			select {
+			case r.gate <- struct{}{}:
+			case <-t.Context().Done():
+			}
+		}
+	}()
+	last := v
+	for !last.State.Done() {
+		change := next()
+		if change.ID == "marker" || change.Revision <= v.Revision {
+			continue // the submit itself may be told after its answer
+		}
+		if change.ID != "a.job" || change.Revision <= last.Revision || change.Result != nil {
+			t.Errorf("%+v after %+v", change, last)
+		}
+		last = change
+	}
+	if last.State != tasks.Succeeded || last.Progress == nil || last.Progress.Done != 3 {
+		t.Errorf("the last: %+v", last)
+	}
+}
+
+func TestBridge_AsksForEachCallAndSubscription(t *testing.T) {
+	r := newRig(t, &wsxtasks.Options{
+		Authorize: func(ctx context.Context, c tasks.Call) error {
+			if wsx.ConnFrom(ctx) == nil && c.Operation != tasks.OpEvents {
+				return errors.New(secret)
+			}
+			switch {
+			case c.Operation == tasks.OpSubmit && c.Kind == "fail":
+				return errors.New(secret)
+			case c.Task == nil && c.Operation == tasks.OpEvents, c.Task != nil && c.Task.Metadata["owner"] != "me":
+				return tasks.ErrNotFound
+			}
+			return nil
+		},
+		Submit: func(_ context.Context, kind string) (*tasks.SubmitOptions, error) {
+			if kind == "gated" {
+				return nil, wsx.NewError(wsx.CodeResourceExhausted, "no more today")
+			}
+			return &tasks.SubmitOptions{Metadata: map[string]string{"owner": "me"}}, nil
+		},
+	})
+	if _, err := r.jobs.Submit(t.Context(), "square", nil, &tasks.SubmitOptions{ID: "theirs"}); err != nil {
+		t.Fatal(err)
+	}
+	r.call("submit", m{"kind": "square", "payload": in{3}, "id": "mine", "wait_ms": 20_000})
+	for name, c := range map[string]struct {
+		method string
+		params m
+		code   string
+	}{
+		"submit":             {"submit", m{"kind": "fail"}, wsx.CodePermissionDenied},
+		"options":            {"submit", m{"kind": "gated"}, wsx.CodeResourceExhausted},
+		"get":                {"get", m{"id": "theirs"}, wsx.CodeNotFound},
+		"result":             {"result", m{"id": "theirs"}, wsx.CodeNotFound},
+		"cancel":             {"cancel", m{"id": "theirs"}, wsx.CodeNotFound},
+		"retry":              {"retry", m{"id": "theirs"}, wsx.CodeNotFound},
+		"submit what is had": {"submit", m{"kind": "square", "id": "theirs"}, wsx.CodeNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if code, text := r.refused(c.method, c.params); code != c.code {
+				t.Error(text)
+			}
+		})
+	}
+	list, err := wsxclient.Call[struct {
+		Tasks []tasks.View `json:"tasks"`
+	}](t.Context(), r.Client, "tasks.list", nil)
+	if err != nil || len(list.Tasks) != 1 || list.Tasks[0].ID != "mine" {
+		t.Errorf("listed %+v, %v", list, err)
+	}
+	for channel, code := range map[string]string{
+		"tasks.theirs": wsx.CodeNotFound, "tasks.none": wsx.CodeSubscriptionDenied, "tasks.>": wsx.CodeNotFound,
+	} {
+		for _, err := range wsxclient.Subscribe[tasks.View](t.Context(), r.Client, channel, nil) {
+			if !errors.Is(err, wsx.NewError(code, "")) {
+				t.Errorf("%s: %v", channel, err)
+			}
+			break
+		}
+	}
+}
+
+func TestBridge_WithoutAHubHasMethodsOnly(t *testing.T) {
+	jobs := tasks.New(nil)
+	b := wsxtasks.New(jobs, nil, nil)
+	if err := b.Stop(t.Context()); err != nil {
+		t.Error("before Start: ", err)
+	}
+	b = wsxtasks.New(jobs, nil, nil)
+	if err := b.Start(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := b.Start(t.Context()); err == nil {
+		t.Error("it started twice")
+	}
+	for range 2 {
+		if err := b.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
