@@ -1,0 +1,203 @@
+package tasks_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/genropy/genro-asgi-go/tasks"
+)
+
+func TestManager_EventsTellWhatWasMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := tasks.New(nil)
+		k := tasks.Register(m, "sum", 1, sum, nil)
+		type event struct {
+			task *tasks.Task
+			err  error
+		}
+		events := make(chan event)
+		go func() {
+			defer close(events)
+			for task, err := range m.Events(context.Background(), &tasks.Filter{Kind: "sum"}) {
+				events <- event{task, err}
+			}
+		}()
+		synctest.Wait()
+		submit := func(i int) {
+			must[*tasks.Task](t)(k.Submit(t.Context(), sumIn{}, &tasks.SubmitOptions{ID: fmt.Sprint(i)}))
+		}
+		submit(0)
+		synctest.Wait() // the consumer has it, and is slow
+		for i := range 1034 {
+			submit(1 + i)
+		}
+		synctest.Wait()
+		for i := range 1025 {
+			if e := <-events; e.err != nil || e.task.ID != fmt.Sprint(i) {
+				t.Fatalf("event %d: %+v", i, e)
+			}
+		}
+		if e := <-events; !errors.Is(e.err, tasks.ErrBehind) {
+			t.Fatalf("nothing is said of what was missed: %+v", e)
+		}
+		submit(2000)
+		if e := <-events; e.err != nil || e.task.ID != "2000" {
+			t.Errorf("afterwards: %+v", e)
+		}
+		stop(t, m)
+		if e := <-events; !errors.Is(e.err, tasks.ErrNotRunning) {
+			t.Errorf("after Stop: %+v", e)
+		}
+		if e, more := <-events; more {
+			t.Errorf("after the end: %+v", e)
+		}
+	})
+}
+
+func TestManager_ClearFilters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := tasks.New(&tasks.Options{Queues: map[string]tasks.QueueOptions{"side": {}}})
+		for _, kind := range []string{"a", "b"} {
+			tasks.Register(m, kind, 1, func(_ context.Context, fail bool) (int, error) {
+				if fail {
+					return 0, errors.New("no")
+				}
+				return 1, nil
+			}, nil)
+		}
+		start(t, m)
+		submit := func(kind, payload string, o *tasks.SubmitOptions) string {
+			return must[*tasks.Task](t)(m.Submit(t.Context(), kind, []byte(payload), o)).ID
+		}
+		wait(t, m, submit("a", "false", nil), tasks.Succeeded)
+		<-time.After(time.Hour)
+		middle := time.Now()
+		wait(t, m, submit("a", "true", nil), tasks.Failed)
+		wait(t, m, submit("b", "false", nil), tasks.Succeeded)
+		wait(t, m, submit("b", "false", &tasks.SubmitOptions{Queue: "side"}), tasks.Succeeded)
+		wait(t, m, submit("b", "false", &tasks.SubmitOptions{Metadata: map[string]string{"for": "x"}}), tasks.Succeeded)
+		must[*tasks.Task](t)(m.Cancel(t.Context(), submit("b", "false", &tasks.SubmitOptions{Delay: time.Hour})))
+		for i := range 250 {
+			id := submit("b", "true", &tasks.SubmitOptions{ID: fmt.Sprint("many", i)})
+			wait(t, m, id, tasks.Failed)
+		}
+		submit("a", "false", &tasks.SubmitOptions{ID: "waits", Delay: time.Hour})
+		for _, c := range []struct {
+			f    tasks.Filter
+			want int
+		}{
+			{tasks.Filter{Before: middle}, 1},
+			{tasks.Filter{Before: middle}, 0},
+			{tasks.Filter{Kind: "a", States: []tasks.State{tasks.Succeeded}}, 0},
+			{tasks.Filter{Kind: "a", States: []tasks.State{tasks.Scheduled, tasks.Failed}}, 1},
+			{tasks.Filter{Queue: "side"}, 1},
+			{tasks.Filter{Metadata: map[string]string{"for": "y"}}, 0},
+			{tasks.Filter{Metadata: map[string]string{"for": "x"}}, 1},
+			{tasks.Filter{States: []tasks.State{tasks.Cancelled}}, 1},
+			{tasks.Filter{States: []tasks.State{tasks.Failed}, Limit: 100}, 250},
+			{tasks.Filter{}, 1},
+			{tasks.Filter{}, 0},
+		} {
+			if n := must[int](t)(m.Clear(t.Context(), &c.f)); n != c.want {
+				t.Errorf("%+v: %d cleared, want %d", c.f, n, c.want)
+			}
+		}
+		if _, err := m.Clear(t.Context(), &tasks.Filter{States: []tasks.State{tasks.Scheduled}}); !errors.Is(err, tasks.ErrInvalid) {
+			t.Errorf("what is not done: %v", err)
+		}
+		if state := must[tasks.State](t)(m.Status(t.Context(), "waits")); state != tasks.Scheduled {
+			t.Errorf("what waits is %s", state)
+		}
+	})
+}
+
+func TestManager_StopWithAFunctionThatNeverReturns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := tasks.NewMemStore()
+		m := tasks.New(&tasks.Options{Store: store})
+		running, release := make(chan struct{}), make(chan struct{})
+		k := tasks.Register(m, "deaf", 1, func(context.Context, struct{}) (int, error) {
+			close(running)
+			<-release
+			return 1, nil
+		}, nil)
+		if err := m.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		id := must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, nil)).ID
+		<-running
+		begun := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := m.Stop(ctx); err == nil || !strings.Contains(err.Error(), id) || !strings.Contains(err.Error(), "has not returned") {
+			t.Errorf("Stop: %v", err)
+		}
+		if took := time.Since(begun); took != 6*time.Second {
+			t.Errorf("Stop took %v, not 1 s of patience and 5 s of grace", took)
+		}
+		if task := must[*tasks.Task](t)(store.Get(t.Context(), id)); task.State != tasks.Queued || task.Attempt != 0 || task.Owner != "" {
+			t.Errorf("not put back: %+v", task)
+		}
+		other := tasks.New(&tasks.Options{Store: store})
+		tasks.Register(other, "deaf", 1, func(context.Context, struct{}) (int, error) { return 2, nil }, nil)
+		start(t, other)
+		wait(t, other, id, tasks.Succeeded)
+		close(release) // it returns at last, too late
+		synctest.Wait()
+		if task := must[*tasks.Task](t)(store.Get(t.Context(), id)); string(task.Result) != "2" || task.Attempt != 1 {
+			t.Errorf("in the end: %+v", task)
+		}
+	})
+}
+
+func TestQueue_OrderAndPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := tasks.New(&tasks.Options{Queues: map[string]tasks.QueueOptions{"default": {Concurrency: 1}}})
+		var order []string // one runs at a time
+		step := make(chan struct{})
+		k := tasks.Register(m, "work", 1, func(ctx context.Context, _ struct{}) (struct{}, error) {
+			order = append(order, tasks.RunFrom(ctx).ID())
+			<-step
+			return struct{}{}, nil
+		}, nil)
+		start(t, m)
+		submit := func(id string, priority int) {
+			must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, &tasks.SubmitOptions{ID: id, Priority: priority}))
+		}
+		submit("first", 0)
+		synctest.Wait()
+		if err := errors.Join(m.Pause("default"), m.Pause("default")); err != nil {
+			t.Error(err)
+		}
+		step <- struct{}{}
+		wait(t, m, "first", tasks.Succeeded) // what runs goes on
+		submit("low", -1)
+		submit("normal", 0)
+		submit("normal-later", 0)
+		submit("high", 5)
+		<-time.After(time.Hour)
+		synctest.Wait()
+		if len(order) != 1 {
+			t.Errorf("ran while paused: %v", order)
+		}
+		if err := m.Resume("default"); err != nil {
+			t.Error(err)
+		}
+		for range 4 {
+			step <- struct{}{}
+		}
+		synctest.Wait()
+		if want := []string{"first", "high", "normal", "normal-later", "low"}; !slices.Equal(order, want) {
+			t.Errorf("order %v, want %v", order, want)
+		}
+		if err := m.Resume("none"); !errors.Is(err, tasks.ErrNotFound) {
+			t.Errorf("Resume: %v", err)
+		}
+	})
+}
