@@ -19,7 +19,7 @@ type attempt struct {
 	run    Run
 	ctx    runContext
 	said   progress
-	missed int         // heartbeats in a row; only the heartbeat uses it
+	expiry func() bool // takes back the end of the lease; only the heartbeat uses it
 	gone   atomic.Bool // the lease was not renewed for its length: another may hold the task
 	ended  atomic.Bool // the function has returned
 }

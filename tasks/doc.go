@@ -32,7 +32,8 @@
 // out or the task was cancelled, cannot write any more: what it writes is refused with [ErrStale] and its function's context ends.
 //
 // An attempt counts when it begins. A run that ends because its manager stops is put back as queued without using an attempt. A
-// run whose holder vanishes (the lease ends without a heartbeat) or whose worker process dies is a death: it goes back to queued, and after the third death the task is dead, with
+// run whose holder vanishes (nothing was written to the task for the length of the lease, as another manager measures it from the last change that it saw, not by the time of day;
+// one that has just started watches for a whole lease first) or whose worker process dies is a death: it goes back to queued, and after the third death the task is dead, with
 // the crash report as its error. An error of the function retries by the task's [RetryPolicy] until its attempts are used up or the
 // error is [Permanent]; then the task is failed.
 //
@@ -77,7 +78,7 @@
 //     worker's standard error: 64 KiB.
 //   - Tasks waiting in one queue: 1,000,000 (QueueOptions.MaxWaiting), then [ErrOverloaded]. Concurrency of a queue: 10. Timeout of an attempt: none unless
 //     stated for the kind or the task.
-//   - Lease 30 s, renewed every 10 s. Progress is written at most every 100 ms, the last always. Three deaths.
+//   - Lease 30 s, renewed every 10 s, given up by its holder 25 s at most after the last renewal; taken over within 1 s of its end, as seen by a manager that has watched for the whole of it. Progress is written at most every 100 ms, the last always. Three deaths.
 //   - Retry: 1 attempt unless stated; backoff full jitter between 0 and 1 s doubled for each attempt, 1 h at most.
 //   - Finished tasks are kept for 24 h (Options.Retention).
 //   - List: 100 a page, 1,000 at most.

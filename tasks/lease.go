@@ -16,15 +16,33 @@ func (m *Manager) beatEvery() time.Duration {
 
 // heartbeat renews the leases of all that runs here.
 func (m *Manager) heartbeat(every time.Duration) {
+	var active []*attempt
 	for _, q := range *m.queues.Load() {
-		for _, a := range q.active() {
-			m.beat(a, every)
-		}
+		active = append(active, q.active()...)
+	}
+	for _, a := range active {
+		a.expire(every) // all of them before the first, which may hang
+	}
+	for _, a := range active {
+		m.beat(a, every)
 	}
 }
 
-// beat renews the lease of an attempt, within a time. One whose lease has not been renewed for its length is given up, as another may hold its task.
+// expire gives the attempt up unless the beat that comes now, or a later one, succeeds before the lease ends. Another will hold its task then.
+func (a *attempt) expire(every time.Duration) {
+	if a.expiry != nil {
+		return
+	}
+	m := a.q.m
+	a.expiry = m.clock.AfterFunc(m.opts.Lease-every-every/2, func() { // it was claimed or renewed a beat ago at most
+		a.gone.Store(true)
+		a.ctx.end(ErrStale)
+	})
+}
+
+// beat renews the lease of an attempt, within a time that is the one between beats.
 func (m *Manager) beat(a *attempt, within time.Duration) {
+	a.expire(within)
 	ctx, cancel := context.WithTimeout(m.ctx, within)
 	defer cancel()
 	_, err := m.store.Update(ctx, a.task.ID, m.now(), func(t *Task) error {
@@ -36,58 +54,14 @@ func (m *Manager) beat(a *attempt, within time.Duration) {
 	})
 	switch {
 	case err == nil:
-		a.missed = 0
+		a.expiry()
+		a.expiry = nil
 	case errors.Is(err, ErrStale), errors.Is(err, ErrNotFound):
+		a.expiry()
 		a.ctx.end(ErrStale)
 	default:
 		m.log.Warn("tasks: renew a lease", "task", a.task.ID, "error", err)
-		if a.missed++; a.missed >= leaseBeats {
-			a.gone.Store(true)
-			a.ctx.end(ErrStale)
-		}
 	}
-}
-
-// reaper finds tasks whose holder is gone. A lease that has ended by this manager's time of day is not enough, as that may have jumped, or the holder's may differ: the
-// reaper also sees for itself that it is not renewed for its whole length, which it measures by its own rounds.
-type reaper struct {
-	m    *Manager
-	seen map[string]sighting
-}
-
-// sighting is a lease that has ended by the time of day.
-type sighting struct {
-	fence  uint64
-	until  time.Time
-	rounds int // how often it was seen
-}
-
-const maxReap = 1000 // tasks a round
-
-func newReaper(m *Manager) *reaper { return &reaper{m: m, seen: make(map[string]sighting)} }
-
-// reap is one round. There is one every third of a lease.
-func (r *reaper) reap() {
-	expired, err := r.m.store.Expired(r.m.ctx, r.m.now(), maxReap)
-	if err != nil {
-		if r.m.ctx.Err() == nil {
-			r.m.log.Error("tasks: look for ended leases", "error", err)
-		}
-		return
-	}
-	seen := make(map[string]sighting, len(expired))
-	for _, t := range expired {
-		s := sighting{fence: t.Fence, until: t.LeaseUntil, rounds: 1}
-		if old := r.seen[t.ID]; old.fence == s.fence && old.until.Equal(s.until) {
-			s.rounds += old.rounds
-		}
-		if s.rounds <= leaseBeats+1 || r.m.runs(t) { // a lease lies between that many sightings, and a round as margin
-			seen[t.ID] = s
-			continue
-		}
-		r.m.bury(r.m.ctx, t, "the lease ended without a heartbeat")
-	}
-	r.seen = seen
 }
 
 // runs reports whether t runs here, by the very claim.
@@ -102,12 +76,12 @@ func (m *Manager) runs(t *Task) bool {
 	return a != nil && a.task.Fence == t.Fence
 }
 
-// bury counts a death of t, which was running, unless somebody wrote to it meanwhile.
-func (m *Manager) bury(ctx context.Context, t *Task, why string) {
+// bury counts a death of t, which was running, unless somebody wrote to it since it was seen so. It reports whether the store failed.
+func (m *Manager) bury(ctx context.Context, t *Task, why string) (failed bool) {
 	now := m.now()
 	o := outcome{death: true, err: &TaskError{Kind: ErrorLost, Message: "holder " + t.Owner + " vanished: " + why}}
 	_, err := m.store.Update(ctx, t.ID, now, func(is *Task) error {
-		if is.State != Running || is.Fence != t.Fence || !is.LeaseUntil.Equal(t.LeaseUntil) {
+		if is.State != Running || is.Revision != t.Revision {
 			return ErrStale
 		}
 		o.apply(is, now)
@@ -118,7 +92,9 @@ func (m *Manager) bury(ctx context.Context, t *Task, why string) {
 		m.log.Warn("tasks: a holder vanished", "task", t.ID, "kind", t.Kind, "holder", t.Owner, "why", why)
 	case !errors.Is(err, ErrStale) && !errors.Is(err, ErrNotFound):
 		m.log.Error("tasks: take over a task", "task", t.ID, "error", err)
+		return true
 	}
+	return false
 }
 
 // inherit takes the tasks for lost that a manager of the same name holds: it was this one's predecessor.

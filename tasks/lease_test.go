@@ -149,7 +149,7 @@ func TestLease_VanishedHolder(t *testing.T) {
 			store.off.Store(true)
 			reaper := tasks.New(&tasks.Options{Store: mem, Logger: quiet}) // runs nothing of that kind
 			start(t, reaper)
-			<-time.After(71 * time.Second) // the rest of the lease, one without a heartbeat, and a round
+			<-time.After(31 * time.Second) // the lease and a second
 			synctest.Wait()
 			stop(t, reaper)
 		}
@@ -212,4 +212,57 @@ func TestRetention_Sweeps(t *testing.T) {
 			t.Errorf("cleared %d", n)
 		}
 	})
+}
+
+// TestLease_KilledHolderIsRerunInTime kills a holder a while after its last heartbeat, with the clock of one or the other an hour off.
+func TestLease_KilledHolderIsRerunInTime(t *testing.T) {
+	for _, jump := range []time.Duration{0, time.Hour, -time.Hour} {
+		t.Run(jump.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				mem := tasks.NewMemStore()
+				clocks := [2]*taskstest.Clock{taskstest.NewClock(begin.Add(jump)), taskstest.NewClock(begin)}
+				conn := &cut{Store: mem}
+				holder := tasks.New(&tasks.Options{Store: conn, Clock: clocks[0], Logger: quiet})
+				gaveUp := false
+				k := tasks.Register(holder, "work", 1, func(ctx context.Context, _ struct{}) (int, error) {
+					<-ctx.Done()
+					gaveUp = true
+					return 1, nil
+				}, nil)
+				other := tasks.New(&tasks.Options{Store: mem, Clock: clocks[1], Logger: quiet})
+				start(t, holder)
+				start(t, other)
+				id := must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, nil)).ID
+				synctest.Wait()
+				tasks.Register(other, "work", 1, func(context.Context, struct{}) (int, error) {
+					if !gaveUp {
+						t.Error("the holder still runs it")
+					}
+					return 2, nil
+				}, nil)
+				pass := func(d time.Duration) {
+					for range d / (100 * time.Millisecond) {
+						for _, c := range clocks {
+							c.Advance(100 * time.Millisecond)
+						}
+						synctest.Wait()
+					}
+				}
+				pass(25 * time.Second) // two heartbeats, the last 5 s ago
+				conn.off.Store(true)
+				pass(24900 * time.Millisecond)
+				if task := must[*tasks.Task](t)(mem.Get(t.Context(), id)); task.State != tasks.Running || task.Deaths != 0 {
+					t.Fatalf("taken over before the lease was over: %+v", task)
+				}
+				pass(1100 * time.Millisecond)
+				if task := must[*tasks.Task](t)(mem.Get(t.Context(), id)); task.Deaths != 1 || task.State != tasks.Queued && task.State != tasks.Succeeded {
+					t.Errorf("a lease and a second later: %+v", task)
+				}
+				pass(time.Hour + time.Minute) // where its clock was ahead, what it submitted is due later here
+				if task := must[*tasks.Task](t)(mem.Get(t.Context(), id)); string(task.Result) != "2" {
+					t.Errorf("in the end: %+v", task)
+				}
+			})
+		})
+	}
 }

@@ -152,5 +152,6 @@ func (m *Manager) changed(t *Task) {
 			q.changed(t)
 		}
 	}
+	m.reaper.changed(t)
 	m.listeners.tell(t)
 }

@@ -25,6 +25,7 @@ type Manager struct {
 	queues    atomic.Pointer[map[string]*queue]
 	listeners listeners
 	planner   planner
+	reaper    reaper
 
 	running atomic.Bool // between Start and Stop: tasks are claimed
 	stopped atomic.Bool // Stop has begun
@@ -56,6 +57,7 @@ func New(opts *Options) *Manager {
 	m.queues.Store(&map[string]*queue{})
 	m.listeners.init()
 	m.planner.init(m)
+	m.reaper.init(m)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.addQueueLocked(defaultQueue, o.Queues[defaultQueue])
@@ -101,8 +103,8 @@ func (m *Manager) Start(ctx context.Context) error {
 	m.running.Store(true)
 	third := m.beatEvery()
 	m.loop(func() time.Duration { m.heartbeat(third); return third })
-	reaper := newReaper(m)
-	m.loop(func() time.Duration { reaper.reap(); return third })
+	m.loop(func() time.Duration { return m.reaper.look(third) })
+	m.loops.Go(func() { m.reaper.run(m.ctx) })
 	if m.opts.Retention > 0 {
 		m.loop(m.sweep)
 	}
@@ -184,6 +186,7 @@ func (m *Manager) Stop(ctx context.Context) error {
 	}
 	m.mu.Unlock()
 	m.listeners.close()
+	m.reaper.close()
 	return err
 }
 
