@@ -2,14 +2,16 @@ package wsx
 
 import (
 	"sync"
+	"sync/atomic"
 )
 
 // maxLane is how many events of one channel wait for their fan-out before publishers do.
 const maxLane = 1024
 
-// lane is a channel's events on their way to the subscribers of this hub. It is there while there are some: one goroutine takes all that
-// have come and gives them to one subscriber after the other, so that each gets them in one write.
+// lane is a channel's events on their way to the subscribers of this hub. It is there while there are some, and one goroutine with it.
 type lane struct {
+	more atomic.Bool // there are events
+
 	mu      sync.Mutex
 	events  []Event
 	room    *sync.Cond
@@ -19,7 +21,10 @@ type lane struct {
 
 // deliver queues an event for its fan-out.
 func (h *Hub) deliver(e Event) {
-	h.lane(e.Channel, func(l *lane) { l.events = append(l.events, e) })
+	h.lane(e.Channel, func(l *lane) {
+		l.events = append(l.events, e)
+		l.more.Store(true)
+	})
 }
 
 // presence queues a change of presence. Events that wait go before it.
@@ -63,6 +68,7 @@ func (h *Hub) fanOut(channel string, l *lane) {
 		l.mu.Lock()
 		events, changes := l.events, l.changes
 		l.events, l.changes = nil, nil
+		l.more.Store(false)
 		l.room.Broadcast()
 		if len(events)+len(changes) == 0 {
 			l.gone = true
@@ -75,30 +81,11 @@ func (h *Hub) fanOut(channel string, l *lane) {
 			return
 		}
 		l.mu.Unlock()
-		h.fan(channel, events)
+		if len(events) > 0 {
+			h.fan(channel, l, events)
+		}
 		for _, p := range changes {
 			h.fanPresence(p)
-		}
-	}
-}
-
-// fan gives a channel's events to its subscribers. No lock is held across it.
-func (h *Hub) fan(channel string, events []Event) {
-	if len(events) == 0 {
-		return
-	}
-	var groups [8]*group
-	under, _ := h.options(channel)
-	for _, g := range h.listeners(channel, groups[:0]) {
-		frames := make([]*eventFrame, len(events)) // one by one: a queue that keeps one must not keep its like in memory
-		for i, e := range events {
-			frames[i] = &eventFrame{Event: e, group: g, alone: len(events) == 1}
-		}
-		narrow := !isPattern(g.topic.name)
-		for _, s := range g.snapshot() {
-			if narrow || s.under == under { // else the channel has an authorizer who was not asked
-				s.take(frames)
-			}
 		}
 	}
 }

@@ -364,3 +364,10 @@ func (g *group) snapshot() []*subscription {
 	g.shared = len(g.subs) > 0
 	return g.subs
 }
+
+// unchanged reports whether a snapshot is what snapshot would return.
+func (g *group) unchanged(snapshot []*subscription) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.subs) == len(snapshot) && (len(snapshot) == 0 || &g.subs[0] == &snapshot[0]) // removing makes a copy
+}

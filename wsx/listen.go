@@ -121,8 +121,8 @@ func (*listener) claim(g *group, s *subscription) bool {
 func (*listener) forget(*subscription) {}
 
 // offer implements sink. What is lost is counted here.
-func (l *listener) offer(s *subscription, f *eventFrame) uint64 {
-	if f.alone {
+func (l *listener) offer(s *subscription, f *eventFrame, now bool) uint64 {
+	if now {
 		defer l.flush()
 	}
 	l.mu.Lock()

@@ -295,11 +295,11 @@ func (s *Server) serveUnsubscribe(ctx context.Context, r *Request) error {
 }
 
 // offer implements sink.
-func (u *subscriptions) offer(s *subscription, f *eventFrame) (lost uint64) {
+func (u *subscriptions) offer(s *subscription, f *eventFrame, now bool) (lost uint64) {
 	ws := u.conn.ws
 	full := func(untilEmpty bool) bool {
 		frame, carried := u.frame(s, f)
-		return errors.Is(ws.Offer(frame, f, carried, untilEmpty, f.alone), wsconn.ErrQueueFull)
+		return errors.Is(ws.Offer(frame, f, carried, untilEmpty, now), wsconn.ErrQueueFull)
 	}
 	evict := func(n int, channel string) bool {
 		evicted, lost := ws.Evict(func(tag any) bool { return s.waits(tag, channel) }, n, s.recount)
@@ -326,7 +326,7 @@ func (u *subscriptions) offer(s *subscription, f *eventFrame) (lost uint64) {
 			}
 		}
 	default:
-		if errors.Is(ws.Offer(f.frame(s.speaks), nil, 0, false, f.alone), wsconn.ErrQueueFull) {
+		if errors.Is(ws.Offer(f.frame(s.speaks), nil, 0, false, now), wsconn.ErrQueueFull) {
 			u.cut()
 		}
 		return 0

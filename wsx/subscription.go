@@ -55,9 +55,9 @@ type sink interface {
 	claim(g *group, s *subscription) bool
 	// forget gives back the place of s, claimed or not.
 	forget(s *subscription)
-	// offer queues one event without waiting, and gives way as the policy says when there is no room. It returns how many events of
-	// s are lost by it. It is called with s locked.
-	offer(s *subscription, f *eventFrame) (lost uint64)
+	// offer queues one event without waiting, and gives way as the policy says when there is no room. With now it is sent too, else by
+	// flush. It returns how many events of s are lost by it. It is called with s locked.
+	offer(s *subscription, f *eventFrame, now bool) (lost uint64)
 	// replay queues one event, waiting for room until ctx ends.
 	replay(ctx context.Context, s *subscription, f *eventFrame) error
 	// cut ends a subscriber that did not keep up.
@@ -78,7 +78,6 @@ const (
 type eventFrame struct {
 	Event
 	group *group
-	alone bool // no others come with it: it is sent at once
 	bytes *wsconn.Frame
 
 	jsonrpc *wsconn.Frame // the same as a JSON-RPC notification
@@ -114,18 +113,19 @@ func (f *eventFrame) encode(d wire.Dialect, dropped uint64) *wsconn.Frame {
 
 // take gives the subscription events in the order of their publishing.
 func (s *subscription) take(frames []*eventFrame) {
+	alone := len(frames) == 1
 	s.mu.Lock()
 	for _, f := range frames {
 		switch s.state {
 		case subHeld:
 			s.holdLocked(f.Event)
 		case subLive:
-			s.sendLocked(f)
+			s.sendLocked(f, alone)
 		}
 	}
 	live := s.state == subLive
 	s.mu.Unlock()
-	if live && !frames[0].alone {
+	if live && !alone {
 		s.sink.flush()
 	}
 }
@@ -141,7 +141,7 @@ func (s *subscription) holdLocked(e Event) {
 	s.size += len(e.Payload)
 }
 
-func (s *subscription) sendLocked(f *eventFrame) {
+func (s *subscription) sendLocked(f *eventFrame, now bool) {
 	if p := f.Position; s.newest.Epoch != "" && p.Epoch == s.newest.Epoch {
 		if p.Offset <= s.newest.Offset {
 			return // it was among the missed, or came before the subscription, and its fan-out took longer
@@ -149,7 +149,7 @@ func (s *subscription) sendLocked(f *eventFrame) {
 		s.newest = Position{}
 	}
 	if s.wants(f.Event) {
-		s.dropped += s.sink.offer(s, f)
+		s.dropped += s.sink.offer(s, f, now)
 	}
 }
 
@@ -194,7 +194,7 @@ func (s *subscription) goLive(missed Replay) (revoked string) {
 		s.sink.cut()
 	}
 	for _, e := range s.held {
-		s.sendLocked(&eventFrame{Event: e, group: s.group})
+		s.sendLocked(&eventFrame{Event: e, group: s.group}, false)
 	}
 	for _, f := range s.notes {
 		s.about.Conn.subs.notify(s, f)
