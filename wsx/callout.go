@@ -28,6 +28,9 @@ var ErrClosed = errors.New("wsx: the connection has ended")
 // meta.timeout_ms. A handler passes its own context on: its request then does not count as in flight while it waits for its client
 // (ServerOptions.MaxInFlight), so that handlers that all wait for their client cannot keep the client from answering.
 //
+// A client that speaks JSON-RPC, as the request that ctx is of or, for another ctx, its last message did, is called in JSON-RPC: without the
+// deadline, with params that are an object, an array or null, and given up by a notification rpc.cancel {id}.
+//
 // The error is a *[Error] where the client answered with one, its Details a jsontext.Value or nil; RESOURCE_EXHAUSTED where
 // ServerOptions.MaxCalls calls are under way; CONFLICT where c is nil, as [ConnFrom] gives where a call came over no connection; and
 // wraps [ErrClosed] where the connection ended.
@@ -41,8 +44,15 @@ func Call[Out any](ctx context.Context, c *Conn, method string, params any) (Out
 	if err != nil {
 		return out, err
 	}
+	call, request := &outcall.Call{}, outcall.Request(ctx, method, encoded, 0, false)
+	if c.dialect(ctx) == wire.JSONRPC {
+		call.Cancel = outcall.JSONRPCCancel
+		if request, err = outcall.JSONRPCRequest(method, encoded); err != nil {
+			return out, err
+		}
+	}
 	defer c.waitsFor(ctx)()
-	result, err := table.Do(ctx, &outcall.Call{}, outcall.Request(ctx, method, encoded, 0, false))
+	result, err := table.Do(ctx, call, request)
 	if err == nil {
 		err = outcall.Decode("the result", method, result, &out)
 	}
@@ -73,12 +83,18 @@ type StreamOptions struct {
 //	}
 //	// total
 //
-// A loop that does not keep up makes the client's iterator wait: see StreamOptions.Buffer.
+// A loop that does not keep up makes the client's iterator wait: see StreamOptions.Buffer. With a client that speaks JSON-RPC, see [Call], there
+// is only an error: it has no streams.
 func Stream[Item any](ctx context.Context, c *Conn, method string, params any, opts *StreamOptions) iter.Seq2[Item, error] {
 	if opts == nil {
 		opts = &StreamOptions{}
 	}
 	return func(yield func(Item, error) bool) {
+		if c != nil && c.dialect(ctx) == wire.JSONRPC {
+			var none Item
+			yield(none, outcall.ErrNoStreams)
+			return
+		}
 		defer c.waitsFor(ctx)()
 		for item, err := range outcall.Items[Item](ctx, c.outcalls, method, params, outcall.StreamOptions(*opts)) {
 			if !yield(item, limited(err)) {

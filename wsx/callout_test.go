@@ -127,6 +127,44 @@ func TestCall_OnTheWire(t *testing.T) {
 	})
 }
 
+func TestCall_SpeaksJSONRPCToWhoDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := callDispatcher()
+		conns := make(chan *wsx.Conn, 1)
+		wsx.Handle(d, "hello", func(ctx context.Context, _ struct{}) (string, error) {
+			conns <- wsx.ConnFrom(ctx)
+			return wsx.Call[string](ctx, wsx.ConnFrom(ctx), "name", []int{5})
+		})
+		s := dial(t, d, &wsx.ServerOptions{KeepaliveAfter: -1})
+		s.send(`{"jsonrpc":"2.0","id":7,"method":"hello"}`)
+		s.expect(`{"jsonrpc":"2.0","id":1,"method":"name","params":[5]}`)
+		s.send(`{"jsonrpc":"2.0","id":1,"result":"ann"}`)
+		s.expect(`{"jsonrpc":"2.0","id":7,"result":"ann"}`)
+
+		conn := <-conns
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			_, err := wsx.Call[string](ctx, conn, "slow", nil)
+			done <- err
+		}()
+		s.expect(`{"jsonrpc":"2.0","id":2,"method":"slow"}`)
+		cancel()
+		s.expect(`{"jsonrpc":"2.0","method":"rpc.cancel","params":{"id":2}}`)
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		if _, err := wsx.Call[string](t.Context(), conn, "scalar", 5); err == nil {
+			t.Error("JSON-RPC has no scalar params")
+		}
+		for _, err := range wsx.Stream[int](t.Context(), conn, "count", nil, nil) {
+			if err == nil {
+				t.Error("JSON-RPC has no streams")
+			}
+		}
+	})
+}
+
 func TestCall_FailsWithTheConnection(t *testing.T) {
 	called(t, nil, func(t *testing.T, conn *wsx.Conn, s *socket) {
 		call, loop := calling(t.Context(), conn, "slow"), looping(t.Context(), conn, 0, nil)

@@ -69,7 +69,7 @@ func Stream[Item any](ctx context.Context, c *Client, method string, params any,
 	return func(yield func(Item, error) bool) {
 		if c.opts.JSONRPC {
 			var none Item
-			yield(none, errNoStreams)
+			yield(none, outcall.ErrNoStreams)
 			return
 		}
 		l := c.current()

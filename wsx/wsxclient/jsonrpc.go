@@ -2,7 +2,6 @@ package wsxclient
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -23,9 +22,6 @@ type JSONRPCError struct {
 
 func (e *JSONRPCError) Error() string { return fmt.Sprintf("JSON-RPC error %d", e.Code) }
 
-// errNoStreams is what Stream gets in JSON-RPC.
-var errNoStreams = errors.New("wsx: JSON-RPC has no streams: Call gets the result")
-
 // This file is what the rest of the package knows of dialects.
 
 // encodeCall returns what makes a call's message. params are JSON, nil for none.
@@ -33,27 +29,15 @@ func (c *Client) encodeCall(ctx context.Context, method string, params []byte) (
 	if !c.opts.JSONRPC {
 		return outcall.Request(ctx, method, params, 0, false), nil
 	}
-	params, err := jsonrpcParams(method, params)
-	return func(id []byte) []byte { return wire.AppendJSONRPC(nil, id, method, params) }, err
+	return outcall.JSONRPCRequest(method, params)
 }
 
 func (c *Client) encodeNotify(method string, params []byte) ([]byte, error) {
 	if !c.opts.JSONRPC {
 		return wire.AppendNotify(nil, method, params, nil), nil
 	}
-	params, err := jsonrpcParams(method, params)
+	params, err := outcall.JSONRPCParams(method, params)
 	return wire.AppendJSONRPC(nil, nil, method, params), err
-}
-
-// jsonrpcParams is params as JSON-RPC has them (specification section 4.2), nil for none.
-func jsonrpcParams(method string, params []byte) ([]byte, error) {
-	switch kind := jsontext.Value(params).Kind(); {
-	case len(params) == 0 || kind == 'n':
-		return nil, nil
-	case kind != '{' && kind != '[':
-		return nil, fmt.Errorf("wsx: the params of %q are neither an array nor an object, as JSON-RPC wants them", method)
-	}
-	return params, nil
 }
 
 func (c *Client) appendSubscribe(id []byte, channel string, params, from []byte) []byte {
@@ -74,11 +58,6 @@ func (c *Client) appendUnsubscribe(id []byte, subscription string) []byte {
 	}
 	p, _ := json.Marshal(map[string]string{"subscription": subscription}) // the server's own id
 	return wire.AppendJSONRPC(nil, id, "rpc.unsubscribe", p)
-}
-
-// appendJSONRPCCancel is rpc.cancel, which servers of this protocol know and others, as it is a notification, must leave unanswered.
-func appendJSONRPCCancel(id []byte) []byte {
-	return wire.AppendJSONRPC(nil, nil, "rpc.cancel", append(append([]byte(`{"id":`), id...), '}'))
 }
 
 // appendResult is the answer to a call of this client's methods.

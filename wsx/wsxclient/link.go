@@ -41,7 +41,7 @@ func newLink(c *Client, ws *wsconn.Conn) *link {
 	}
 	l.calls.Peer = l
 	if c.opts.JSONRPC {
-		l.calls.Cancel = appendJSONRPCCancel
+		l.calls.Cancel = outcall.JSONRPCCancel
 	}
 	l.served.init(l)
 	return l

@@ -50,6 +50,8 @@ type Call struct {
 	// OnAnswer, if not nil, sees the answer first, in the goroutine that reads and before the next message is read, and may change it.
 	// wanted says whether somebody waits for it still: it is called also when nobody does.
 	OnAnswer func(r *Reply, wanted bool)
+	// Cancel is the table's for this call, unless nil.
+	Cancel func(id []byte) []byte
 
 	ctx     context.Context
 	number  uint64
@@ -159,9 +161,12 @@ func (t *Table) forget(c *Call) (answer chan<- Reply) {
 // giveUp forgets a call and tells the peer, unless it has answered.
 func (t *Table) giveUp(c *Call) (answer chan<- Reply) {
 	if answer = t.forget(c); answer != nil {
-		if t.Cancel != nil {
+		switch {
+		case c.Cancel != nil:
+			t.Tell(c.Cancel(c.id))
+		case t.Cancel != nil:
 			t.Tell(t.Cancel(c.id))
-		} else {
+		default:
 			t.Tell(wire.AppendCancel(nil, c.id))
 		}
 	}
