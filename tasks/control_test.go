@@ -201,3 +201,36 @@ func TestQueue_OrderAndPause(t *testing.T) {
 		}
 	})
 }
+
+// TestRun_StaleInTheSameManager has a function that does not heed its context outlive its run, while the same manager runs the task again: only the fence tells them apart.
+func TestRun_StaleInTheSameManager(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := tasks.New(nil)
+		release := []chan struct{}{make(chan struct{}), make(chan struct{})}
+		var runs []*tasks.Run
+		k := tasks.Register(m, "deaf", 1, func(ctx context.Context, _ struct{}) (int, error) {
+			n := len(runs)
+			runs = append(runs, tasks.RunFrom(ctx))
+			<-release[n]
+			return n, nil
+		}, nil)
+		start(t, m)
+		id := must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, nil)).ID
+		synctest.Wait()
+		must[*tasks.Task](t)(m.Cancel(t.Context(), id))
+		must[*tasks.Task](t)(m.Retry(t.Context(), id))
+		synctest.Wait()
+		if err := runs[0].Checkpoint(0); !errors.Is(err, tasks.ErrStale) {
+			t.Errorf("the stale run writes: %v", err)
+		}
+		close(release[0])
+		synctest.Wait()
+		if state := must[tasks.State](t)(m.Status(t.Context(), id)); state != tasks.Running {
+			t.Errorf("the stale run's end made it %s", state)
+		}
+		close(release[1])
+		if task := wait(t, m, id, tasks.Succeeded); string(task.Result) != "1" {
+			t.Errorf("%+v", task)
+		}
+	})
+}
