@@ -160,7 +160,7 @@ func (a *attempt) outcome(result jsontext.Value, err error) outcome {
 		}
 		return outcome{result: result}
 	}
-	if errors.Is(cause, ErrNotRunning) {
+	if errors.Is(cause, ErrNotRunning) || errors.Is(cause, ErrStale) { // stopped, or the lease given up while the store could not be reached
 		return outcome{interrupted: true}
 	}
 	if p, ok := errors.AsType[*panicked](err); ok {

@@ -160,6 +160,31 @@ func TestLease_VanishedHolder(t *testing.T) {
 	})
 }
 
+func TestLease_GivenUpUsesNoAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &cut{Store: tasks.NewMemStore()}
+		m := tasks.New(&tasks.Options{Store: store, Logger: quiet})
+		running := make(chan struct{}, 2)
+		runs := 0
+		k := tasks.Register(m, "work", 1, func(ctx context.Context, _ struct{}) (int, error) {
+			running <- struct{}{}
+			if runs++; runs > 1 {
+				return runs, nil
+			}
+			<-ctx.Done()
+			store.off.Store(false) // back before anybody took the task over
+			return 0, context.Cause(ctx)
+		}, nil)
+		start(t, m)
+		id := must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, nil)).ID
+		<-running
+		store.off.Store(true)
+		if task := wait(t, m, id, tasks.Succeeded); task.Attempt != 1 {
+			t.Errorf("%+v: an outage of the store used an attempt", task)
+		}
+	})
+}
+
 func TestOptions_OwnerInherits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mem := tasks.NewMemStore()
