@@ -1,5 +1,5 @@
-// Command quickstart serves one typed function over HTTP and over a WebSocket, a channel that tells everybody of the results, and
-// a page that uses both.
+// Command quickstart serves one typed function over HTTP and over a WebSocket, a channel that tells everybody of the results, a job
+// that is watched and cancelled, and a page that uses them all.
 //
 //	go run ./examples/quickstart
 package main
@@ -13,7 +13,9 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/genropy/genro-asgi-go/asgi"
+	"github.com/genropy/genro-asgi-go/chiadapter/wsxtasks"
 	"github.com/genropy/genro-asgi-go/middleware"
+	"github.com/genropy/genro-asgi-go/tasks"
 	"github.com/genropy/genro-asgi-go/wsx"
 )
 
@@ -47,15 +49,21 @@ func newApp(hooks asgi.Hooks) *asgi.App {
 	calc := calculator{hub}
 	methods := wsx.NewDispatcher()
 	wsx.Handle(methods, "add", calc.add) // a method of the socket
+
+	jobs := tasks.New(nil) // in memory
+	tasks.Register(jobs, "primes", 1, countPrimes, nil)
+	bridge := wsxtasks.New(jobs, hub, nil)
+	bridge.Register(methods) // tasks.submit, tasks.cancel and so on; the channel tasks.ID follows a job
 	server := wsx.NewServer(methods, &wsx.ServerOptions{Hub: hub})
 
 	r := chi.NewRouter()
 	r.Use(middleware.Errors(nil)) // every failure is an RFC 9457 problem
 	r.Get("/", asgi.Respond(home))
-	r.Post("/add", asgi.Handle(calc.add)) // the same function over HTTP
+	r.Post("/add", asgi.Handle(calc.add))       // the same function over HTTP
+	r.Mount("/tasks", tasks.Handler(jobs, nil)) // the same jobs over HTTP
 	r.Handle("/ws", server)
 
-	app := asgi.New(r, hub, server, hooks) // components start in this order and stop in reverse
+	app := asgi.New(r, hub, bridge, jobs, server, hooks) // components start in this order and stop in reverse
 	r.Handle("/ready", app.Ready())
 	return app
 }
