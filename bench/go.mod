@@ -37,7 +37,6 @@ require (
 	golang.org/x/exp v0.0.0-20230626212559-97b1e661b5df // indirect
 	golang.org/x/net v0.59.0 // indirect
 	golang.org/x/text v0.42.0 // indirect
-	google.golang.org/genproto v0.0.0-20261026165753-2ffab32bce7e // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261019180522-ce908d29299b // indirect
 	google.golang.org/grpc v1.83.2 // indirect
 )
@@ -82,5 +81,8 @@ require (
 	golang.org/x/sys v0.49.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )
+
+// pebble asks for it by way of cockroachdb/errors; it holds packages that a module of their own holds since.
+exclude google.golang.org/genproto v0.0.0-20230410155749-daa745c078e1
 
 replace github.com/genropy/genro-asgi-go => ../
