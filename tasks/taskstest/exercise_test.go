@@ -13,3 +13,10 @@ func TestMain(m *testing.M) { leakcheck.Main(m) }
 func TestExerciseStore_MemStore(t *testing.T) {
 	taskstest.ExerciseStore(t, taskstest.Harness{Open: func(testing.TB) tasks.Store { return tasks.NewMemStore() }})
 }
+
+// TestExerciseStore_HandedOn: a memory store outlives whoever uses it, so that one who comes later finds what a durable store would have kept, and
+// one beside shares it.
+func TestExerciseStore_HandedOn(t *testing.T) {
+	same := func(_ testing.TB, s tasks.Store) tasks.Store { return s }
+	taskstest.ExerciseStore(t, taskstest.Harness{Open: func(testing.TB) tasks.Store { return tasks.NewMemStore() }, Join: same, Reopen: same})
+}

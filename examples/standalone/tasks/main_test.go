@@ -154,8 +154,10 @@ func TestProgram_BuildsAReportWithProgress(t *testing.T) {
 		t.Errorf("progress %v", seen)
 	}
 	p.wantReport(v.ID)
-	if err := p.end(syscall.SIGTERM); err != nil || p.stderr.Len() > 0 {
-		t.Errorf("%v; %s", err, p.stderr.String())
+	err := p.end(syscall.SIGTERM)
+	said := strings.ReplaceAll(p.stderr.String(), "warning: GOCOVERDIR not set, no coverage data emitted\n", "") // by workers of a binary built to measure coverage
+	if err != nil || said != "" {
+		t.Errorf("%v; %s", err, said)
 	}
 }
 
