@@ -32,15 +32,16 @@
 //
 // # What is under it, and why
 //
-// 16 submitters, 200-byte payloads, ext4, 2 cores, acknowledged after fsync (make bench-tasks, one round):
+// 16 submitters, 200-byte payloads, ext4, 2 cores, acknowledged after fsync (make bench-tasks, medians of 3 rounds; the disk's own pace varies
+// by half between rounds):
 //
-//	append to a file, grouped fsync      23,458 a second   1.00
-//	this store under a Manager           24,733            1.05
-//	pebble, Set with Sync                24,797            1.06
-//	bbolt, Batch                         11,534            0.49
-//	submit + run, this store             27,493            (25,306 for append + grouped fsync of both ends)
+//	append to a file of zeros, grouped fsync   44,682 a second   1.00
+//	this store under a Manager, submit         19,671            0.44
+//	pebble, Set with Sync                      13,577            0.30
+//	bbolt, Batch                               11,290            0.25
+//	submit + run, this store                   18,995            0.47 of append + grouped fsync of both ends
 //
-// bbolt writes whole pages of a tree twice. pebble is as fast for the bare put and would be a large dependency; tasks would be in it, in
+// bbolt writes whole pages of a tree twice. pebble would be a large dependency; tasks would be in it, in
 // its cache and in memory. Segments of zeros are where it beats the plain append: 4 kB and fdatasync take 0.30 ms in them, 0.51 ms after
 // fallocate and 0.65 ms at the end of a growing file.
 //
