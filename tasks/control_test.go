@@ -13,6 +13,39 @@ import (
 	"github.com/genropy/genro-asgi-go/tasks"
 )
 
+func TestManager_EventsListenFromTheCallOn(t *testing.T) {
+	m := tasks.New(nil)
+	k := tasks.Register(m, "sum", 1, sum, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	events := m.Events(ctx, nil)
+	unread := m.Events(ctx, nil)
+	id := must[*tasks.Task](t)(k.Submit(ctx, sumIn{}, nil)).ID
+	for task, err := range events {
+		if err != nil || task.ID != id {
+			t.Errorf("%+v, %v", task, err)
+		}
+		break
+	}
+	cancel()
+	for task, err := range unread { // what has come meanwhile, then the end
+		if err != nil {
+			if !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		} else if task.ID != id {
+			t.Errorf("%+v", task)
+		}
+	}
+	if err := m.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+	for _, err := range m.Events(context.Background(), nil) {
+		if !errors.Is(err, tasks.ErrNotRunning) {
+			t.Errorf("after Stop: %v", err)
+		}
+	}
+}
+
 func TestManager_EventsTellWhatWasMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := tasks.New(nil)

@@ -24,15 +24,20 @@ func (f *Filter) Matches(t *Task) bool {
 	return true
 }
 
-// Events yields every change from now on of the tasks that f selects as they are after it, nil all; those of one task in order. It ends with ctx, with its error; with
-// Stop, with ErrNotRunning; or when the loop ends. A consumer that is 1,024 changes behind misses some, and gets ErrBehind in their place.
+// Events yields every change, from the call of Events on, of the tasks that f selects as they are after it, nil all; those of one task in order. It ends with ctx, with its
+// error; with Stop, with ErrNotRunning; or when the loop ends. It is for one loop. A consumer that is 1,024 changes behind misses some, and gets ErrBehind in their place.
 func (m *Manager) Events(ctx context.Context, f *Filter) iter.Seq2[*Task, error] {
+	l := &listener{wants: f.Matches}
+	err := m.listen(l)
+	removed := context.AfterFunc(ctx, func() { m.listeners.remove(l) }) // there may be no loop
 	return func(yield func(*Task, error) bool) {
-		l := &listener{}
-		if f != nil {
-			l.wants = f.Matches
+		if err != nil {
+			yield(nil, err)
+			return
 		}
-		m.follow(ctx, l, yield)
+		defer m.listeners.remove(l)
+		defer removed()
+		m.hear(ctx, l, yield)
 	}
 }
 
@@ -44,14 +49,27 @@ func (m *Manager) Follow(ctx context.Context, id string) iter.Seq2[*Task, error]
 	}
 }
 
-// follow yields what l gets, until a task that it follows is done.
+// follow yields what l gets from now on, until a task that it follows is done.
 func (m *Manager) follow(ctx context.Context, l *listener, yield func(*Task, error) bool) {
-	if err := m.watch(); err != nil {
+	if err := m.listen(l); err != nil {
 		yield(nil, err)
 		return
 	}
-	m.listeners.add(l)
 	defer m.listeners.remove(l)
+	m.hear(ctx, l, yield)
+}
+
+// listen begins to tell l of changes; who calls it removes l.
+func (m *Manager) listen(l *listener) error {
+	if err := m.watch(); err != nil {
+		return err
+	}
+	m.listeners.add(l)
+	return nil
+}
+
+// hear yields what l gets since it listens.
+func (m *Manager) hear(ctx context.Context, l *listener, yield func(*Task, error) bool) {
 	revision := uint64(0)
 	if l.id != "" {
 		t, err := m.store.Get(ctx, l.id)

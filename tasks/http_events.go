@@ -61,25 +61,28 @@ func (h *handler) allEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	h.stream(w, r, func(ctx context.Context, send func(sse.Event) error) error {
+	l := &listener{wants: f.Matches}
+	if err := h.m.listen(l); err != nil { // before the answer begins: once it has, the client counts on hearing of everything
+		return err
+	}
+	defer h.m.listeners.remove(l)
+	h.stream(w, r, func(ctx context.Context, send func(sse.Event) error) (err error) {
 		missed := sse.Event{Type: "missed", Data: []byte("{}")}
 		if r.Header.Get("Last-Event-Id") != "" {
-			if err := send(missed); err != nil {
+			if err = send(missed); err != nil {
 				return err
 			}
 		}
-		for t, err := range h.m.Events(ctx, f) {
-			switch {
+		h.m.hear(ctx, l, func(t *Task, heard error) bool {
+			switch err = heard; {
 			case errors.Is(err, ErrBehind):
 				err = send(missed)
 			case err == nil && h.allow(Call{Request: r, Operation: OpEvents, Task: t}) == nil:
 				err = send(eventOf(t, "", t.ID+"/"+strconv.FormatUint(t.Revision, 10)))
 			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+			return err == nil
+		})
+		return err
 	})
 	return nil
 }

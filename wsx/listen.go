@@ -24,52 +24,57 @@ func (h *Hub) Listen(ctx context.Context, channel string, since Position) iter.S
 // events is Listen with a filter; nil lets all through.
 func (h *Hub) events(ctx context.Context, about Subscription, filter func(Event) bool, since Position) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		l := &listener{wake: make(chan struct{}, 1)}
-		s, missed, err := l.begin(ctx, h, about, filter, since)
+		l, missed, err := h.listenTo(ctx, about, filter, since)
 		if err != nil {
 			yield(Event{}, err)
 			return
 		}
-		defer l.end(s)
-		if since != (Position{}) && (!missed.Complete || missed.Newest.Epoch == "") && !yield(Event{}, ErrMissed) {
+		defer l.end()
+		l.each(ctx, since, missed, yield)
+	}
+}
+
+// each yields the events of a listener: those of missed, which come after since, then live ones.
+func (l *listener) each(ctx context.Context, since Position, missed Replay, yield func(Event, error) bool) {
+	if since != (Position{}) && (!missed.Complete || missed.Newest.Epoch == "") && !yield(Event{}, ErrMissed) {
+		return
+	}
+	for i := range missed.Events {
+		if l.sub.wants(missed.Events[i]) && !yield(missed.Events[i], nil) {
 			return
 		}
-		for i := range missed.Events {
-			if s.wants(missed.Events[i]) && !yield(missed.Events[i], nil) {
+	}
+	missed.Events = nil
+	l.sub.goLive(missed)
+	for {
+		events, lost, err := l.take()
+		if lost > 0 && !yield(Event{}, ErrMissed) {
+			return
+		}
+		for _, e := range events {
+			if !yield(e, nil) {
 				return
 			}
 		}
-		missed.Events = nil
-		s.goLive(missed)
-		for {
-			events, lost, err := l.take()
-			if lost > 0 && !yield(Event{}, ErrMissed) {
-				return
-			}
-			for _, e := range events {
-				if !yield(e, nil) {
-					return
-				}
-			}
-			switch {
-			case err != nil:
-				yield(Event{}, err)
-				return
-			case len(events) > 0:
-				continue
-			}
-			select {
-			case <-l.wake:
-			case <-ctx.Done():
-				yield(Event{}, context.Cause(ctx))
-				return
-			}
+		switch {
+		case err != nil:
+			yield(Event{}, err)
+			return
+		case len(events) > 0:
+			continue
+		}
+		select {
+		case <-l.wake:
+		case <-ctx.Done():
+			yield(Event{}, context.Cause(ctx))
+			return
 		}
 	}
 }
 
 // listener is the sink of a subscription in this process.
 type listener struct {
+	sub  *subscription
 	wake chan struct{} // has room for one: there is something new
 
 	mu     sync.Mutex
@@ -80,7 +85,8 @@ type listener struct {
 	err    error
 }
 
-func (l *listener) begin(ctx context.Context, h *Hub, about Subscription, filter func(Event) bool, since Position) (*subscription, Replay, error) {
+// listenTo subscribes; the caller ends the listener.
+func (h *Hub) listenTo(ctx context.Context, about Subscription, filter func(Event) bool, since Position) (*listener, Replay, error) {
 	if err := checkChannel(about.Channel, true); err != nil {
 		return nil, Replay{}, err
 	}
@@ -88,17 +94,19 @@ func (l *listener) begin(ctx context.Context, h *Hub, about Subscription, filter
 	if opts == nil {
 		return nil, Replay{}, &Error{Code: CodeSubscriptionDenied}
 	}
-	s := &subscription{hub: h, name: about.Channel, under: under, opts: opts, filter: filter, sink: l, about: about}
-	missed, err := h.subscribe(ctx, s, since)
-	if err == nil {
-		h.hook(opts.OnSubscribe, s)
+	l := &listener{wake: make(chan struct{}, 1)}
+	l.sub = &subscription{hub: h, name: about.Channel, under: under, opts: opts, filter: filter, sink: l, about: about}
+	missed, err := h.subscribe(ctx, l.sub, since)
+	if err != nil {
+		return nil, Replay{}, err
 	}
-	return s, missed, err
+	h.hook(opts.OnSubscribe, l.sub)
+	return l, missed, nil
 }
 
-func (l *listener) end(s *subscription) {
-	if s.hub.unsubscribe(s) {
-		s.hub.hook(s.opts.OnUnsubscribe, s)
+func (l *listener) end() {
+	if h := l.sub.hub; h.unsubscribe(l.sub) {
+		h.hook(l.sub.opts.OnUnsubscribe, l.sub)
 	}
 }
 

@@ -23,8 +23,9 @@ const (
 // SSE serves a channel as server-sent events (WHATWG HTML, section 9.2), to clients without WebSockets. channel names the channel, or a
 // pattern, of a request; its error, or that of the channel's authorizer or filter, is answered as a problem with the status of its code.
 //
-// An event's data is its payload. In a channel with history its id is the position, and a client that comes back with Last-Event-ID gets what it
-// missed first; where that cannot be told it gets an event of type wsx.missed. A comment is sent after 15 s of silence; a write
+// Once the answer has begun, the client hears of every event published from then on. An event's data is its payload. In a channel with history its id is the
+// position, also sent alone at the beginning, and a client that comes back with Last-Event-ID gets what it missed first; where that cannot be told it gets an
+// event of type wsx.missed. A comment is sent after 15 s of silence; a write
 // that takes 5 s ends the stream, and so does the shutdown of an asgi.App, and the end of
 // the credentials. Authentication is the affair of middleware in front of it: [Authenticator.Middleware], or other that sets [WithIdentity].
 func (h *Hub) SSE(channel func(r *http.Request) (string, error)) http.Handler {
@@ -36,67 +37,80 @@ func (h *Hub) SSE(channel func(r *http.Request) (string, error)) http.Handler {
 			problem.Write(w, r, problem.Problem{Status: http.StatusMethodNotAllowed})
 			return
 		}
-		var filter func(Event) bool
-		if about.Channel, err = channel(r); err == nil {
-			filter, err = h.mayListen(r.Context(), about)
+		ctx, cancel := untilExpiry(r.Context())
+		defer context.AfterFunc(stopping.From(ctx), cancel)()
+		defer cancel()
+		since, told := parseEventID(r.Header.Get("Last-Event-Id"))
+		var l *listener
+		var missed Replay
+		if about.Channel, err = channel(r); err == nil { // before the answer begins: once it has, the client counts on hearing of everything
+			l, missed, err = h.listenAs(ctx, about, since)
 		}
 		if err != nil {
 			coded := peerError(err, false)
 			problem.Write(w, r, problem.Problem{Status: coded.StatusCode(), Detail: coded.text()})
 			return
 		}
-		h.stream(w, r, about, filter)
+		defer l.end()
+		l.stream(ctx, w, since, told, missed)
 	})
 }
 
-// mayListen asks the channel's authorizer and its filter.
-func (h *Hub) mayListen(ctx context.Context, about Subscription) (filter func(Event) bool, err error) {
+// listenAs is listenTo after the channel's authorizer and its filter were asked.
+func (h *Hub) listenAs(ctx context.Context, about Subscription, since Position) (*listener, Replay, error) {
 	if err := checkChannel(about.Channel, true); err != nil {
-		return nil, err
+		return nil, Replay{}, err
 	}
 	_, opts := h.options(about.Channel)
 	if opts == nil {
-		return nil, &Error{Code: CodeSubscriptionDenied}
+		return nil, Replay{}, &Error{Code: CodeSubscriptionDenied}
 	}
 	if err := opts.authorize(ctx, about); err != nil {
-		return nil, err
+		return nil, Replay{}, err
 	}
+	var filter func(Event) bool
 	if opts.Filter != nil {
+		var err error
 		if filter, err = opts.Filter(about); err != nil {
-			return nil, filterError(err)
+			return nil, Replay{}, filterError(err)
 		}
 	}
-	return filter, nil
+	return h.listenTo(ctx, about, filter, since)
 }
 
-func (h *Hub) stream(w http.ResponseWriter, r *http.Request, about Subscription, filter func(Event) bool) {
-	ctx, cancel := untilExpiry(r.Context())
-	defer context.AfterFunc(stopping.From(ctx), cancel)()
-	defer cancel()
+// stream sends the events of l until ctx ends, the client goes or the subscription does. The client comes back if it wants more.
+func (l *listener) stream(ctx context.Context, w http.ResponseWriter, since Position, told bool, missed Replay) {
 	s, err := sse.Start(ctx, sse.Response(w, sseWriteTimeout), sseHeartbeat)
 	defer s.Stop()
+	gap := sse.Event{Type: "wsx.missed", Data: []byte{}}
+	start := sse.Event{} // an id alone: a client that is cut off before the first event comes back to here
+	if len(missed.Events) == 0 {
+		start.ID = eventID(missed.Newest)
+		gap.ID = start.ID
+	}
+	switch {
+	case err != nil: // the client is gone
+		return
+	case told && since == Position{}:
+		err = s.Send(gap)
+	case !told && start.ID != "":
+		err = s.Send(start)
+	}
 	if err != nil {
-		return // the client is gone
+		return
 	}
-	missed := sse.Event{Type: "wsx.missed", Data: []byte{}}
-	since, told := parseEventID(r.Header.Get("Last-Event-Id"))
-	if told && since == (Position{}) {
-		err = s.Send(missed)
-	}
-	for e, failed := range h.events(s.Context(), about, filter, since) {
+	l.each(s.Context(), since, missed, func(e Event, failed error) bool {
 		switch {
-		case err != nil:
 		case errors.Is(failed, ErrMissed):
-			err = s.Send(missed)
+			err = s.Send(gap)
 		case failed != nil:
-			return // the client comes back
+			return false
 		default:
-			err = s.Send(sseEvent(e, !isPattern(about.Channel)))
+			err = s.Send(sseEvent(e, !isPattern(l.sub.name)))
+			gap.ID = ""
 		}
-		if err != nil {
-			return
-		}
-	}
+		return err == nil
+	})
 }
 
 // untilExpiry returns a context that ends with the credentials too.
@@ -110,8 +124,8 @@ func untilExpiry(ctx context.Context) (context.Context, context.CancelFunc) {
 // sseEvent is an event as it is sent: its payload in one line.
 func sseEvent(e Event, recoverable bool) sse.Event {
 	out := sse.Event{Data: e.Payload}
-	if recoverable && e.Position.Epoch != "" {
-		out.ID = e.Position.Epoch + ":" + strconv.FormatUint(e.Position.Offset, 10)
+	if recoverable {
+		out.ID = eventID(e.Position)
 	}
 	if bytes.ContainsAny(e.Payload, "\r\n") { // only white space between tokens: JSON has none inside of strings
 		payload := e.Payload.Clone()
@@ -120,6 +134,14 @@ func sseEvent(e Event, recoverable bool) sse.Event {
 		}
 	}
 	return out
+}
+
+// eventID is what parseEventID reads; "" where there is no position.
+func eventID(p Position) string {
+	if p.Epoch == "" {
+		return ""
+	}
+	return p.Epoch + ":" + strconv.FormatUint(p.Offset, 10)
 }
 
 // parseEventID reads the position in a Last-Event-ID. told says that there was one; one of another server is the zero position.

@@ -117,7 +117,7 @@ func TestHubSSE_StreamsAndRecovers(t *testing.T) {
 	}
 	for _, id := range []string{"other:1", "garbage", ":", ids[0] + "9"} {
 		_, events := sseGet(t, url+"/room.a", id)
-		if got := sseNext(t, events); got != "event: wsx.missed|data: " {
+		if got := sseNext(t, events); !strings.HasPrefix(got, "event: wsx.missed|") || !strings.HasSuffix(got, "data: ") {
 			t.Errorf("%q: got %q", id, got)
 		}
 	}
@@ -128,6 +128,51 @@ func TestHubSSE_StreamsAndRecovers(t *testing.T) {
 	}
 	if got := sseNext(t, pattern); got != "end" || pattern.Err() != nil {
 		t.Errorf("got %q, %v after the shutdown", got, pattern.Err())
+	}
+}
+
+func TestHubSSE_ListensBeforeItAnswers(t *testing.T) {
+	hub, url, _ := sseServer(t)
+	hub.Configure("plain.>", wsx.ChannelOptions{})
+	for _, channel := range []string{"room.a", "plain.a"} {
+		_, events := sseGet(t, url+"/"+channel, "")
+		if _, err := hub.Publish(t.Context(), channel, 1); err != nil {
+			t.Fatal(err)
+		}
+		got := sseNext(t, events)
+		if strings.HasSuffix(got, ":0") { // where it begins
+			got = sseNext(t, events)
+		}
+		if !strings.HasSuffix(got, "data: 1") {
+			t.Errorf("%s: got %q", channel, got)
+		}
+	}
+}
+
+func TestHubSSE_RecoversWhatCameBeforeTheFirstEvent(t *testing.T) {
+	hub, url, _ := sseServer(t)
+	resp, events := sseGet(t, url+"/room.a", "")
+	id, ok := strings.CutPrefix(sseNext(t, events), "id: ")
+	if !ok {
+		t.Fatalf("it began with %q", id)
+	}
+	_ = resp.Body.Close()
+	if _, err := hub.Publish(t.Context(), "room.a", 1); err != nil {
+		t.Fatal(err)
+	}
+	_, events = sseGet(t, url+"/room.a", id)
+	if got := sseNext(t, events); !strings.HasSuffix(got, ":1|data: 1") {
+		t.Errorf("after %s: got %q", id, got)
+	}
+	_, events = sseGet(t, url+"/room.a", "other:1")
+	_, id, _ = strings.Cut(sseNext(t, events), "id: ")
+	id, _, _ = strings.Cut(id, "|")
+	_, events = sseGet(t, url+"/room.a", id)
+	if _, err := hub.Publish(t.Context(), "room.a", 2); err != nil {
+		t.Fatal(err)
+	}
+	if got := sseNext(t, events); !strings.HasSuffix(got, ":2|data: 2") {
+		t.Errorf("after a gap, from %s: got %q", id, got)
 	}
 }
 

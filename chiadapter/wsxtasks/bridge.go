@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"maps"
 	"slices"
@@ -80,7 +81,7 @@ func (b *Bridge) Start(context.Context) error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	b.stop = stop
-	go b.publish(ctx)
+	go b.publish(ctx, b.m.Events(ctx, nil)) // from here on, not from when the goroutine gets to run
 	return nil
 }
 
@@ -105,9 +106,9 @@ func (b *Bridge) Stop(ctx context.Context) error {
 }
 
 // publish tells the hub of every change until ctx ends or the manager has stopped.
-func (b *Bridge) publish(ctx context.Context) {
+func (b *Bridge) publish(ctx context.Context, changes iter.Seq2[*tasks.Task, error]) {
 	defer close(b.done)
-	for t, err := range b.m.Events(ctx, nil) {
+	for t, err := range changes {
 		switch {
 		case errors.Is(err, tasks.ErrBehind):
 			b.resubscribe()
