@@ -13,13 +13,11 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// lastGrace is how long a killed process may take to be gone before its call is given up.
 const (
 	quickMax  = 200 * time.Microsecond // a call this short makes the next one wait briefly
 	quickWait = 100 * time.Microsecond // what that wait may take: it holds a processor of the scheduler
+	lastGrace = 5 * time.Second        // what a killed process may take to be gone before its call is given up
 )
-
-const lastGrace = 5 * time.Second
 
 // call is the caller's side of one call. They are reused.
 type call struct {
