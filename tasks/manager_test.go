@@ -94,6 +94,7 @@ func TestManager_RefusesBadSubmits(t *testing.T) {
 		{"sum", `{}`, &tasks.SubmitOptions{Queue: "other"}, tasks.ErrNotFound, "other"},
 		{"sum", `{}`, &tasks.SubmitOptions{Delay: -1}, tasks.ErrInvalid, "delay"},
 		{"sum", `{}`, &tasks.SubmitOptions{Delay: 1, RunAt: time.Now()}, tasks.ErrInvalid, "either"},
+		{"sum", `{}`, &tasks.SubmitOptions{RunAt: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)}, tasks.ErrInvalid, "RFC 3339"},
 		{"sum", `{}`, &tasks.SubmitOptions{Metadata: map[string]string{"a": strings.Repeat("x", 5000)}}, tasks.ErrTooLarge, "metadata"},
 		{"sum", `{}`, &tasks.SubmitOptions{Key: strings.Repeat("x", 300)}, tasks.ErrInvalid, "key"},
 		{"sum", `{}`, &tasks.SubmitOptions{Retry: &tasks.RetryPolicy{Attempts: -1}}, tasks.ErrInvalid, "retry"},

@@ -30,6 +30,28 @@ func (s *MemStore) checkUniqueLocked(e *memEntry, t *Task, now time.Time) error 
 	return nil
 }
 
+// maxCount bounds what counts up for ever: no store comes near it.
+const maxCount = 1 << 62
+
+// checkRestoredLocked reports what makes t no task that this store could have had.
+func (s *MemStore) checkRestoredLocked(t *Task, deleted bool) error {
+	switch {
+	case t.ID == "" || t.Kind == "" || t.Queue == "":
+		return invalid("a restored task without ID, kind or queue")
+	case t.State.index() < 0:
+		return invalid("a restored task in no state: %q", clip(string(t.State), 32))
+	case t.Seq <= s.seq || max(t.Seq, t.Revision, t.Fence) > maxCount || t.Revision == 0:
+		return invalid("a restored task with sequence %d after %d, revision %d, fence %d", t.Seq, s.seq, t.Revision, t.Fence)
+	case min(t.Attempt, t.Deaths) < 0 || t.Timeout < 0:
+		return invalid("a restored task with a number below 0")
+	case deleted && (t.Unique == nil || t.Unique.While != UniqueFor):
+		return invalid("a deleted task that is restored and holds no key")
+	case !deleted && s.byID[t.ID] != nil:
+		return invalid("two restored tasks of one ID")
+	}
+	return t.Retry.check()
+}
+
 func (s *MemStore) queueLocked(name string) *memQueue {
 	q := s.queues[name]
 	if q == nil {

@@ -273,21 +273,26 @@ func (s *MemStore) SetPosition(t *Task, position uint64) { t.position = position
 // Position is what the journal noted of t.
 func (s *MemStore) Position(t *Task) uint64 { return t.position }
 
-// Restore puts a task in place as a journal kept it, in the order of Seq; one that was deleted only holds its unique key.
-func (s *MemStore) Restore(t *Task, deleted bool) {
+// Restore puts a task in place as a journal kept it, in the order of Seq; one that was deleted only holds its unique key. What no task of a store can be is ErrInvalid,
+// and so is what a journal says that was damaged: it is not taken.
+func (s *MemStore) Restore(t *Task, deleted bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.checkRestoredLocked(t, deleted); err != nil {
+		return err
+	}
 	var ever time.Time // before all times, so all that waits waits for its time, and every key is held that may be
-	s.seq, s.fence = max(s.seq, t.Seq), max(s.fence, t.Fence)
+	s.seq, s.fence = t.Seq, max(s.fence, t.Fence)
 	if !deleted {
 		s.insertLocked(t, ever)
-		return
+		return nil
 	}
 	e := &memEntry{t: t}
 	s.holdLocked(e, ever)
 	if s.unique[t.Unique.Key] == e {
 		s.kept.push(&keptKey{e})
 	}
+	return nil
 }
 
 // Resume makes later tasks have a higher Seq, and later claims a higher fence.

@@ -19,12 +19,13 @@ func (p RetryPolicy) check() error {
 func (p RetryPolicy) wait(attempt int) time.Duration {
 	limit, most := orDefault(p.Min, time.Second), orDefault(p.Max, time.Hour)
 	for range attempt - 1 {
-		if limit >= most {
+		if limit > most/2 { // and never doubled beyond what a Duration holds
+			limit = most
 			break
 		}
 		limit *= 2
 	}
-	return rand.N(min(limit, most) + 1)
+	return rand.N(max(min(limit, most), 1))
 }
 
 // Permanent makes err one that is not tried again: a function that returns it fails its task. Nil stays nil.

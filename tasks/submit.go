@@ -197,6 +197,8 @@ func (o *SubmitOptions) apply(t *Task, now time.Time) error {
 		return invalid("the delay is below 0")
 	case o.Delay > 0 && !o.RunAt.IsZero():
 		return invalid("either a delay or a time")
+	case o.RunAt.UTC().Year() > 9999:
+		return invalid("a time that RFC 3339 cannot write")
 	}
 	t.ID, t.Priority, t.Key = o.ID, o.Priority, o.Key
 	if len(o.Metadata) > 0 {

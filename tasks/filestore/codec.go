@@ -223,6 +223,16 @@ func (r *reader) uint() uint64 {
 	return n
 }
 
+// count is a number that counts up for ever, which no store has brought as far as half of what it can hold.
+func (r *reader) count() uint64 {
+	n := r.uint()
+	if n > 1<<62 {
+		r.fail()
+		return 0
+	}
+	return n
+}
+
 func (r *reader) int() int64 {
 	n, size := binary.Varint(r.b)
 	if size <= 0 {
@@ -330,7 +340,7 @@ func (r *reader) fields(t *tasks.Task) {
 		t.Result = r.value()
 	}
 	if has(fFence) {
-		t.Fence = r.uint()
+		t.Fence = r.count()
 	}
 	if has(fMetadata) {
 		t.Metadata = nil

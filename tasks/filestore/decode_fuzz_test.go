@@ -12,8 +12,8 @@ import (
 
 // FuzzRecovery gives the log's decoder records that have a right checksum and need not be any, with something that is no frame after them.
 //
-// Oracle: it returns ErrCorrupt or takes all records; what follows them changes nothing; and every task that it reads is the same after it was
-// written and read again.
+// Oracle: it returns ErrCorrupt or takes all records; what follows them changes nothing; every task that it reads is the same after it was
+// written and read again; and a memory store refuses the tasks as ErrCorrupt or has all of them, and works.
 func FuzzRecovery(f *testing.F) {
 	at := time.Date(2026, 5, 1, 12, 0, 0, 1, time.UTC)
 	whole := &tasks.Task{
@@ -55,7 +55,97 @@ func FuzzRecovery(f *testing.F) {
 				checkAgain(t, task)
 			}
 		}
+		if err == nil {
+			work(t, clean)
+		}
 	})
+}
+
+// work restores what was read, and lists, claims, ends and deletes it.
+func work(t *testing.T, r *recovery) {
+	t.Helper()
+	r.endLeases()
+	mem, ctx, now := tasks.NewMemStore(), t.Context(), time.Now()
+	if err := r.restore(mem); err != nil {
+		if !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("restore: %v, want ErrCorrupt", err)
+		}
+		return
+	}
+	for _, task := range r.tasks {
+		claim := &tasks.Claim{Queue: task.Queue, Kinds: map[string]int{task.Kind: task.Version}, Max: 10, Owner: "me", Now: now, Lease: time.Minute}
+		if _, _, err := mem.Claim(ctx, claim); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, _, err := mem.List(ctx, &tasks.Filter{Limit: 1000})
+	if err != nil || len(page) != len(r.tasks) {
+		t.Fatalf("%d of %d tasks are listed, %v", len(page), len(r.tasks), err)
+	}
+	for _, task := range page {
+		ended, err := mem.Update(ctx, task.ID, now, func(t *tasks.Task) error {
+			if t.State != tasks.Running {
+				return tasks.ErrConflict
+			}
+			t.State = tasks.Failed
+			return nil
+		})
+		if err == nil {
+			task = ended
+		}
+		if err := mem.Delete(ctx, task.ID, task.Revision, now); (err == nil) != task.State.Done() {
+			t.Fatalf("delete %+v: %v", task, err)
+		}
+	}
+	added := &tasks.Task{ID: "new", Kind: "k", Version: 1, Queue: "q", State: tasks.Queued, Created: now, RunAt: now}
+	if _, err := mem.Add(ctx, added, now, 0); err != nil && !errors.Is(err, tasks.ErrConflict) {
+		t.Fatal(err)
+	}
+}
+
+// TestRestore_RefusesWhatCannotBe has records with right checksums that no store has written.
+func TestRestore_RefusesWhatCannotBe(t *testing.T) {
+	task := func(change func(t *tasks.Task)) []byte {
+		fine := &tasks.Task{ID: "a", Kind: "k", Version: 1, Queue: "q", State: tasks.Queued, Seq: 1, Revision: 1}
+		change(fine)
+		return appendChange(nil, opChange, fine, diff(&blank, fine))
+	}
+	fine := task(func(*tasks.Task) {})
+	for name, c := range map[string]struct {
+		records []byte
+		refused bool
+	}{
+		"a task":            {fine, false},
+		"no ID":             {task(func(t *tasks.Task) { t.ID = "" }), true},
+		"no kind":           {task(func(t *tasks.Task) { t.Kind = "" }), true},
+		"no queue":          {task(func(t *tasks.Task) { t.Queue = "" }), true},
+		"no state":          {task(func(t *tasks.Task) { t.State = "" }), true},
+		"another state":     {task(func(t *tasks.Task) { t.State = "ended" }), true},
+		"no sequence":       {task(func(t *tasks.Task) { t.Seq = 0 }), true},
+		"a huge sequence":   {task(func(t *tasks.Task) { t.Seq = 1 << 63 }), true},
+		"a huge fence":      {task(func(t *tasks.Task) { t.Fence = 1 << 63 }), true},
+		"attempts below 0":  {task(func(t *tasks.Task) { t.Attempt = -1 }), true},
+		"deaths below 0":    {task(func(t *tasks.Task) { t.Deaths = -1 }), true},
+		"a timeout below 0": {task(func(t *tasks.Task) { t.Timeout = -1 }), true},
+		"retries below 0":   {task(func(t *tasks.Task) { t.Retry.Attempts = -1 }), true},
+		"one ID twice":      {append(task(func(t *tasks.Task) { t.Seq = 2 }), fine...), true},
+		"two tasks":         {append(task(func(t *tasks.Task) { t.ID, t.Seq = "b", 2 }), fine...), false},
+		"a key of nobody":   {appendChange(nil, opKept, &tasks.Task{ID: "a", Kind: "k", Queue: "q", State: tasks.Failed, Seq: 1, Revision: 1}, fID|fKind|fQueue|fState), true},
+		"an end":            {append(append([]byte{}, fine...), opEnd, 1, 1), true},
+		"a huge reserve":    {[]byte{opReserve, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}, true},
+		"a huge beginning":  {[]byte{opSeq, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRecovery()
+			_, err := r.log(sealed(c.records, 1))
+			if err == nil {
+				err = r.restore(tasks.NewMemStore())
+			}
+			if errors.Is(err, ErrCorrupt) != c.refused || (err != nil) != c.refused {
+				t.Errorf("%v, want refused %v", err, c.refused)
+			}
+		})
+	}
 }
 
 // sealed is a frame of records.

@@ -117,6 +117,13 @@ func (s *Store) begin() error {
 	if err != nil {
 		return err
 	}
+	ended := r.endLeases()
+	if err := r.restore(s.mem); err != nil {
+		if seg != nil {
+			err = errors.Join(err, seg.f.Close())
+		}
+		return err
+	}
 	if seg == nil {
 		s.nextSegment++
 		if seg, err = s.makeSegment(s.nextSegment); err != nil {
@@ -130,8 +137,6 @@ func (s *Store) begin() error {
 	} else {
 		s.nextSegment = seg.n
 	}
-	ended := r.endLeases()
-	r.restore(s.mem)
 	s.kept, s.seg, s.number, s.syncedFrame, s.reserved = r.kept, seg, r.number, r.number, r.reserved
 	s.lastSeq = r.seq
 	s.stop, s.cancel = context.WithCancel(context.Background())

@@ -230,14 +230,18 @@ func (r *recovery) one() error {
 		delete(r.tasks, seq)
 		delete(r.orphans, seq)
 	case opReserve:
-		r.reserved = max(r.reserved, r.r.uint())
+		r.reserved = max(r.reserved, r.r.count())
 	case opSeq:
-		r.seq = max(r.seq, r.r.uint())
+		r.seq = max(r.seq, r.r.count())
 	case opEnd:
 		if n := r.r.uint(); n != r.records {
 			return fmt.Errorf("%w: %d records of a snapshot of %d", ErrCorrupt, r.records, n)
 		}
-		r.end, r.number = true, r.r.uint()-1
+		first := r.r.count()
+		if first == 0 || !r.full {
+			return fmt.Errorf("%w: %w", ErrCorrupt, errRecord)
+		}
+		r.end, r.number = true, first-1
 	default:
 		return fmt.Errorf("%w: %w", ErrCorrupt, errRecord)
 	}
@@ -248,7 +252,7 @@ func (r *recovery) one() error {
 // change applies a record of a task that is new or follows the revision that is there; an older one is in the snapshot already.
 func (r *recovery) change(op byte) error {
 	r.records++
-	seq, revision := r.r.uint(), r.r.uint()
+	seq, revision := r.r.count(), r.r.count()
 	r.seq = max(r.seq, seq)
 	t := r.tasks[seq]
 	switch {
@@ -272,15 +276,18 @@ func (r *recovery) change(op byte) error {
 }
 
 // restore hands what was read to the memory store.
-func (r *recovery) restore(mem *tasks.MemStore) {
+func (r *recovery) restore(mem *tasks.MemStore) error {
 	all := slices.AppendSeq(slices.Collect(maps.Keys(r.tasks)), maps.Keys(r.kept))
 	slices.Sort(all)
 	for _, seq := range slices.Compact(all) {
-		if t := r.tasks[seq]; t != nil {
-			mem.Restore(t, false)
-		} else {
-			mem.Restore(r.kept[seq], true)
+		t, deleted := r.tasks[seq], false
+		if t == nil {
+			t, deleted = r.kept[seq], true
+		}
+		if err := mem.Restore(t, deleted); err != nil {
+			return fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 	}
 	mem.Resume(r.seq, r.reserved)
+	return nil
 }
