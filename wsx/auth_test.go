@@ -241,6 +241,33 @@ func TestAuthenticator_Middleware(t *testing.T) {
 	}
 }
 
+func TestHubSSE_EndsWithTheCredentials(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := wsx.NewHub(nil)
+		hub.Configure("room.>", wsx.ChannelOptions{})
+		defer func() { _ = hub.Stop(context.Background()) }()
+		h := wsx.Authenticator(byWord).Middleware(hub.SSE(func(r *http.Request) (string, error) {
+			return "room." + wsx.SubjectFrom(r.Context()), nil
+		}))
+		begin := time.Now()
+		time.AfterFunc(30*time.Second, func() {
+			if _, err := hub.Publish(context.Background(), "room.ada", 1); err != nil {
+				t.Error(err)
+			}
+		})
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Authorization", "Bearer ada-60")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if took := time.Since(begin); took != 60*time.Second {
+			t.Errorf("the stream ended after %v", took)
+		}
+		if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "data: 1\n\n") {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	})
+}
+
 func TestServer_ClosesWhenTheCredentialsExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := authDispatcher()

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"iter"
 	"strings"
+	"sync"
 	"testing"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -202,10 +202,11 @@ func TestBridge_ErrorsAreTheProtocols(t *testing.T) {
 	}
 }
 
-// subscribe returns the next change of a channel, which must be one.
-func (r *rig) subscribe(channel string) (next func() tasks.View) {
+// subscribe returns what gives the next change of a channel, which must be one. The subscription begins with the first.
+func (r *rig) subscribe(channel string, begun func()) (next func() tasks.View) {
 	r.t.Helper()
-	pull, stop := iter.Pull2(wsxclient.Subscribe[tasks.View](r.t.Context(), r.Client, channel, nil))
+	opts := &wsxclient.SubscribeOptions{OnSubscribed: func(bool) { begun() }}
+	pull, stop := iter.Pull2(wsxclient.Subscribe[tasks.View](r.t.Context(), r.Client, channel, opts))
 	r.t.Cleanup(stop)
 	return func() tasks.View {
 		r.t.Helper()
@@ -217,55 +218,12 @@ func (r *rig) subscribe(channel string) (next func() tasks.View) {
 	}
 }
 
-// live waits until the bridge publishes, which begins soon after its Start.
-func (r *rig) live() {
-	r.t.Helper()
-	ctx, cancel := context.WithCancel(r.t.Context())
-	defer cancel()
-	started := make(chan struct{})
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for ctx.Err() == nil {
-			select {
-			case <-started:
-				return
-			case <-time.After(10 * time.Millisecond):
-				_, _ = r.jobs.Submit(ctx, "square", nil, nil)
-			}
-		}
-	}()
-	for _, err := range r.hub.Listen(ctx, "tasks.>", wsx.Position{}) {
-		if err != nil {
-			r.t.Error(err)
-		}
-		break
-	}
-	close(started)
-	<-ended
-}
-
 func TestBridge_ChannelHasEveryChange(t *testing.T) {
 	r := newRig(t, nil)
-	r.live()
-	v := r.call("submit", m{"kind": "gated", "payload": in{9}, "id": "a.job"})
-	next := r.subscribe("tasks.a.job")
-	subscribed, ended := make(chan struct{}), make(chan struct{})
+	v, subscribed := r.call("submit", m{"kind": "gated", "payload": in{9}, "id": "a.job"}), make(chan struct{})
+	next := r.subscribe("tasks.a.job", func() { close(subscribed) })
 	go func() {
-		defer close(ended)
-		for { // until the subscription, which begins with the first pull, has one
-			_, _ = r.hub.Publish(t.Context(), "tasks.a.job", tasks.View{ID: "marker"})
-			select {
-			case <-subscribed:
-				return
-			case <-time.After(10 * time.Millisecond): // as much as a client takes
-			}
-		}
-	}()
-	next()
-	close(subscribed)
-	<-ended
-	go func() {
+		<-subscribed
 		for range 3 {
 			select {
 			case r.gate <- struct{}{}:
@@ -276,7 +234,7 @@ func TestBridge_ChannelHasEveryChange(t *testing.T) {
 	last := v
 	for !last.State.Done() {
 		change := next()
-		if change.ID == "marker" || change.Revision <= v.Revision {
+		if change.Revision <= v.Revision {
 			continue // the submit itself may be told after its answer
 		}
 		if change.ID != "a.job" || change.Revision <= last.Revision || change.Result != nil {
@@ -286,6 +244,69 @@ func TestBridge_ChannelHasEveryChange(t *testing.T) {
 	}
 	if last.State != tasks.Succeeded || last.Progress == nil || last.Progress.Done != 3 {
 		t.Errorf("the last: %+v", last)
+	}
+}
+
+// heldBroker is a broker that takes its time while gate is locked, and says when somebody listens.
+type heldBroker struct {
+	*wsx.MemoryBroker
+	gate     sync.Mutex
+	listened chan struct{}
+}
+
+func (b *heldBroker) Publish(ctx context.Context, channel string, payload jsontext.Value, h wsx.History) (wsx.Position, error) {
+	b.gate.Lock()
+	defer b.gate.Unlock()
+	return b.MemoryBroker.Publish(ctx, channel, payload, h)
+}
+
+func (b *heldBroker) Interest(ctx context.Context, r wsx.Receiver, name string, on bool) error {
+	defer func() { b.listened <- struct{}{} }()
+	return b.MemoryBroker.Interest(ctx, r, name, on)
+}
+
+func TestBridge_EndsSubscriptionsWhenItFallsBehind(t *testing.T) {
+	broker := &heldBroker{MemoryBroker: wsx.NewMemoryBroker(), listened: make(chan struct{}, 2)}
+	hub, jobs := wsx.NewHub(&wsx.HubOptions{Broker: broker}), tasks.New(nil)
+	k := tasks.Register(jobs, "square", 1, func(_ context.Context, in in) (out, error) { return out{in.N * in.N}, nil }, nil)
+	bridge := wsxtasks.New(jobs, hub, nil)
+	if err := bridge.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		ctx := context.Background()
+		if err := errors.Join(bridge.Stop(ctx), jobs.Stop(ctx), hub.Stop(ctx)); err != nil {
+			t.Error(err)
+		}
+	}()
+	submit := func() {
+		if _, err := k.Submit(t.Context(), in{}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heard := make(chan error, 3000)
+	go func() {
+		defer close(heard)
+		for _, err := range hub.Listen(t.Context(), "tasks.>", wsx.Position{}) {
+			heard <- err
+		}
+	}()
+	<-broker.listened
+	submit()
+	if err := <-heard; err != nil { // and the bridge knows of the subscription
+		t.Fatal(err)
+	}
+	broker.gate.Lock()
+	for range 2100 { // 1,024 may be on their way and as many wait
+		submit()
+	}
+	broker.gate.Unlock()
+	var last error
+	for err := range heard {
+		last = err
+	}
+	if e, ok := errors.AsType[*wsx.Error](last); !ok || e.Code != wsx.CodeResourceExhausted {
+		t.Errorf("the subscription ended with %v", last)
 	}
 }
 

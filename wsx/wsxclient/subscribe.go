@@ -37,6 +37,10 @@ type SubscribeOptions struct {
 	// Recover asks for the events after a position, which an earlier event had. When they are not there any more, the first thing
 	// that comes is ErrMissed.
 	Recover wsx.Position
+	// OnSubscribed is called in the loop, before the first event, once the server has taken the subscription, and again each time it is begun
+	// anew: from then on nothing is missed. recovered says that nothing was missed since the last event either, or since Recover; else this is the
+	// moment to load the present state. Events wait meanwhile, Buffer of them.
+	OnSubscribed func(recovered bool)
 	// Buffer is how many events may wait for the loop; 1,024. When it falls further behind, the subscription is begun again from
 	// where the loop is, once that has caught up.
 	Buffer int
@@ -100,6 +104,9 @@ func subscribe(ctx context.Context, c *Client, channel string, opts *SubscribeOp
 		more := true
 		if err == nil {
 			pauses = backoff{}
+			if opts.OnSubscribed != nil {
+				opts.OnSubscribed(s.recovered)
+			}
 			more, err = s.consume(ctx, &last, yield)
 			l.unsubscribe(s)
 		}
@@ -126,13 +133,14 @@ type subscription struct {
 	room int
 	wake chan struct{} // has room for one: there is something new
 
-	mu     sync.Mutex
-	id     string
-	newest wsx.Position // when it began
-	missed bool         // there is something to tell that was not recovered
-	events []Event[jsontext.Value]
-	behind bool  // an event found no room; none is taken any more
-	err    error // how it ended
+	mu        sync.Mutex
+	id        string
+	newest    wsx.Position // when it began
+	recovered bool         // what was missed before follows
+	missed    bool         // there is something to tell that was not recovered
+	events    []Event[jsontext.Value]
+	behind    bool  // an event found no room; none is taken any more
+	err       error // how it ended
 }
 
 // subscribe begins s on this link, recovering from last when that is not zero. tell says that the subscriber has to know when
@@ -163,7 +171,7 @@ func (l *link) begin(s *subscription, result []byte) error {
 	defer l.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.id, s.missed = in.Subscription, s.missed && !in.Recovered
+	s.id, s.recovered, s.missed = in.Subscription, in.Recovered, s.missed && !in.Recovered
 	if !in.Recovered {
 		s.newest = in.Position
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -147,6 +148,44 @@ func position(t testing.TB, hub *wsx.Hub, channel string) wsx.Position {
 		t.Fatal(err)
 	}
 	return p
+}
+
+func TestSubscribe_SaysWhenItHasBegun(t *testing.T) {
+	hub, ln, url := hubServer(t, map[string]wsx.ChannelOptions{"room.>": {History: 10}, "plain": {}})
+	for channel, kept := range map[string]bool{"room.a": true, "plain": false} {
+		c, err := wsxclient.Dial(t.Context(), url, &wsxclient.Options{Reconnect: true, RetryMin: time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var begun []bool
+		publish := func(n int) {
+			if _, err := hub.Publish(t.Context(), channel, n); err != nil {
+				t.Error(err)
+			}
+		}
+		var got []int
+		for event, err := range wsxclient.Subscribe[int](t.Context(), c, channel, &wsxclient.SubscribeOptions{OnSubscribed: func(recovered bool) {
+			publish(10 * len(begun)) // it comes: the subscription has begun
+			begun = append(begun, recovered)
+		}}) {
+			if errors.Is(err, wsxclient.ErrMissed) && !kept {
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got = append(got, event.Payload); event.Payload == 10 {
+				break
+			}
+			ln.cut()
+		}
+		if !slices.Equal(begun, []bool{false, kept}) || !slices.Equal(got, []int{0, 10}) {
+			t.Errorf("%s: begun, recovered %v, with %v", channel, begun, got)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func TestSubscribe_TellsWhatCannotBeRecovered(t *testing.T) {
