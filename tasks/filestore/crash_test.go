@@ -2,103 +2,45 @@ package filestore_test
 
 import (
 	"bufio"
-	"context"
-	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/genropy/genro-asgi-go/tasks"
-	"github.com/genropy/genro-asgi-go/tasks/filestore"
 )
 
-// The child's environment: where the store and the ledger are, how many tasks there are, and the first that is not acknowledged yet.
-const (
-	childDir   = "FILESTORE_CHILD"
-	childTasks = "FILESTORE_CHILD_TASKS"
-	childFrom  = "FILESTORE_CHILD_FROM"
-)
-
-// TestStore_SurvivesKill9 kills a process again and again while a Manager submits and runs tasks there, of which a fifth fail at first; FILESTORE_KILLS and
-// FILESTORE_TASKS make it longer (make chaos-tasks). Every task whose submission was acknowledged must end, once, and the ledger, where each run
-// fsyncs its fence before it returns, must show that fences rise and that the run that ended the task was the last.
+// TestStore_SurvivesKill9 kills a process again and again, at random moments, that submits tasks to managers on a store and runs them; FILESTORE_KILLS and
+// FILESTORE_TASKS make it longer (make chaos-tasks). What the process and its runs say goes into a ledger beside the store, which the parent holds against what the store has in the end: every
+// task whose submission was acknowledged has ended, once, no run wrote with an older fence than one before it, and what a run had been told was kept.
 func TestStore_SurvivesKill9(t *testing.T) {
-	kills, n := setting(t, "FILESTORE_KILLS", 5), setting(t, "FILESTORE_TASKS", 400)
+	kills, n := setting(t, "FILESTORE_KILLS", 4), setting(t, "FILESTORE_TASKS", 300)
 	dir := t.TempDir()
-	acked, ended := make(map[string]bool), make(map[string]string)
-	for killed := 0; ; killed++ {
-		if killed > 10*kills {
-			t.Fatal("the child does not come to its end")
+	lines, killed := 0, 0 // lines of the ledger
+	for round := 0; ; round++ {
+		var limit int
+		if killed < kills { // of the 2 lines a task that it says at least, so many a kill are left, on average
+			limit = 1 + rand.IntN(max(2*(2*n-lines)/(kills-killed+1), 1)) //nolint:gosec // when to kill
 		}
-		// It dies when so many of its lines have come.
-		limit := -1
-		if killed < kills {
-			limit = rand.IntN(3 * n / (kills + 1)) //nolint:gosec // when to kill
-		}
-		from := 0
-		for acked[strconv.Itoa(from)] {
-			from++
-		}
-		if runChild(t, dir, from, n, limit, func(line string) {
-			what, id, _ := strings.Cut(line, " ")
-			if what == "added" {
-				acked[id] = true
-				return
-			}
-			id, how, _ := strings.Cut(id, " ")
-			if before := ended[id]; before != "" {
-				t.Errorf("task %s ended twice: %s, then %s", id, before, how)
-			}
-			ended[id] = how
-		}) {
-			t.Logf("%d tasks, %d kills", n, killed)
+		said, dead := runChild(t, dir, n, round, limit)
+		if lines += said; !dead {
 			break
 		}
+		killed++
 	}
-	if len(acked) != n {
-		t.Errorf("%d of %d were acknowledged by the end", len(acked), n)
+	if killed != kills {
+		t.Errorf("it was killed %d times, want %d", killed, kills)
 	}
-	checkLedger(t, dir, n, ended)
-}
-
-// runChild runs a child and hands over its lines. It kills it at the line of that number, and reports whether it came to its end.
-func runChild(t *testing.T, dir string, from, n, limit int, heard func(line string)) bool {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
-	cmd.Env = append(os.Environ(), childDir+"="+dir, childTasks+"="+strconv.Itoa(n), childFrom+"="+strconv.Itoa(from))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(out)
-	for i := 0; ; i++ {
-		line, err := lines.ReadString('\n')
-		if err != nil { // what there is was cut off
-			break
-		}
-		heard(strings.TrimSuffix(line, "\n"))
-		if i == limit {
-			_ = cmd.Process.Kill()
-		}
-	}
-	if err = cmd.Wait(); err != nil && cmd.ProcessState.ExitCode() >= 0 {
-		t.Fatalf("the child: %v", err)
-	}
-	return err == nil
+	l := readLedger(t, dir)
+	l.check(t, n)
+	checkStore(t, dir, n, l)
+	t.Logf("%d tasks, %d kills, %d runs, %d of them repeated; %d acknowledged cancels, %d ends seen", n, killed, l.runs, l.again, len(l.cancelled), len(l.ended))
 }
 
 func setting(t *testing.T, name string, otherwise int) int {
@@ -113,129 +55,200 @@ func setting(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
-// checkLedger compares what the runs wrote down with what the store says, and that with what the child said.
-func checkLedger(t *testing.T, dir string, n int, ended map[string]string) {
-	b, err := os.ReadFile(filepath.Join(dir, "ledger"))
+// runChild runs a child until it ends by itself or, where there is a limit, is killed a moment after it has said so many lines; every fourth is killed by the clock, while it opens the
+// store or takes over what it finds. It returns how many lines it said, but for those that an earlier one may have said already.
+func runChild(t *testing.T, dir string, n, round, limit int) (said int, killed bool) {
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
+	cmd.Env = append(os.Environ(), childDir+"="+dir, childTasks+"="+strconv.Itoa(n), childRound+"="+strconv.Itoa(round))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	last, again := map[string]uint64{}, 0
-	for line := range strings.Lines(string(b)) {
-		var id string
-		var fence uint64
-		if _, err := fmt.Sscanf(line, "%s %d\n", &id, &fence); err != nil || !strings.HasSuffix(line, "\n") {
-			continue // cut off by a kill: it was not an effect yet
-		}
-		if seen := last[id]; seen != 0 {
-			if again++; fence <= seen {
-				t.Errorf("a stale write: task %s with fence %d after %d", id, fence, seen)
-			}
-		}
-		last[id] = fence
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
+	kill := func(most time.Duration) *time.Timer {
+		return time.AfterFunc(rand.N(most), func() { _ = cmd.Process.Kill() }) //nolint:gosec // when to kill
+	}
+	if limit > 0 && round%4 == 3 {
+		defer kill(100 * time.Millisecond).Stop()
+	}
+	defer time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Signal(syscall.SIGQUIT) }).Stop() // it hangs: where?
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if what, _, _ := strings.Cut(lines.Text(), " "); what != "acked" && what != "done" {
+			continue
+		}
+		if said++; said == limit {
+			defer kill(5 * time.Millisecond).Stop()
+		}
+	}
+	if err = cmd.Wait(); err == nil {
+		return said, false
+	}
+	if cmd.ProcessState.ExitCode() >= 0 {
+		t.Fatalf("the child: %v", err)
+	}
+	return said, true
+}
+
+// ledger is what was said, by task.
+type ledger struct {
+	acked, cancelled map[string]bool
+	fence            map[string]uint64 // of the latest run
+	done             map[string]uint64 // of the latest run that came to its end
+	saved            map[string]int    // the latest checkpoint
+	ended            map[string]string // the fence and the state that a watcher was told of
+	runs, again      int
+	wrong            []string
+}
+
+func readLedger(t testing.TB, dir string) *ledger {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, "ledger"))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return parseLedger(string(b))
+}
+
+// parseLedger reads lines of a word, a task, and for most words a fence and something more. A line that a kill has cut off was not said.
+func parseLedger(text string) *ledger {
+	l := &ledger{
+		acked: map[string]bool{}, cancelled: map[string]bool{}, fence: map[string]uint64{}, done: map[string]uint64{},
+		saved: map[string]int{}, ended: map[string]string{},
+	}
+	for line := range strings.Lines(text) {
+		var what, id, more string
+		var fence uint64
+		if n, _ := fmt.Sscanf(line, "%s %s %d %s", &what, &id, &fence, &more); n < 4 || !strings.HasSuffix(line, "\n") {
+			continue
+		}
+		l.add(what, id, fence, more)
+	}
+	return l
+}
+
+func (l *ledger) add(what, id string, fence uint64, more string) {
+	wrong := func(format string, args ...any) {
+		l.wrong = append(l.wrong, fmt.Sprintf("%s %s %d %s: ", what, id, fence, more)+fmt.Sprintf(format, args...))
+	}
+	if end := l.ended[id]; end != "" && what != "acked" && what != "cancelled" {
+		if at, _, _ := strings.Cut(end, " "); fence > number(at) || what == "ended" {
+			wrong("after it had ended as %s", end)
+		}
+	}
+	switch what {
+	case "acked":
+		l.acked[id] = true
+	case "cancelled":
+		l.cancelled[id] = true
+	case "ended":
+		l.ended[id] = strconv.FormatUint(fence, 10) + " " + more
+	case "begun":
+		if l.runs++; l.fence[id] != 0 {
+			l.again++
+		}
+		if fence <= l.fence[id] {
+			wrong("a run with fence %d was before it", l.fence[id])
+		}
+		if from := int(number(more)); from < l.saved[id] { //nolint:gosec // a few steps
+			wrong("checkpoint %d is lost", l.saved[id])
+		}
+		l.fence[id] = fence
+	case "saved", "done":
+		if fence != l.fence[id] {
+			wrong("a stale write: the run with fence %d has begun", l.fence[id])
+		}
+		if what == "done" {
+			l.done[id] = fence
+		} else {
+			l.saved[id] = int(number(more)) //nolint:gosec // a few steps
+		}
+	default:
+		wrong("no such word")
+	}
+}
+
+func number(text string) uint64 {
+	n, _ := strconv.ParseUint(text, 10, 64) // the parent and its child agree
+	return n
+}
+
+// check reports what the ledger alone shows.
+func (l *ledger) check(t *testing.T, n int) {
+	for _, text := range l.wrong {
+		t.Error(text)
+	}
+	if len(l.acked) != n {
+		t.Errorf("%d of %d tasks were acknowledged by the end", len(l.acked), n)
+	}
+}
+
+// checkStore compares what the store has with what it should, and with the ledger.
+func checkStore(t *testing.T, dir string, n int, l *ledger) {
 	s := open(t, filepath.Join(dir, "store"), small)
 	states := map[tasks.State]int{}
-	for i := range n {
-		id := strconv.Itoa(i)
+	for id := range l.acked {
 		got, err := s.Get(t.Context(), id)
 		if err != nil {
 			t.Errorf("task %s was acknowledged: %v", id, err)
 			continue
 		}
 		states[got.State]++
-		switch how := ended[id]; {
-		case got.State == tasks.Dead && got.Deaths == 3: // three processes died while it ran, maybe before its effect
-		case got.State != tasks.Succeeded:
-			t.Errorf("task %s is %s, deaths %d, %+v", id, got.State, got.Deaths, got.Error)
-		case last[id] != got.Fence:
-			t.Errorf("task %s ended with fence %d, its last effect has %d", id, got.Fence, last[id])
-		case how != "" && how != describe(got):
-			t.Errorf("task %s is %s, it ended as %s", id, describe(got), how)
+		want := fate(number(id)).ends
+		switch {
+		case l.cancelled[id]:
+			want = tasks.Cancelled
+		case got.State == tasks.Dead: // it was running at three of the kills
+			if got.Deaths != 3 || got.Error == nil || got.Error.Kind != tasks.ErrorLost {
+				t.Errorf("task %s is dead after %d deaths, of %v", id, got.Deaths, got.Error)
+			}
+			want = tasks.Dead
+		case got.State == tasks.Cancelled && fate(number(id)).cancel: // the kill came before the acknowledgement
+			want = tasks.Cancelled
+		}
+		if got.State != want || got.Owner != "" || got.Finished.IsZero() || got.Deaths > 3 {
+			t.Errorf("task %s should be %s: %+v", id, want, got)
+		}
+		if end := l.ended[id]; end != "" && end != fmt.Sprint(got.Fence, " ", got.State) {
+			t.Errorf("task %s ended as %s, and is %s with fence %d", id, end, got.State, got.Fence)
+		}
+		if got.State == tasks.Succeeded && (string(got.Result) != fmt.Sprint(got.Fence) || l.done[id] != got.Fence) {
+			t.Errorf("task %s succeeded with fence %d and the result of %s; its last effect has %d", id, got.Fence, got.Result, l.done[id])
 		}
 	}
 	counts, err := s.Counts(t.Context())
-	if err != nil || !maps.Equal(counts["default"], states) || len(counts) != 1 {
-		t.Errorf("counts %v, %v; want %v", counts, err, states)
+	all := 0
+	for _, k := range counts["default"] {
+		all += k
 	}
-	t.Logf("%d runs were repeated; the tasks are %v", again, states)
+	if err != nil || all != n || len(counts) != 1 {
+		t.Errorf("counts %v, %v", counts, err)
+	}
+	if states[tasks.Dead] > n/5 {
+		t.Errorf("%d of %d tasks are dead: too few have run to show anything", states[tasks.Dead], n)
+	}
+	t.Logf("in the end %v", states)
 }
 
-func describe(t *tasks.Task) string { return fmt.Sprintf("%s %d", t.State, t.Fence) }
-
-// child submits and runs the tasks by a Manager, and says on its standard output what was acknowledged and how tasks ended.
-func child(dir string) {
-	check := func(err error) {
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "child:", err)
-			os.Exit(3)
+// TestLedger_NoticesWhatIsWrong has ledgers that no store in order leads to.
+func TestLedger_NoticesWhatIsWrong(t *testing.T) {
+	for name, c := range map[string]struct {
+		text  string
+		wrong int
+	}{
+		"fine":             {"acked 1 0 -\nbegun 1 5 0\nsaved 1 5 1\nbegun 1 7 1\ndone 1 7 -\nended 1 7 succeeded\n", 0},
+		"a late beginning": {"begun 1 5 0\nended 1 5 cancelled\ndone 1 5 -\n", 0},
+		"a torn line":      {"begun 1 5 0\nbegun 1 5", 0},
+		"a stale run":      {"begun 1 5 0\nbegun 1 5 0\n", 1},
+		"a stale write":    {"begun 1 5 0\nbegun 1 7 0\ndone 1 5 -\n", 1},
+		"a lost step":      {"begun 1 5 0\nsaved 1 5 2\nbegun 1 7 1\n", 1},
+		"run after an end": {"begun 1 5 0\nended 1 5 failed\nbegun 1 7 0\n", 1},
+		"two ends":         {"ended 1 5 failed\nended 1 5 failed\n", 1},
+	} {
+		if l := parseLedger(c.text); len(l.wrong) != c.wrong {
+			t.Errorf("%s: %q, want %d", name, l.wrong, c.wrong)
 		}
 	}
-	n, err := strconv.Atoi(os.Getenv(childTasks))
-	check(err)
-	from, err := strconv.Atoi(os.Getenv(childFrom))
-	check(err)
-	ledger, err := os.OpenFile(filepath.Join(dir, "ledger"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
-	check(err)
-	if end, err := ledger.Seek(0, io.SeekEnd); err == nil && end > 0 {
-		_, err = ledger.WriteString("\n") // after what may have been cut off
-		check(err)
-	}
-	s, err := filestore.Open(filepath.Join(dir, "store"), small)
-	check(err)
-	ctx := context.Background()
-	m := tasks.New(&tasks.Options{
-		Store: s, Owner: "child", Retention: -1, Lease: time.Second, Queues: map[string]tasks.QueueOptions{"default": {Concurrency: 8}},
-		Logger: slog.New(slog.DiscardHandler),
-	})
-	kind := tasks.Register(m, "effect", 1, func(ctx context.Context, i int) (int, error) {
-		run := tasks.RunFrom(ctx)
-		check(run.Progress(tasks.Progress{Message: "begun"}))
-		if i%3 == 0 {
-			check(run.Checkpoint(i))
-		}
-		if i%5 == 0 && run.Attempt() == 1 {
-			return 0, errors.New("once more")
-		}
-		_, err := ledger.WriteString(run.ID() + " " + strconv.FormatUint(run.Fence(), 10) + "\n")
-		check(err)
-		check(ledger.Sync())
-		return i, nil
-	}, &tasks.KindOptions{Retry: tasks.RetryPolicy{Attempts: 2, Min: time.Millisecond}})
-	events := m.Events(ctx, &tasks.Filter{States: []tasks.State{tasks.Succeeded, tasks.Failed, tasks.Dead, tasks.Cancelled}})
-	check(m.Start(ctx))
-	var work sync.WaitGroup
-	var say sync.Mutex
-	printed := func(line string) {
-		say.Lock()
-		defer say.Unlock()
-		fmt.Println(line)
-	}
-	work.Go(func() {
-		for t, err := range events {
-			if err == nil { // else it is behind, or over
-				printed("ended " + t.ID + " " + describe(t))
-			}
-		}
-	})
-	var submitting sync.WaitGroup
-	const submitters = 8
-	for i := range submitters {
-		submitting.Go(func() {
-			for k := from + i; k < n; k += submitters {
-				id := strconv.Itoa(k)
-				_, err := kind.Submit(ctx, k, &tasks.SubmitOptions{ID: id}) // or it is there already
-				check(err)
-				printed("added " + id)
-			}
-		})
-	}
-	submitting.Wait()
-	for k := range n {
-		_, err := m.Wait(ctx, strconv.Itoa(k))
-		check(err)
-	}
-	check(m.Stop(ctx))
-	work.Wait()
-	check(s.Close())
-	os.Exit(0)
 }
