@@ -130,13 +130,12 @@ func child(dir string) {
 	check(err)
 	s, err := filestore.Open(filepath.Join(dir, "store"), small)
 	check(err)
-	stop, err := s.Watch(func(t *tasks.Task) {
+	_, err = s.Watch(func(t *tasks.Task) {
 		if t.State.Done() {
 			check(c.say("ended", t.ID, t.Fence, string(t.State)))
 		}
 	})
 	check(err)
-	defer stop()
 	ctx := context.Background()
 	var managers []*tasks.Manager
 	var kinds []*tasks.Kind[uint64, uint64]
