@@ -66,9 +66,9 @@ func (e *TaskError) Error() string {
 	return "tasks: attempt " + strconv.Itoa(e.Attempt) + ": " + string(e.Kind) + ": " + e.Message
 }
 
-// StatusCode is Status, or 500.
+// StatusCode is Status, or 500 where it is none of an error.
 func (e *TaskError) StatusCode() int {
-	if e.Status != 0 {
+	if e.Status >= 400 && e.Status <= 599 {
 		return e.Status
 	}
 	return http.StatusInternalServerError

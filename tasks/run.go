@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,13 +55,15 @@ func (r *Run) Fence() uint64 { return r.fence }
 func (r *Run) Metadata() map[string]string { return r.metadata }
 
 // Progress says how far the run is. It is written at most every 100 ms, the last always. At is set here. The error is ErrTooLarge for Data of more than 56 KiB, ErrInvalid for
-// Data that is not JSON, or ErrStale when the task is not this run's any more.
+// Data that is not JSON and for numbers that are none, or ErrStale when the task is not this run's any more.
 func (r *Run) Progress(p Progress) error {
 	switch {
 	case len(p.Data) > maxNote:
 		return fmt.Errorf("%w: progress data of %d bytes, limit %d", ErrTooLarge, len(p.Data), maxNote)
 	case len(p.Data) > 0 && !p.Data.IsValid():
 		return invalid("progress data is not JSON")
+	case math.IsNaN(p.Done-p.Done) || math.IsNaN(p.Total-p.Total): // of infinity too
+		return invalid("progress of %v of %v, which JSON cannot write", p.Done, p.Total)
 	case r.to == nil:
 		return nil
 	}

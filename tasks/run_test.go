@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -231,6 +232,11 @@ func TestRun_ProgressAndCheckpoint(t *testing.T) {
 		}
 		if err := new(tasks.Run).Checkpoint(strings.Repeat("x", 70<<10)); !errors.Is(err, tasks.ErrTooLarge) {
 			t.Errorf("large checkpoint: %v", err)
+		}
+		for _, p := range []tasks.Progress{{Done: math.NaN()}, {Done: math.Inf(1)}, {Total: math.Inf(-1)}, {Data: jsontext.Value("{")}} {
+			if err := new(tasks.Run).Progress(p); !errors.Is(err, tasks.ErrInvalid) {
+				t.Errorf("%v: %v", p, err) // a list with the task could not be written
+			}
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"time"
@@ -48,7 +49,24 @@ const (
 	fCheckpoint
 	fResult
 	fError
+	fNone // the first bit that is no field
 )
+
+// The times that a task can have, in seconds of Unix: the years 1 to 9999, which JSON can write.
+const (
+	minTime = -62135596800
+	maxTime = 253402300800
+)
+
+// checkTimes reports ErrInvalid for a task with a time that recovery would refuse.
+func checkTimes(t *tasks.Task) error {
+	fits := func(at time.Time) bool { return at.Unix() >= minTime && at.Unix() < maxTime }
+	if fits(t.Created) && fits(t.RunAt) && fits(t.Started) && fits(t.Finished) && fits(t.LeaseUntil) &&
+		(t.Unique == nil || fits(t.Unique.Until)) && (t.Progress == nil || fits(t.Progress.At)) {
+		return nil
+	}
+	return fmt.Errorf("%w: a time that is not in the years 1 to 9999", tasks.ErrInvalid)
+}
 
 // diff returns which fields differ.
 func diff(a, b *tasks.Task) (mask uint64) {
@@ -279,7 +297,11 @@ func (r *reader) name() string {
 
 func (r *reader) time() time.Time {
 	sec, ns := r.int(), r.uint()
-	return time.Unix(sec, int64(ns%1e9)).UTC() //nolint:gosec // under 1e9
+	if sec < minTime || sec >= maxTime || ns >= 1e9 {
+		r.fail()
+		return time.Time{}
+	}
+	return time.Unix(sec, int64(ns)).UTC() //nolint:gosec // under 1e9
 }
 
 func (r *reader) float() float64 {
@@ -295,6 +317,10 @@ func (r *reader) float() float64 {
 // fields reads what appendChange wrote after the revision into t.
 func (r *reader) fields(t *tasks.Task) {
 	mask := r.uint()
+	if mask >= fNone {
+		r.fail()
+		return
+	}
 	has := func(field uint64) bool { return mask&field != 0 }
 	for _, f := range [...]struct {
 		field uint64
@@ -344,12 +370,16 @@ func (r *reader) fields(t *tasks.Task) {
 	}
 	if has(fMetadata) {
 		t.Metadata = nil
-		for n := r.uint(); n > 0 && r.err == nil; n-- {
+		n := r.uint()
+		for i := n; i > 0 && r.err == nil; i-- {
 			if t.Metadata == nil {
 				t.Metadata = map[string]string{}
 			}
 			name := r.name()
 			t.Metadata[name] = r.text()
+		}
+		if r.err == nil && uint64(len(t.Metadata)) != n {
+			r.fail() // a name twice
 		}
 	}
 	if has(fRetry) {

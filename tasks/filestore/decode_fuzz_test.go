@@ -23,7 +23,7 @@ func FuzzRecovery(f *testing.F) {
 		Progress: &tasks.Progress{Done: 1, Total: 2, Message: "m", Data: []byte("1"), At: at}, Checkpoint: []byte("2"), Result: []byte("3"),
 		Error: &tasks.TaskError{Kind: tasks.ErrorCrash, Message: "m", Detail: "d", Status: 500, Attempt: 1, Fence: 8}, Seq: 1, Revision: 1,
 	}
-	added := appendChange(nil, opChange, whole, diff(&blank, whole))
+	added := appendChange([]byte{opReserve, 9}, opChange, whole, diff(&blank, whole))
 	next := *whole
 	next.Revision, next.State, next.Progress, next.Error = 2, tasks.Succeeded, nil, nil
 	f.Add(added, appendChange(nil, opChange, &next, diff(whole, &next)), []byte("gTsk"))
@@ -115,25 +115,37 @@ func TestRestore_RefusesWhatCannotBe(t *testing.T) {
 		records []byte
 		refused bool
 	}{
-		"a task":            {fine, false},
-		"no ID":             {task(func(t *tasks.Task) { t.ID = "" }), true},
-		"no kind":           {task(func(t *tasks.Task) { t.Kind = "" }), true},
-		"no queue":          {task(func(t *tasks.Task) { t.Queue = "" }), true},
-		"no state":          {task(func(t *tasks.Task) { t.State = "" }), true},
-		"another state":     {task(func(t *tasks.Task) { t.State = "ended" }), true},
-		"no sequence":       {task(func(t *tasks.Task) { t.Seq = 0 }), true},
-		"a huge sequence":   {task(func(t *tasks.Task) { t.Seq = 1 << 63 }), true},
-		"a huge fence":      {task(func(t *tasks.Task) { t.Fence = 1 << 63 }), true},
-		"attempts below 0":  {task(func(t *tasks.Task) { t.Attempt = -1 }), true},
-		"deaths below 0":    {task(func(t *tasks.Task) { t.Deaths = -1 }), true},
-		"a timeout below 0": {task(func(t *tasks.Task) { t.Timeout = -1 }), true},
-		"retries below 0":   {task(func(t *tasks.Task) { t.Retry.Attempts = -1 }), true},
-		"one ID twice":      {append(task(func(t *tasks.Task) { t.Seq = 2 }), fine...), true},
-		"two tasks":         {append(task(func(t *tasks.Task) { t.ID, t.Seq = "b", 2 }), fine...), false},
-		"a key of nobody":   {appendChange(nil, opKept, &tasks.Task{ID: "a", Kind: "k", Queue: "q", State: tasks.Failed, Seq: 1, Revision: 1}, fID|fKind|fQueue|fState), true},
-		"an end":            {append(append([]byte{}, fine...), opEnd, 1, 1), true},
-		"a huge reserve":    {[]byte{opReserve, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}, true},
-		"a huge beginning":  {[]byte{opSeq, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}, true},
+		"a task":              {fine, false},
+		"no ID":               {task(func(t *tasks.Task) { t.ID = "" }), true},
+		"no kind":             {task(func(t *tasks.Task) { t.Kind = "" }), true},
+		"no queue":            {task(func(t *tasks.Task) { t.Queue = "" }), true},
+		"no state":            {task(func(t *tasks.Task) { t.State = "" }), true},
+		"another state":       {task(func(t *tasks.Task) { t.State = "ended" }), true},
+		"no sequence":         {task(func(t *tasks.Task) { t.Seq = 0 }), true},
+		"a huge sequence":     {task(func(t *tasks.Task) { t.Seq = 1 << 63 }), true},
+		"a huge fence":        {task(func(t *tasks.Task) { t.Fence = 1 << 63 }), true},
+		"attempts below 0":    {task(func(t *tasks.Task) { t.Attempt = -1 }), true},
+		"deaths below 0":      {task(func(t *tasks.Task) { t.Deaths = -1 }), true},
+		"a timeout below 0":   {task(func(t *tasks.Task) { t.Timeout = -1 }), true},
+		"retries below 0":     {task(func(t *tasks.Task) { t.Retry.Attempts = -1 }), true},
+		"one ID twice":        {append(task(func(t *tasks.Task) { t.Seq = 2 }), fine...), true},
+		"two tasks":           {append(task(func(t *tasks.Task) { t.ID, t.Seq = "b", 2 }), fine...), false},
+		"a key of nobody":     {appendChange(nil, opKept, &tasks.Task{ID: "a", Kind: "k", Queue: "q", State: tasks.Failed, Seq: 1, Revision: 1}, fID|fKind|fQueue|fState), true},
+		"an end":              {append(append([]byte{}, fine...), opEnd, 1, 1), true},
+		"a huge reserve":      {[]byte{opReserve, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}, true},
+		"an unreserved fence": {task(func(t *tasks.Task) { t.Fence = 1 }), true},
+		"a reserved fence":    {append([]byte{opReserve, 1}, task(func(t *tasks.Task) { t.Fence = 1 })...), false},
+		"the year 0":          {task(func(t *tasks.Task) { t.RunAt = time.Unix(minTime-1, 0) }), true},
+		"the year 10000":      {task(func(t *tasks.Task) { t.RunAt = time.Unix(maxTime, 0) }), true},
+		"the year 9999":       {task(func(t *tasks.Task) { t.RunAt = time.Unix(maxTime-1, 0) }), false},
+		"two names":           {metadata("x", "y"), false},
+		"a name twice":        {metadata("x", "x"), true},
+		"a field of tomorrow": {[]byte{opChange, 1, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}, true},
+		"nobody's change":     {append(task(func(*tasks.Task) {}), opChange, 2, 2, 0), true},
+		"a change left out":   {append(task(func(*tasks.Task) {}), opChange, 1, 3, 0), true},
+		"a change again":      {append(task(func(*tasks.Task) {}), opChange, 1, 1, 0), false},
+		"another operation":   {[]byte{99}, true},
+		"a huge beginning":    {[]byte{opSeq, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRecovery()
@@ -146,6 +158,17 @@ func TestRestore_RefusesWhatCannotBe(t *testing.T) {
 			}
 		})
 	}
+}
+
+// metadata is the record of a task with two entries of metadata.
+func metadata(names ...string) []byte {
+	one := &tasks.Task{ID: "a", Kind: "k", Version: 1, Queue: "q", State: tasks.Queued, Seq: 1, Revision: 1}
+	b := appendChange(nil, opChange, one, diff(&blank, one)|fMetadata)
+	b[len(b)-1] = byte(len(names)) // there were none, and nothing comes after them
+	for _, name := range names {
+		b = appendText(appendText(b, name), "v")
+	}
+	return b
 }
 
 // sealed is a frame of records.

@@ -28,7 +28,9 @@
 //
 // Open reads the snapshot and the log. The lease of a task that was running is ended at once, as its holder held the directory's lock. A frame that is cut off or damaged at
 // the log's end was never acknowledged, and is cleared. One that a later frame says was on the disk is damage: Open returns [ErrCorrupt] and
-// changes nothing. Damage to the very last frame cannot be told from a write that was cut off, unless Close ended the store in order.
+// changes nothing. Damage to the very last frame cannot be told from a write that was cut off, unless Close ended the store in order. A whole frame
+// with what no store writes is damage too: a task in no state, of another's ID or with a fence that was not reserved, a change of a task that is not there, a field or a time that cannot
+// be. A change that a task has already is passed over, as it may be in the snapshot.
 //
 // # What is under it, and why
 //
@@ -54,7 +56,7 @@
 //   - A write or sync that fails ends the store: whatever waits and whatever comes gets the error, as nobody knows what is on
 //     the disk. What was acknowledged is there when it is opened again.
 //   - A task, with all that belongs to it, fits into a segment (16 MiB unless stated), else tasks.ErrTooLarge.
-//   - Times come back in UTC.
+//   - Times are in the years 1 to 9999, else tasks.ErrInvalid. They come back in UTC.
 //
 // Everything exported is safe for concurrent use. The store owns its goroutines: Close ends and awaits them.
 package filestore

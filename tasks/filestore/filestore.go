@@ -119,12 +119,14 @@ func (s *Store) begin() error {
 	}
 	ended := r.endLeases()
 	if err := r.restore(s.mem); err != nil {
-		if seg != nil {
-			err = errors.Join(err, seg.f.Close())
-		}
 		return err
 	}
-	if seg == nil {
+	if seg != nil {
+		if err := s.resume(seg); err != nil {
+			return err
+		}
+		s.nextSegment = seg.n
+	} else {
 		s.nextSegment++
 		if seg, err = s.makeSegment(s.nextSegment); err != nil {
 			if isFull(err) {
@@ -134,8 +136,6 @@ func (s *Store) begin() error {
 		}
 		s.used += seg.size
 		seg.first = r.number + 1
-	} else {
-		s.nextSegment = seg.n
 	}
 	s.kept, s.seg, s.number, s.syncedFrame, s.reserved = r.kept, seg, r.number, r.number, r.reserved
 	s.lastSeq = r.seq

@@ -43,6 +43,11 @@ func (s *Store) journal(old, t *tasks.Task) error {
 	if s.failed != nil {
 		return s.failed
 	}
+	if t != nil {
+		if err := checkTimes(t); err != nil {
+			return err
+		}
+	}
 	r, wait := s.record[:0], true
 	switch {
 	case t == nil:

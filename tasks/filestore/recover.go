@@ -71,7 +71,7 @@ func (r *recovery) endLeases() (changed []*tasks.Task) {
 	return changed
 }
 
-// recover reads the directory, and returns the segment to go on with, or nil.
+// recover reads the directory, and returns the segment to go on with, which resume opens, or nil.
 func (s *Store) recover(r *recovery) (*segment, error) {
 	logs, snaps, err := s.files()
 	if err != nil {
@@ -128,13 +128,7 @@ func (s *Store) recover(r *recovery) (*segment, error) {
 		}
 		break
 	}
-	if len(r.orphans) > 0 {
-		return nil, fmt.Errorf("%w: %d tasks have changes but no beginning", ErrCorrupt, len(r.orphans))
-	}
-	if last == nil {
-		return nil, nil
-	}
-	return last, s.resume(last)
+	return last, nil
 }
 
 // resume opens a segment for writing, clears what follows its end and removes the segments after it.
@@ -277,12 +271,18 @@ func (r *recovery) change(op byte) error {
 
 // restore hands what was read to the memory store.
 func (r *recovery) restore(mem *tasks.MemStore) error {
+	if len(r.orphans) > 0 {
+		return fmt.Errorf("%w: %d tasks have changes but no beginning", ErrCorrupt, len(r.orphans))
+	}
 	all := slices.AppendSeq(slices.Collect(maps.Keys(r.tasks)), maps.Keys(r.kept))
 	slices.Sort(all)
 	for _, seq := range slices.Compact(all) {
 		t, deleted := r.tasks[seq], false
 		if t == nil {
 			t, deleted = r.kept[seq], true
+		}
+		if t.Fence > r.reserved {
+			return fmt.Errorf("%w: task %s has fence %d, %d are reserved", ErrCorrupt, t.ID, t.Fence, r.reserved)
 		}
 		if err := mem.Restore(t, deleted); err != nil {
 			return fmt.Errorf("%w: %w", ErrCorrupt, err)

@@ -171,3 +171,28 @@ func TestStore_RunningTasksHaveNoHolderAfterOpening(t *testing.T) {
 		}
 	}
 }
+
+// TestStore_FencesRiseOverLostClaims opens the files as they are after a power cut that took a claim with it.
+func TestStore_FencesRiseOverLostClaims(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, small)
+	if _, err := s.Add(t.Context(), newTask("a"), noon, 0); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.ReadFile(filepath.Join(dir, "0000000000000001.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost, _, err := s.Claim(t.Context(), claimOne())
+	if err != nil || len(lost) != 1 {
+		t.Fatalf("claimed %d, %v", len(lost), err)
+	}
+	again, err := reopen(t, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := again.Claim(t.Context(), claimOne())
+	if err != nil || len(got) != 1 || got[0].Attempt != 1 || got[0].Fence <= lost[0].Fence {
+		t.Errorf("claimed %+v, %v; want a fence above %d, whose claim was lost", got, err, lost[0].Fence)
+	}
+}
