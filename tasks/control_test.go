@@ -267,3 +267,67 @@ func TestRun_StaleInTheSameManager(t *testing.T) {
 		}
 	})
 }
+
+// slowClaim is a store whose claims wait at a gate.
+type slowClaim struct {
+	tasks.Store
+	gate chan struct{}
+}
+
+func (s *slowClaim) Claim(ctx context.Context, c *tasks.Claim) ([]*tasks.Task, time.Time, error) {
+	<-s.gate
+	return s.Store.Claim(ctx, c)
+}
+
+func TestQueue_PauseWaitsForAClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &slowClaim{tasks.NewMemStore(), make(chan struct{})}
+		m := tasks.New(&tasks.Options{Store: store})
+		k := tasks.Register(m, "work", 1, nothing, nil)
+		start(t, m)
+		synctest.Wait() // it claims
+		paused := make(chan error, 1)
+		go func() { paused <- m.Pause("default") }()
+		synctest.Wait()
+		if len(paused) > 0 {
+			t.Error("paused, and a claim is under way")
+		}
+		close(store.gate)
+		if err := <-paused; err != nil {
+			t.Error(err)
+		}
+		id := must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, nil)).ID
+		synctest.Wait()
+		if state := must[tasks.State](t)(m.Status(t.Context(), id)); state != tasks.Queued {
+			t.Errorf("submitted after Pause, and %s", state)
+		}
+	})
+}
+
+func TestManager_StopInterruptsWhatIsBeingClaimed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &slowClaim{tasks.NewMemStore(), make(chan struct{})}
+		m := tasks.New(&tasks.Options{Store: store})
+		k := tasks.Register(m, "waits", 1, func(ctx context.Context, _ struct{}) (struct{}, error) {
+			<-ctx.Done()
+			return struct{}{}, context.Cause(ctx)
+		}, nil)
+		id := must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, nil)).ID
+		if err := m.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // it claims
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		stopped := make(chan error, 1)
+		go func() { stopped <- m.Stop(ctx) }()
+		synctest.Wait()
+		close(store.gate)
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+		if task := must[*tasks.Task](t)(store.Get(t.Context(), id)); task.State != tasks.Queued || task.Attempt != 0 {
+			t.Errorf("after Stop: %+v", task)
+		}
+	})
+}

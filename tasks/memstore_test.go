@@ -3,6 +3,7 @@ package tasks_test
 import (
 	"errors"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -82,6 +83,60 @@ func TestMemStore_TasksLeaveFromTheMiddle(t *testing.T) {
 	}
 	if _, err := s.Update(t.Context(), "1", t0, finish); !errors.Is(err, tasks.ErrConflict) {
 		t.Errorf("cancelled to succeeded: %v", err)
+	}
+}
+
+func TestMemStore_ListsPastWhatDoesNotMatch(t *testing.T) {
+	s := tasks.NewMemStore()
+	const n = 10_000 // more than a listing looks at before it lets others in
+	var want []string
+	for i := range n {
+		task := newTask(strconv.Itoa(i), "")
+		task.Metadata = map[string]string{"some": strconv.FormatBool(i%4095 < 3)}
+		if _, err := s.Add(t.Context(), task, t0, 0); err != nil {
+			t.Fatal(err)
+		}
+		if i%4095 < 3 {
+			want = append([]string{task.ID}, want...)
+		}
+	}
+	var got []string
+	f := tasks.Filter{Metadata: map[string]string{"some": "true"}, Limit: len(want)}
+	page, next, err := s.List(t.Context(), &f)
+	if err != nil || len(page) != len(want) || next != "" {
+		t.Fatalf("%d tasks, next %q, %v: want %d, and no other page", len(page), next, err, len(want))
+	}
+	for f.Limit = 2; ; f.Cursor = next {
+		if page, next, err = s.List(t.Context(), &f); err != nil {
+			t.Fatal(err)
+		}
+		for _, task := range page {
+			got = append(got, task.ID)
+		}
+		if next == "" {
+			break
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("listed %v, want %v", got, want)
+	}
+	if _, _, err := s.List(t.Context(), &tasks.Filter{Cursor: "0"}); !errors.Is(err, tasks.ErrInvalid) {
+		t.Errorf("a cursor of no task: %v", err)
+	}
+}
+
+func TestMemStore_NextIsNotNowForWhatIsNotDue(t *testing.T) {
+	s := tasks.NewMemStore()
+	c := claimOf(1)
+	for i, at := range []time.Time{c.Now, c.Now.Add(time.Second)} {
+		task := newTask(strconv.Itoa(i), "")
+		task.RunAt = at
+		if _, err := s.Add(t.Context(), task, c.Now, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, next, err := s.Claim(t.Context(), c); err != nil || len(got) != 1 || !next.Equal(c.Now.Add(time.Second)) {
+		t.Errorf("claimed %d, next %v, %v", len(got), next, err)
 	}
 }
 

@@ -24,6 +24,7 @@ type queue struct {
 	free     int        // places
 	waking   bool       // a worker is on its way to look
 	claiming bool       // a worker claims
+	claims   sync.Cond  // told when none does any more
 	hungry   bool       // there may be a task to claim
 	paused   bool
 	stopped  bool
@@ -49,6 +50,7 @@ func newQueue(m *Manager, name string, opts QueueOptions) *queue {
 		m: m, name: name, opts: opts, free: max(opts.Concurrency, 0), hungry: true,
 		runs: make(map[string]*attempt), keys: make(map[string]int), bucket: bucket{rate: opts.Rate, burst: float64(opts.Burst), tokens: float64(opts.Burst)},
 	}
+	q.claims.L = &q.mu
 	q.claim = Claim{Queue: name, Owner: m.owner, Lease: m.opts.Lease, Claimed: q.take}
 	if opts.KeyLimit > 0 {
 		q.claim.Full = q.full
@@ -75,6 +77,11 @@ func (q *queue) hold(t *Task) *attempt {
 		q.keys[t.Key]++
 	}
 	q.mu.Unlock()
+	select {
+	case <-q.m.interrupt: // the claim was under way when Stop ended what runs
+		a.ctx.end(ErrNotRunning)
+	default:
+	}
 	return a
 }
 
@@ -183,6 +190,7 @@ func (q *queue) claimLocked() {
 
 	q.mu.Lock()
 	q.claiming = false
+	q.claims.Broadcast()
 	q.free += n - len(got)
 	q.bucket.giveBack(n - len(got))
 	switch {
@@ -240,6 +248,9 @@ func (q *queue) setPaused(paused bool) {
 	q.paused = paused
 	q.hungry = true
 	q.wakeLocked()
+	for q.paused && q.claiming {
+		q.claims.Wait() // it would take what is submitted after Pause
+	}
 }
 
 func (q *queue) info() QueueInfo {

@@ -59,6 +59,8 @@ func testAddInvalid(s *suite) {
 		"no ID":            task(""),
 		"no kind":          task("a", func(t *tasks.Task) { t.Kind = "" }),
 		"no queue":         task("a", func(t *tasks.Task) { t.Queue = "" }),
+		"one claimed once": task("a", func(t *tasks.Task) { t.Fence = 1 }),
+		"one held":         task("a", func(t *tasks.Task) { t.Owner = "me" }),
 	} {
 		_, err := s.s.Add(s.ctx(), t, noon, 0)
 		s.wantErr(what, err, tasks.ErrInvalid)
@@ -172,4 +174,23 @@ func testUniqueFor(s *suite) {
 		s.Error(err)
 	}
 	s.wantExists("the next holder", s.addUnique("f", "w", tasks.UniqueUndone, later), "e", false)
+}
+
+// testUniqueChanged: an update may give a task another unique key, or none, whatever its state.
+func testUniqueChanged(s *suite) {
+	for _, state := range []tasks.State{tasks.Queued, tasks.Running, tasks.Retrying} {
+		id, old, other := string(state), "old-"+string(state), "new-"+string(state)
+		s.bring(id, state, unique(old, tasks.UniqueUndone), func(t *tasks.Task) { t.Queue = id })
+		s.update(id, unique(other, tasks.UniqueUndone))
+		if err := s.addUnique("after-"+id, old, tasks.UniqueUndone, noon); err != nil {
+			s.Errorf("%s: the key that it had: %v", state, err)
+		}
+		s.wantExists(id+", the key that it has", s.addUnique("x", other, tasks.UniqueUndone, noon), id, false)
+		_, err := s.s.Update(s.ctx(), id, noon, func(t *tasks.Task) error { unique(old, tasks.UniqueUndone)(t); return nil })
+		s.wantExists(id+", the key that it had again", err, "after-"+id, false)
+		s.update(id, func(t *tasks.Task) { t.Unique = nil })
+		if err := s.addUnique("last-"+id, other, tasks.UniqueUndone, noon); err != nil {
+			s.Errorf("%s: the key that it gave up: %v", state, err)
+		}
+	}
 }

@@ -144,6 +144,14 @@ func testClaimDue(s *suite) {
 	if !next.IsZero() {
 		s.Errorf("next %v, want none", next)
 	}
+	// Of several kinds, in either order, the one that is due first counts.
+	for i, kind := range []string{"k", "l", "m"} {
+		s.add(task(kind, func(t *tasks.Task) { t.Kind, t.RunAt = kind, noon.Add(time.Duration([]int{7, 6, 8}[i])*time.Second) }))
+	}
+	_, next = s.claimNext(9, func(c *tasks.Claim) { c.Kinds = map[string]int{"k": 1, "l": 1, "m": 1} })
+	if !next.Equal(noon.Add(6 * time.Second)) {
+		s.Errorf("next %v, want 6 s after noon", next)
+	}
 }
 
 func testClaimFence(s *suite) {

@@ -39,6 +39,7 @@ func ExerciseStore(t *testing.T, h Harness) {
 		{"UniqueWaiting", testUniqueWaiting},
 		{"UniqueUndone", testUniqueUndone},
 		{"UniqueFor", testUniqueFor},
+		{"UniqueChanged", testUniqueChanged},
 		{"Claim", testClaim},
 		{"ClaimOrder", testClaimOrder},
 		{"ClaimKinds", testClaimKinds},

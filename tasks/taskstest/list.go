@@ -52,9 +52,13 @@ func testListFilters(s *suite) {
 	}{
 		"a state":    {tasks.Filter{States: []tasks.State{tasks.Running}}, func(t *tasks.Task) bool { return t.State == tasks.Running }},
 		"two states": {tasks.Filter{States: []tasks.State{tasks.Dead, tasks.Queued}}, func(t *tasks.Task) bool { return t.State == tasks.Dead || t.State == tasks.Queued }},
-		"a queue":    {tasks.Filter{Queue: "q17"}, func(t *tasks.Task) bool { return t.Queue == "q17" }},
-		"no queue":   {tasks.Filter{Queue: "none"}, func(*tasks.Task) bool { return false }},
-		"a kind":     {tasks.Filter{Kind: "k1"}, func(t *tasks.Task) bool { return t.Kind == "k1" }},
+		"two states, one of them in the queue": {
+			tasks.Filter{Queue: "q17", States: []tasks.State{tasks.Dead, states[17%len(states)]}},
+			func(t *tasks.Task) bool { return t.Queue == "q17" },
+		},
+		"a queue":  {tasks.Filter{Queue: "q17"}, func(t *tasks.Task) bool { return t.Queue == "q17" }},
+		"no queue": {tasks.Filter{Queue: "none"}, func(*tasks.Task) bool { return false }},
+		"a kind":   {tasks.Filter{Kind: "k1"}, func(t *tasks.Task) bool { return t.Kind == "k1" }},
 		"metadata": {
 			tasks.Filter{Metadata: map[string]string{"five": "3", "two": "1"}},
 			func(t *tasks.Task) bool { return t.Metadata["five"] == "3" && t.Metadata["two"] == "1" },

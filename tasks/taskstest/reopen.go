@@ -1,6 +1,7 @@
 package taskstest
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
@@ -22,7 +23,10 @@ func testReopen(s *suite) {
 	s.delete(s.get("4")) // that one has succeeded
 	gone := s.bring("gone", tasks.Succeeded, unique("kept", tasks.UniqueFor), func(t *tasks.Task) { t.Queue = "gone" })
 	s.delete(gone)
+	s.handKeyOn()
 	s.bring("holder", tasks.Running, unique("held", tasks.UniqueUndone), func(t *tasks.Task) { t.Queue = "holder" })
+	latest := s.bring("latest", tasks.Succeeded, func(t *tasks.Task) { t.Queue = "latest" })
+	s.delete(latest)
 
 	before := s.list(tasks.Filter{Limit: 1000})
 	s.s = s.h.Reopen(s, s.s)
@@ -38,15 +42,37 @@ func testReopen(s *suite) {
 	}
 	s.wantExists("a deleted holder", s.addUnique("x", "kept", tasks.UniqueUndone, noon), "gone", false)
 	s.wantExists("a holder", s.addUnique("x", "held", tasks.UniqueUndone, noon), "holder", false)
+	s.delete(s.get("5")) // that one has failed; what is left of the first holder's time goes
+	s.wantExists("a holder after a deleted one", s.addUnique("x", "handed on", tasks.UniqueUndone, noon), "second", false)
 	s.wantIDs("the queue's order", s.claim(9), "w1", "w3", "w5", "w7", "w9", "w0", "w2", "w4", "w6")
-	if next := s.add(task("next")); next.Seq <= before[0].Seq || next.Seq <= gone.Seq {
-		s.Errorf("seq %d after %d", next.Seq, before[0].Seq)
+	if next := s.add(task("next")); next.Seq <= before[0].Seq || next.Seq <= latest.Seq {
+		s.Errorf("seq %d after %d", next.Seq, latest.Seq)
 	}
 	s.update("holder", to(tasks.Succeeded))
 	s.s = s.h.Reopen(s, s.s)
 	if got := s.get("holder"); got.State != tasks.Succeeded {
 		s.Errorf("after another restart the holder is %s", got.State)
 	}
+}
+
+// handKeyOn has a key go from a deleted task, whose time is over at noon, to another.
+func (s *suite) handKeyOn() {
+	s.Helper()
+	early := noon.Add(-time.Hour)
+	first := task("first", func(t *tasks.Task) {
+		t.Queue, t.RunAt = "first", early
+		t.Unique = &tasks.Unique{Key: "handed on", While: tasks.UniqueFor, Until: noon.Add(-time.Minute)}
+	})
+	_, err := s.s.Add(s.ctx(), first, early, 0)
+	got := s.claim(1, func(c *tasks.Claim) { c.Queue, c.Now = "first", early })
+	done, updateErr := s.s.Update(s.ctx(), "first", early, func(t *tasks.Task) error { to(tasks.Succeeded)(t); return nil })
+	if err := errors.Join(err, updateErr); err != nil || len(got) != 1 {
+		s.Fatal(err)
+	}
+	if err := s.s.Delete(s.ctx(), "first", done.Revision, early); err != nil {
+		s.Fatal(err)
+	}
+	s.add(task("second", unique("handed on", tasks.UniqueUndone), func(t *tasks.Task) { t.Queue = "second" }))
 }
 
 // testReopenFence: fences rise over restarts too.

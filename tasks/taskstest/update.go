@@ -235,9 +235,13 @@ func testContext(s *suite) {
 	_, addErr := s.s.Add(ctx, task("c"), noon, 0)
 	_, _, claimErr := s.s.Claim(ctx, &tasks.Claim{Queue: "q", Max: 1, Owner: "me", Now: noon, Lease: time.Minute, Kinds: map[string]int{"k": 1}})
 	_, updateErr := s.s.Update(ctx, "b", noon, func(t *tasks.Task) error { to(tasks.Cancelled)(t); return nil })
+	_, getErr := s.s.Get(ctx, "a")
+	_, _, listErr := s.s.List(ctx, &tasks.Filter{})
+	_, expiredErr := s.s.Expired(ctx, noon, 1)
+	_, countsErr := s.s.Counts(ctx)
 	for what, err := range map[string]error{
 		"Add": addErr, "Claim": claimErr, "Update": updateErr,
-		"Delete": s.s.Delete(ctx, "a", done.Revision, noon),
+		"Delete": s.s.Delete(ctx, "a", done.Revision, noon), "Get": getErr, "List": listErr, "Expired": expiredErr, "Counts": countsErr,
 	} {
 		s.wantErr(what+" with a context that has ended", err, context.Canceled)
 	}
