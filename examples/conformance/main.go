@@ -44,19 +44,20 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	hub := channels()
-	opts := &wsx.ServerOptions{Hub: hub, HTTP: tunnelled(), Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	describe := &wsx.DescribeOptions{Title: "Conformance", Version: "1.0.0", Hub: hub}
+	opts := &wsx.ServerOptions{Hub: hub, HTTP: tunnelled(), Describe: describe, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	if *origins != "" {
 		opts.AllowedOrigins = strings.Split(*origins, ",")
 	}
 	d := methods(hub)
 	open := wsx.NewServer(d, opts)
-	opts.Authenticate = authenticate // NewServer has copied the options
+	opts.Authenticate, opts.Describe = authenticate, nil // NewServer has copied the options
 	closed := wsx.NewServer(d, opts)
 
 	r := chi.NewRouter()
 	r.Handle("/ws", open)
 	r.Handle("/ws-auth", closed)
-	r.Handle("/rpc", wsx.JSONRPC(d, &wsx.JSONRPCOptions{Logger: opts.Logger}))
+	r.Handle("/rpc", wsx.JSONRPC(d, &wsx.JSONRPCOptions{Describe: describe, Logger: opts.Logger}))
 
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", *addr)
 	if err != nil {
