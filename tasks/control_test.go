@@ -331,3 +331,42 @@ func TestManager_StopInterruptsWhatIsBeingClaimed(t *testing.T) {
 		}
 	})
 }
+
+func TestManager_CancelRetryAndClearOnceMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := tasks.New(nil)
+		k := tasks.Register(m, "sum", 1, sum, nil)
+		about := map[string]string{"for": "me"}
+		id := must[*tasks.Task](t)(k.Submit(t.Context(), sumIn{}, &tasks.SubmitOptions{Metadata: about})).ID
+		about["for"] = "another" // it was taken as it was
+		once := must[*tasks.Task](t)(m.Cancel(t.Context(), id))
+		if again := must[*tasks.Task](t)(m.Cancel(t.Context(), id)); again.State != tasks.Cancelled || again.Metadata["for"] != "me" {
+			t.Errorf("%+v after %+v", again, once)
+		}
+		if task := must[*tasks.Task](t)(m.Retry(t.Context(), id)); task.State != tasks.Queued || !task.Finished.IsZero() {
+			t.Errorf("retried: %+v", task)
+		}
+		gaveUp, cancel := context.WithCancel(t.Context())
+		waits := make(chan error, 3)
+		for _, ctx := range []context.Context{t.Context(), gaveUp, t.Context()} {
+			go func() { _, err := m.Wait(ctx, id); waits <- err }()
+			synctest.Wait()
+		}
+		cancel()
+		if err := <-waits; !errors.Is(err, context.Canceled) {
+			t.Errorf("who gives up: %v", err)
+		}
+		start(t, m)
+		for range 2 { // the others hear of the end all the same
+			if err := <-waits; err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := m.Cancel(t.Context(), id); !errors.Is(err, tasks.ErrConflict) {
+			t.Errorf("one that has succeeded: %v", err)
+		}
+		if n := must[int](t)(m.Clear(t.Context(), &tasks.Filter{Cursor: "1"})); n != 1 {
+			t.Errorf("%d cleared, want all, wherever a cursor is", n)
+		}
+	})
+}

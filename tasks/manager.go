@@ -149,7 +149,7 @@ const stopGrace = 5 * time.Second
 
 // Stop claims no more tasks and waits until those that run have ended. When ctx ends before, their contexts end too, with ErrNotRunning as cause; those that
 // then return an error go back to their queue without having used an attempt, and so do those that have not returned 5 s later, which the error
-// names: a goroutine cannot be stopped. Nothing else of the Manager is left when Stop returns. It may be called often, and without Start.
+// names: a goroutine cannot be stopped. A store that hangs then is given up after another 5 s. Nothing else of the Manager is left when Stop returns. It may be called often, and without Start.
 func (m *Manager) Stop(ctx context.Context) error {
 	m.mu.Lock()
 	first := !m.stopped.Swap(true)
@@ -199,6 +199,7 @@ func (m *Manager) interruptAll(ended <-chan struct{}) error {
 	if !pause(machineClock{}, stopGrace, ended) {
 		return nil
 	}
+	defer time.AfterFunc(stopGrace, m.end).Stop() // a store that hangs must not keep Stop
 	var left []error
 	for _, q := range *m.queues.Load() {
 		left = append(left, q.abandon()...)

@@ -116,3 +116,19 @@ func TestQueue_OldNewsEndNoRun(t *testing.T) {
 		}
 	})
 }
+
+func TestQueue_RateAfterARest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := tasks.New(&tasks.Options{Queues: map[string]tasks.QueueOptions{"default": {Rate: 10, Burst: 2}}})
+		k := tasks.Register(m, "work", 1, nothing, nil)
+		start(t, m)
+		<-time.After(time.Hour)
+		begun := time.Now()
+		for _, id := range []string{"a", "b", "c", "d", "e"} {
+			must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, &tasks.SubmitOptions{ID: id}))
+		}
+		if wait(t, m, "e", tasks.Succeeded); time.Since(begun) < 299*time.Millisecond || time.Since(begun) > 310*time.Millisecond {
+			t.Errorf("five took %v, want two at once and 0.1 s for each other", time.Since(begun))
+		}
+	})
+}

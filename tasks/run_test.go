@@ -346,3 +346,34 @@ func TestQueue_Limits(t *testing.T) {
 		wait(t, m, id, tasks.Succeeded)
 	})
 }
+
+func TestRun_ProgressIsWrittenInTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := tasks.New(nil)
+		left := make(chan *tasks.Run, 1)
+		k := tasks.Register(m, "work", 1, func(ctx context.Context, _ struct{}) (struct{}, error) {
+			run := tasks.RunFrom(ctx)
+			for i := range 3 { // at once: the first is written, the last follows
+				if err := run.Progress(tasks.Progress{Done: float64(i)}); err != nil {
+					return struct{}{}, err
+				}
+			}
+			<-time.After(time.Second)
+			left <- run
+			return struct{}{}, run.Progress(tasks.Progress{Done: 9})
+		}, nil)
+		start(t, m)
+		id := must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, nil)).ID
+		<-time.After(500 * time.Millisecond)
+		if task := must[*tasks.Task](t)(m.Info(t.Context(), id)); task.Progress == nil || task.Progress.Done != 2 {
+			t.Errorf("half a second later: %+v", task.Progress)
+		}
+		wait(t, m, id, tasks.Succeeded)
+		if err := (<-left).Progress(tasks.Progress{Done: 10}); !errors.Is(err, tasks.ErrStale) {
+			t.Errorf("progress after the end: %v", err)
+		}
+		if task := must[*tasks.Task](t)(m.Info(t.Context(), id)); task.Progress.Done != 9 {
+			t.Errorf("in the end: %+v", task.Progress)
+		}
+	})
+}

@@ -244,3 +244,66 @@ func TestSchedule_Refuses(t *testing.T) {
 		t.Errorf("unknown kind: %v", err)
 	}
 }
+
+// TestSchedule_OnceAndRetention: a single time that is long past is not run again, as its task may have been deleted.
+func TestSchedule_OnceAndRetention(t *testing.T) {
+	for _, c := range []struct {
+		retention time.Duration
+		want      int
+	}{{24 * time.Hour, 0}, {26 * time.Hour, 1}, {-1, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			clock := taskstest.NewClock(begin)
+			m := tasks.New(&tasks.Options{Clock: clock, Retention: c.retention})
+			k := tasks.Register(m, "job", 1, nothing, nil)
+			if err := k.Schedule(struct{}{}, tasks.Schedule{Name: "job", At: begin.Add(-25 * time.Hour), Missed: tasks.MissedAll}); err != nil {
+				t.Fatal(err)
+			}
+			start(t, m)
+			walk(clock, time.Minute)
+			if got := occurrences(t, m, tasks.Succeeded); len(got) != c.want {
+				t.Errorf("retention %v: ran %v", c.retention, got)
+			}
+		})
+	}
+}
+
+// TestSchedule_ALittleLateIsNotMissed starts a manager half a minute after the time of an occurrence that waits in the store.
+func TestSchedule_ALittleLateIsNotMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock, store := taskstest.NewClock(begin), tasks.NewMemStore()
+		for i := range 2 {
+			m := tasks.New(&tasks.Options{Clock: clock, Store: store})
+			k := tasks.Register(m, "job", 1, nothing, nil)
+			if err := k.Schedule(struct{}{}, tasks.Schedule{Name: "job", Every: time.Hour}); err != nil {
+				t.Fatal(err)
+			}
+			start(t, m)
+			walk(clock, time.Second)
+			if got := occurrences(t, m, tasks.Succeeded); len(got) != i {
+				t.Errorf("ran %v", got)
+			}
+			stop(t, m)
+			clock.Advance(time.Hour + 29*time.Second)
+		}
+	})
+}
+
+// TestSchedule_TwoPayloads: managers that do not agree on the payload of a schedule make one task of each occurrence all the same.
+func TestSchedule_TwoPayloads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock, store := taskstest.NewClock(begin), tasks.NewMemStore()
+		var m *tasks.Manager
+		for i := range 2 {
+			m = tasks.New(&tasks.Options{Clock: clock, Store: store, Logger: quiet})
+			k := tasks.Register(m, "job", 1, func(context.Context, int) (int, error) { return 0, nil }, nil)
+			if err := k.Schedule(i, tasks.Schedule{Name: "job", Every: time.Hour}); err != nil {
+				t.Fatal(err)
+			}
+			start(t, m)
+		}
+		walk(clock, 3*time.Hour+time.Second)
+		if got := occurrences(t, m, tasks.Succeeded); len(got) != 3 || !m.Schedules()[0].Next.Equal(begin.Add(4*time.Hour)) {
+			t.Errorf("ran %v, next %v", got, m.Schedules()[0].Next)
+		}
+	})
+}
