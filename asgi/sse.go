@@ -42,8 +42,9 @@ const maxLastEventID = 1024
 // with a context that ends with the client, with the cause ErrShutdown when the server begins to stop, and when the
 // stream cannot be written. The sequence must end then, so one that waits watches the context.
 //
-// The headers go out at once, so what can be refused is refused by the handler, before it returns SSE. An error of the sequence
-// cuts the connection. A browser comes back with Last-Event-ID however the stream ended, until it is told to
+// The headers go out when events has returned, before the first event: what events itself subscribes to, rather than the sequence that it returns, is
+// in effect when the client learns that the stream is there. It has to end with the context, also when the sequence is never asked. What can be
+// refused is refused by the handler, before it returns SSE. An error of the sequence cuts the connection. A browser comes back with Last-Event-ID however the stream ended, until it is told to
 // stay away by NoContent instead of a stream.
 //
 // An event whose ID or Type has a line break or NUL, or whose Data cannot be encoded, is an error of the sequence.
@@ -81,15 +82,21 @@ func (o SSEOptions) serve(w *respwriter.Writer, r *http.Request,
 	}
 	ctx, cancel := untilShutdown(r.Context())
 	defer cancel(nil)
+	sequence := events(ctx, last) // before the headers: who has them counts on hearing of everything from then on
 	out := newStreamWriter(w, http.StatusOK, o.WriteTimeout)
 	defer out.extend() // for what ends the stream
-	s, err := sse.Start(ctx, func(p []byte) error { _, err := out.Write(p); return err }, max(0, o.Heartbeat))
+	s, err := sse.Start(ctx, func(p []byte) error {
+		_, err := out.Write(p)
+		if err != nil {
+			cancel(err)
+		}
+		return err
+	}, max(0, o.Heartbeat))
 	defer s.Stop()
 	if err != nil {
 		return err
 	}
-	ctx = s.Context()
-	for event, err := range events(ctx, last) {
+	for event, err := range sequence {
 		if ctx.Err() != nil {
 			break
 		}

@@ -328,6 +328,43 @@ func TestSSE_EndsWithTheClient(t *testing.T) {
 	})
 }
 
+// headerHook calls hook when the header goes out.
+type headerHook struct {
+	*httptest.ResponseRecorder
+	hook func()
+}
+
+func (w headerHook) WriteHeader(status int) {
+	w.hook()
+	w.ResponseRecorder.WriteHeader(status)
+}
+
+// A client that has the headers counts on hearing of everything from then on.
+func TestSSE_SubscribesBeforeTheHeaders(t *testing.T) {
+	var subscribed chan string
+	w := headerHook{httptest.NewRecorder(), func() {
+		select {
+		case subscribed <- "published at once":
+		default:
+			t.Error("nobody has subscribed")
+		}
+	}}
+	bus := make(chan string, 1)
+	err := asgi.SSE(func(context.Context, string) iter.Seq2[asgi.Event, error] {
+		subscribed = bus
+		return func(yield func(asgi.Event, error) bool) {
+			select {
+			case text := <-bus:
+				yield(asgi.Event{Data: text}, nil)
+			default:
+			}
+		}
+	}, nil).WriteResponse(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	if err != nil || w.Body.String() != "data: published at once\n\n" {
+		t.Errorf("%q, %v", w.Body, err)
+	}
+}
+
 func TestSSE_SendsHeadersBeforeTheFirstEvent(t *testing.T) {
 	release := make(chan struct{})
 	s := server(t, give(asgi.SSE(func(context.Context, string) iter.Seq2[asgi.Event, error] {
