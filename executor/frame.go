@@ -123,8 +123,8 @@ func parseCallHead(b []byte) (h callHead, body []byte, err error) {
 		if len(b) == 0 || len(b)-1 < int(b[0]) {
 			return h, nil, fmt.Errorf("%w: call", errFrame)
 		}
-		*s = string(b[1 : 1+b[0]])
-		b = b[1+int(b[0]):]
+		end := 1 + int(b[0]) // which a byte would not hold
+		*s, b = string(b[1:end]), b[end:]
 	}
 	return h, b, nil
 }

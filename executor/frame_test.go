@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,8 @@ func TestReadFrame_ChecksTheSizeBeforeItAllocates(t *testing.T) {
 func FuzzParseCallHead(f *testing.F) {
 	h := callHead{progress: true, timeout: time.Second, level: -4, name: "name", input: "3", file: "4"}
 	f.Add(append(h.append(nil), "body"...))
+	longest := callHead{name: strings.Repeat("n", math.MaxUint8), output: strings.Repeat("o", math.MaxUint8)}
+	f.Add(append(longest.append(nil), "body"...))
 	f.Add([]byte{})
 	f.Add([]byte{2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {

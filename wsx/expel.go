@@ -14,7 +14,8 @@ const closeUnauthenticated = 4401
 // attempt is an authentication under way. Whom Disconnect names meanwhile is not let in by it: it may have asked before the
 // program took the subject's rights away.
 type attempt struct {
-	disconnected map[string]int // subjects, and the close code of each; guarded by Server.mu
+	disconnected map[string]int // subjects, and the close code of each; guarded by Server.mu, as the next
+	subject      string         // of a connection that the client may know of and Server.conns not yet
 }
 
 // attempt begins an authentication. The caller settles it.
@@ -55,8 +56,12 @@ func (s *Server) Disconnect(subject string, code int) int {
 		return 0
 	}
 	var conns []*Conn
+	upgraded := 0
 	s.mu.Lock()
 	for a := range s.attempts {
+		if a.subject == subject && a.disconnected[subject] == 0 {
+			upgraded++
+		}
 		if a.disconnected == nil {
 			a.disconnected = make(map[string]int)
 		}
@@ -68,7 +73,7 @@ func (s *Server) Disconnect(subject string, code int) int {
 		}
 	}
 	s.mu.Unlock()
-	return len(slices.DeleteFunc(conns, func(c *Conn) bool { return !c.expel(code, "disconnected") }))
+	return upgraded + len(slices.DeleteFunc(conns, func(c *Conn) bool { return !c.expel(code, "disconnected") }))
 }
 
 // Identity is who the client is. Without authentication it is the zero Identity.

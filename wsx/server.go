@@ -225,7 +225,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, id *Identity, u
 	c.subs.conn = c
 	c.request, c.end = wsconn.Lasting(r)
 	c.ctx = c.request.Context()
-	if !s.attach(r.Context()) || !s.enter() {
+	if !s.attach(r.Context()) || !s.enter(under, c.Identity().Subject) {
 		w.Header().Set("Retry-After", "1")
 		problem.Write(w, r, problem.Problem{Status: http.StatusServiceUnavailable, Detail: "The server is shutting down."})
 		return
@@ -374,14 +374,15 @@ func (s *Server) attach(ctx context.Context) bool {
 	return ok
 }
 
-// enter counts a connection in, unless the server was stopped.
-func (s *Server) enter() bool {
+// enter counts a connection in, unless the server was stopped. From now on the client may learn that it has one.
+func (s *Server) enter(under *attempt, subject string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
 		return false
 	}
 	s.running++
+	under.subject = subject
 	return true
 }
 
