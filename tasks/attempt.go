@@ -15,7 +15,7 @@ import (
 // attempt is one run of a task in this manager.
 type attempt struct {
 	q      *queue
-	task   *Task // as it was claimed
+	task   claimed
 	run    Run
 	ctx    runContext
 	said   progress
@@ -24,16 +24,38 @@ type attempt struct {
 	ended  atomic.Bool // the function has returned
 }
 
-func newAttempt(q *queue, t *Task) *attempt {
-	a := &attempt{q: q, task: t}
-	a.run = Run{id: t.ID, kind: t.Kind, attempt: t.Attempt, fence: t.Fence, metadata: t.Metadata, checkpoint: t.Checkpoint, to: a}
+// claimed is what a run needs of its task, as it was when it was claimed: the whole Task would be most of what a run allocates.
+type claimed struct {
+	ID, Kind   string
+	Version    int
+	Key        string
+	Metadata   map[string]string
+	Payload    jsontext.Value
+	Retry      RetryPolicy
+	Timeout    time.Duration
+	Attempt    int
+	Fence      uint64
+	Checkpoint jsontext.Value
+	Revision   uint64
+}
+
+// hold makes the attempt one of t, which was claimed.
+func (a *attempt) hold(t *Task) {
+	a.task = claimed{
+		t.ID, t.Kind, t.Version, t.Key, t.Metadata, t.Payload, t.Retry, t.Timeout, t.Attempt, t.Fence, t.Checkpoint, t.Revision,
+	}
+}
+
+func newAttempt(q *queue) *attempt {
+	a := &attempt{q: q}
+	a.run = Run{task: &a.task, to: a}
 	a.ctx.run = &a.run
 	return a
 }
 
 // holds reports whether t is still this attempt's.
 func (a *attempt) holds(t *Task) bool {
-	return t.State == Running && t.Owner == a.task.Owner && t.Fence == a.task.Fence
+	return t.State == Running && t.Owner == a.q.m.owner && t.Fence == a.task.Fence
 }
 
 // lost ends the context when the task became another's, or nobody's, unless the function has returned: the attempt itself may have written that.
@@ -80,7 +102,7 @@ func (p *panicked) Error() string { return fmt.Sprint(p.value) }
 
 // call calls the function, with its timeout.
 func (a *attempt) call() (result jsontext.Value, err error) {
-	m, t := a.q.m, a.task
+	m, t := a.q.m, &a.task
 	if t.Timeout > 0 {
 		if _, ok := m.clock.(machineClock); ok {
 			a.ctx.deadline = time.Now().Add(t.Timeout)
@@ -197,7 +219,7 @@ func (a *attempt) settle(o outcome) {
 	o.progress = a.said.end()
 	m := a.q.m
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		err := a.write(&o)
+		err := a.write(o)
 		switch {
 		case err == nil, errors.Is(err, ErrStale), errors.Is(err, ErrNotFound):
 			return
@@ -213,9 +235,16 @@ func (a *attempt) settle(o outcome) {
 }
 
 // write writes the outcome, or gives ErrStale.
-func (a *attempt) write(o *outcome) error {
+func (a *attempt) write(o outcome) error {
 	now := a.q.m.now()
-	return a.update(func(t *Task) { o.apply(t, now) })
+	_, err := a.q.m.store.Update(a.q.m.ctx, a.task.ID, now, func(t *Task) error {
+		if !a.holds(t) {
+			return ErrStale
+		}
+		o.apply(t, now)
+		return nil
+	})
+	return err
 }
 
 // text is s as JSON can hold it, and at most n bytes of it.

@@ -22,7 +22,7 @@ func (t *Task) release() { t.Owner, t.LeaseUntil = "", time.Time{} }
 // at. A task that is cancelled already is no error; one that is done otherwise is ErrConflict, and there may be none: ErrNotFound.
 func (m *Manager) Cancel(ctx context.Context, id string) (*Task, error) {
 	now := m.now()
-	return m.store.Update(ctx, id, now, func(t *Task) error {
+	return snapshot(m.store.Update(ctx, id, now, func(t *Task) error {
 		switch {
 		case t.State == Cancelled:
 			return nil
@@ -31,20 +31,27 @@ func (m *Manager) Cancel(ctx context.Context, id string) (*Task, error) {
 		}
 		t.cancel(now)
 		return nil
-	})
+	}))
+}
+
+func snapshot(t Task, err error) (*Task, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &t, nil
 }
 
 // Retry queues a failed, dead or cancelled task again, with all its attempts and its checkpoint. One in another state is ErrConflict, as is one whose unique key another holds.
 func (m *Manager) Retry(ctx context.Context, id string) (*Task, error) {
 	now := m.now()
-	return m.store.Update(ctx, id, now, func(t *Task) error {
+	return snapshot(m.store.Update(ctx, id, now, func(t *Task) error {
 		if !t.State.MayBecome(Queued) || !t.State.Done() {
 			return fmt.Errorf("%w: the task is %s", ErrConflict, t.State)
 		}
 		t.State, t.RunAt, t.Finished = Queued, now, time.Time{}
 		t.Attempt, t.Deaths, t.Progress = 0, 0, nil
 		return nil
-	})
+	}))
 }
 
 // Clear deletes the tasks that are done and that f selects, nil all, and returns how many it deleted. It goes on page by page until ctx ends.

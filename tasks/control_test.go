@@ -274,7 +274,7 @@ type slowClaim struct {
 	gate chan struct{}
 }
 
-func (s *slowClaim) Claim(ctx context.Context, c *tasks.Claim) ([]*tasks.Task, time.Time, error) {
+func (s *slowClaim) Claim(ctx context.Context, c *tasks.Claim) (time.Time, error) {
 	<-s.gate
 	return s.Store.Claim(ctx, c)
 }

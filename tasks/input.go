@@ -64,12 +64,12 @@ func encodeInput[In any](in *In) (jsontext.Value, error) {
 
 func validate[In any](in *In) error {
 	v, ok := any(in).(validator)
-	if !ok {
-		if v, ok = any(*in).(validator); !ok {
+	if of := reflect.TypeFor[In](); of.Kind() == reflect.Pointer || of.Kind() == reflect.Interface { // whose pointer has no methods
+		if v, ok = any(*in).(validator); !ok || reflect.ValueOf(in).Elem().IsNil() {
 			return nil
 		}
 	}
-	if of := reflect.TypeFor[In](); (of.Kind() == reflect.Pointer || of.Kind() == reflect.Interface) && reflect.ValueOf(in).Elem().IsNil() {
+	if !ok {
 		return nil
 	}
 	if err := v.Validate(); err != nil {

@@ -61,7 +61,7 @@ func NewIsolated[In, Out any](name string, fn func(ctx context.Context, in In) (
 	return &Isolated[In, Out]{name: name, fn: executor.NewFunc("tasks:"+name, func(ctx context.Context, e envelope) (reply, error) {
 		to := &remote{ctx: ctx}
 		defer to.end()
-		run := &Run{id: e.ID, kind: e.Kind, attempt: e.Attempt, fence: e.Fence, metadata: e.Metadata, checkpoint: e.Checkpoint, to: to}
+		run := &Run{task: &claimed{ID: e.ID, Kind: e.Kind, Attempt: e.Attempt, Fence: e.Fence, Metadata: e.Metadata, Checkpoint: e.Checkpoint}, to: to}
 		result, err := call(context.WithValue(ctx, runKey{}, run), fn, e.Payload)
 		if err == nil {
 			return reply{Result: result}, nil
@@ -86,8 +86,8 @@ func RegisterIsolated[In, Out any](m *Manager, version int, f *Isolated[In, Out]
 	k.Isolated = true
 	k.run = func(ctx context.Context, a *attempt, payload jsontext.Value) (jsontext.Value, error) {
 		r, err := f.fn.RunWith(ctx, ex, envelope{
-			ID: a.run.id, Kind: a.run.kind, Attempt: a.run.attempt, Fence: a.run.fence, Metadata: maps.Clone(a.run.metadata),
-			Checkpoint: a.run.checkpoint, Payload: payload,
+			ID: a.task.ID, Kind: a.task.Kind, Attempt: a.task.Attempt, Fence: a.task.Fence, Metadata: maps.Clone(a.task.Metadata),
+			Checkpoint: a.task.Checkpoint, Payload: payload,
 		}, &executor.CallOptions{Wait: true, Progress: a.heard})
 		if err != nil {
 			return nil, &isolation{err}

@@ -25,16 +25,16 @@ type cut struct {
 
 var errCut = errors.New("no connection")
 
-func (c *cut) Update(ctx context.Context, id string, now time.Time, change func(*tasks.Task) error) (*tasks.Task, error) {
+func (c *cut) Update(ctx context.Context, id string, now time.Time, change func(*tasks.Task) error) (tasks.Task, error) {
 	if c.off.Load() {
-		return nil, errCut
+		return tasks.Task{}, errCut
 	}
 	return c.Store.Update(ctx, id, now, change)
 }
 
-func (c *cut) Claim(ctx context.Context, claim *tasks.Claim) ([]*tasks.Task, time.Time, error) {
+func (c *cut) Claim(ctx context.Context, claim *tasks.Claim) (time.Time, error) {
 	if c.off.Load() {
-		return nil, time.Time{}, errCut
+		return time.Time{}, errCut
 	}
 	return c.Store.Claim(ctx, claim)
 }

@@ -82,11 +82,16 @@ func (w *listeners) tell(t *Task) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, l := range w.byID[t.ID] {
-		l.give(t)
+	some := w.byID[t.ID]
+	if len(some)+len(w.all) == 0 {
+		return
+	}
+	kept := *t
+	for _, l := range some {
+		l.give(&kept)
 	}
 	for l := range w.all {
-		l.give(t)
+		l.give(&kept)
 	}
 }
 

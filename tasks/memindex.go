@@ -24,8 +24,8 @@ func (s *MemStore) checkUniqueLocked(e *memEntry, t *Task, now time.Time) error 
 	if t.Unique == nil || !t.Holds(now) {
 		return nil
 	}
-	if holder := s.unique[t.Unique.Key]; holder != nil && holder != e && holder.t.Holds(now) {
-		return &ExistsError{Task: holder.t}
+	if holder := s.unique[t.Unique.Key]; holder != nil && holder != e && holder.holds(now) {
+		return &ExistsError{Task: holder.task()}
 	}
 	return nil
 }
@@ -46,7 +46,7 @@ func (s *MemStore) checkRestoredLocked(t *Task, deleted bool) error {
 		return invalid("a restored task with a number below 0")
 	case deleted && (t.Unique == nil || t.Unique.While != UniqueFor):
 		return invalid("a deleted task that is restored and holds no key")
-	case !deleted && s.byID[t.ID] != nil:
+	case !deleted && s.entryLocked(t.ID, s.byID.hash(t.ID)) != nil:
 		return invalid("two restored tasks of one ID")
 	}
 	return t.Retry.check()
@@ -55,15 +55,15 @@ func (s *MemStore) checkRestoredLocked(t *Task, deleted bool) error {
 func (s *MemStore) queueLocked(name string) *memQueue {
 	q := s.queues[name]
 	if q == nil {
-		q = &memQueue{}
+		q = &memQueue{name: name}
 		s.queues[name] = q
 	}
 	return q
 }
 
-func (s *MemStore) insertLocked(t *Task, now time.Time) {
-	e := &memEntry{t: t, q: s.queueLocked(t.Queue)}
-	s.byID[t.ID] = e
+// insertLocked makes e, which is new and has a kind, the place of a task.
+func (s *MemStore) insertLocked(e *memEntry, hash uint64, now time.Time) {
+	s.byID.add(e.id, hash, e.seq)
 	s.bySeq.add(e)
 	s.placeLocked(e, now)
 	s.holdLocked(e, now)
@@ -71,58 +71,63 @@ func (s *MemStore) insertLocked(t *Task, now time.Time) {
 
 // placeLocked puts a task where its state belongs.
 func (s *MemStore) placeLocked(e *memEntry, now time.Time) {
-	t := e.t
-	e.q.count[t.State.index()]++
-	switch {
-	case t.State == Running:
-		e.at = len(s.running)
+	e.kind.q.count[e.state]++
+	switch state := states[e.state]; {
+	case state == Running:
+		e.moved(len(s.running))
 		s.running = append(s.running, e)
-	case t.State.Waiting():
-		e.q.kind(t).add(e, now)
+	case state.Waiting():
+		e.kind.add(e, now)
 	}
 }
 
 // holdLocked notes who holds a unique key.
 func (s *MemStore) holdLocked(e *memEntry, now time.Time) {
-	if e.t.Unique != nil && e.t.Holds(now) {
+	if e.holds(now) {
 		s.freeKeysLocked(now)
-		s.unique[e.t.Unique.Key] = e
+		s.unique[e.unique().Key] = e
 	}
 }
 
 // replaceLocked makes t what e is.
 func (s *MemStore) replaceLocked(e *memEntry, t *Task, now time.Time) {
-	old := e.t
-	if u := old.Unique; u != nil && s.unique[u.Key] == e && (t.Unique == nil || t.Unique.Key != u.Key || !t.Holds(now)) {
+	if u := e.unique(); u != nil && s.unique[u.Key] == e && (t.Unique == nil || t.Unique.Key != u.Key || !t.Holds(now)) {
 		delete(s.unique, u.Key)
 	}
-	if old.State == t.State && !t.State.Waiting() { // a heartbeat or progress: it stays where it is
-		e.t = t
+	k := e.kind
+	if k.version != t.Version {
+		k = k.q.kind(t.Kind, t.Version)
+	}
+	old := states[e.state]
+	if old == t.State && !old.Waiting() { // a heartbeat or progress: it stays where it is
+		e.kind = k
+		e.set(t)
 		s.holdLocked(e, now)
 		return
 	}
-	e.q.count[old.State.index()]--
+	e.kind.q.count[e.state]--
 	switch {
-	case old.State == Running:
+	case old == Running:
 		last := len(s.running) - 1
 		s.running[e.at], s.running[last].at = s.running[last], e.at
 		s.running[last] = nil
 		s.running = s.running[:last]
-	case old.State.Waiting():
-		e.q.kind(old).remove(e)
+	case old.Waiting():
+		e.kind.remove(e)
 	}
-	e.t = t
+	e.kind = k
+	e.set(t)
 	s.placeLocked(e, now)
 	s.holdLocked(e, now)
 }
 
 // freeKeysLocked lets go of keys whose deleted holders' time is over.
 func (s *MemStore) freeKeysLocked(now time.Time) {
-	for len(s.kept) > 0 && !s.kept[0].e.t.Holds(now) {
+	for len(s.kept) > 0 && !s.kept[0].e.holds(now) {
 		e := s.kept[0].e
 		s.kept.remove(0)
-		if s.unique[e.t.Unique.Key] == e {
-			delete(s.unique, e.t.Unique.Key)
+		if key := e.unique().Key; s.unique[key] == e {
+			delete(s.unique, key)
 		}
 	}
 }

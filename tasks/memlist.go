@@ -21,8 +21,10 @@ type seqChunk struct {
 }
 
 func (x seqIndex) find(number uint64) (int, bool) {
-	if last := len(x) - 1; last >= 0 && x[last].number == number {
-		return last, true
+	if len(x) > 0 { // where it is when none has left
+		if i := number - x[0].number; i < uint64(len(x)) && x[i].number == number {
+			return int(i), true //nolint:gosec // below len
+		}
 	}
 	return slices.BinarySearchFunc(x, number, func(c *seqChunk, number uint64) int {
 		switch {
@@ -36,7 +38,7 @@ func (x seqIndex) find(number uint64) (int, bool) {
 }
 
 func (x *seqIndex) add(e *memEntry) {
-	number, at := e.t.Seq/chunkSize, e.t.Seq%chunkSize
+	number, at := e.seq/chunkSize, e.seq%chunkSize
 	i, ok := x.find(number)
 	if !ok {
 		*x = slices.Insert(*x, i, &seqChunk{number: number})
@@ -44,6 +46,12 @@ func (x *seqIndex) add(e *memEntry) {
 	c := (*x)[i]
 	c.e[at] = e
 	c.n++
+}
+
+// get returns the task of a number that is there.
+func (x seqIndex) get(seq uint64) *memEntry {
+	i, _ := x.find(seq / chunkSize)
+	return x[i].e[seq%chunkSize]
 }
 
 func (x *seqIndex) remove(seq uint64) {
@@ -57,7 +65,7 @@ func (x *seqIndex) remove(seq uint64) {
 
 // down calls yield for tasks from seq downwards until it returns false or stop reports true for the number of places looked at, and
 // returns the first seq it has not looked at, 0 when it has looked at all.
-func (x seqIndex) down(seq uint64, places int, yield func(t *Task) bool) uint64 {
+func (x seqIndex) down(seq uint64, places int, yield func(e *memEntry) bool) uint64 {
 	i, ok := x.find(seq / chunkSize)
 	if !ok {
 		i--
@@ -73,7 +81,7 @@ func (x seqIndex) down(seq uint64, places int, yield func(t *Task) bool) uint64 
 			if places--; places < 0 {
 				return this
 			}
-			if e := c.e[at]; e != nil && !yield(e.t) {
+			if e := c.e[at]; e != nil && !yield(e) {
 				return this
 			}
 		}
@@ -102,13 +110,14 @@ func (s *MemStore) List(ctx context.Context, f *Filter) (page []*Task, next stri
 		if !s.anyLocked(f) {
 			seq = 0
 		}
-		seq = s.bySeq.down(min(seq, s.seq), places, func(t *Task) bool {
-			if more = len(page) == limit && f.matches(t); more {
+		seq = s.bySeq.down(min(seq, s.seq), places, func(e *memEntry) bool {
+			if !e.matches(f) {
+				return true
+			}
+			if more = len(page) == limit; more {
 				return false
 			}
-			if f.matches(t) {
-				page = append(page, t)
-			}
+			page = append(page, e.task())
 			return true
 		})
 		s.mu.Unlock()
@@ -164,13 +173,18 @@ const (
 	maxPage     = 1000
 )
 
-func (f *Filter) matches(t *Task) bool {
-	if f.Queue != "" && f.Queue != t.Queue || f.Kind != "" && f.Kind != t.Kind || len(f.States) > 0 && !slices.Contains(f.States, t.State) ||
-		!f.Before.IsZero() && t.State.Done() && !t.Finished.Before(f.Before) {
+// matches is Filter.Matches.
+func (e *memEntry) matches(f *Filter) bool {
+	state := states[e.state]
+	if f.Queue != "" && f.Queue != e.kind.q.name || f.Kind != "" && f.Kind != e.kind.name || len(f.States) > 0 && !slices.Contains(f.States, state) ||
+		!f.Before.IsZero() && state.Done() && !e.time(finished).Before(f.Before) {
+		return false
+	}
+	if len(f.Metadata) > 0 && e.more == nil {
 		return false
 	}
 	for name, value := range f.Metadata {
-		if got, ok := t.Metadata[name]; !ok || got != value {
+		if got, ok := e.more.metadata[name]; !ok || got != value {
 			return false
 		}
 	}

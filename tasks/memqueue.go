@@ -2,28 +2,9 @@ package tasks
 
 import "time"
 
-// memEntry is a task's place in the memory store.
-type memEntry struct {
-	t    *Task
-	q    *memQueue
-	lane *lane // while it waits and was due when a claim last looked
-	late bool  // in lane.late, not in lane.fifo
-	at   int   // its index in lane.fifo, lane.late, memKind.future or MemStore.running
-}
-
-func (e *memEntry) before(o *memEntry) bool { return earlier(e.t, o.t) }
-func (e *memEntry) moved(at int)            { e.at = at }
-
-// earlier orders tasks of one priority, and those that wait for their time.
-func earlier(t, o *Task) bool {
-	if !t.RunAt.Equal(o.RunAt) {
-		return t.RunAt.Before(o.RunAt)
-	}
-	return t.Seq < o.Seq
-}
-
 // memQueue holds the waiting tasks of a queue by kind, so that those of a kind that a claimer does not run are passed over at once.
 type memQueue struct {
+	name  string
 	count [len(states)]int
 	kinds []*memKind // few; they stay
 }
@@ -32,19 +13,20 @@ func (q *memQueue) waiting() int {
 	return q.count[Scheduled.index()] + q.count[Queued.index()] + q.count[Retrying.index()]
 }
 
-func (q *memQueue) kind(t *Task) *memKind {
+func (q *memQueue) kind(name string, version int) *memKind {
 	for _, k := range q.kinds {
-		if k.version == t.Version && k.name == t.Kind {
+		if k.version == version && k.name == name {
 			return k
 		}
 	}
-	k := &memKind{name: t.Kind, version: t.Version, lanes: map[laneID]*lane{}}
+	k := &memKind{q: q, name: name, version: version, lanes: map[laneID]*lane{}}
 	q.kinds = append(q.kinds, k)
 	return k
 }
 
 // memKind holds the waiting tasks of one kind and version: by lanes those that are due, by time those that were not when last looked at.
 type memKind struct {
+	q       *memQueue
 	name    string
 	version int
 	lanes   map[laneID]*lane
@@ -69,12 +51,17 @@ type lane struct {
 	at   int             // its index in kind.ready, -1 when it is not there
 }
 
-func (l *lane) before(o *lane) bool { return l.head.t.Before(o.head.t) }
-func (l *lane) moved(at int)        { l.at = at }
+func (l *lane) before(o *lane) bool {
+	if l.priority != o.priority {
+		return l.priority > o.priority
+	}
+	return l.head.before(o.head)
+}
+func (l *lane) moved(at int) { l.at = at }
 
 // add takes in a waiting task.
 func (k *memKind) add(e *memEntry, now time.Time) {
-	if e.t.RunAt.After(now) {
+	if e.time(runAt).After(now) {
 		e.lane = nil
 		k.future.push(e)
 		return
@@ -83,7 +70,7 @@ func (k *memKind) add(e *memEntry, now time.Time) {
 }
 
 func (k *memKind) addReady(e *memEntry) {
-	id := laneID{e.t.Key, e.t.Priority}
+	id := e.laneID()
 	l := k.lanes[id]
 	if l == nil {
 		if l = k.spare; l != nil {
@@ -96,7 +83,7 @@ func (k *memKind) addReady(e *memEntry) {
 		k.lanes[id] = l
 	}
 	e.lane = l
-	if e.late = l.fifo.n > 0 && earlier(e.t, l.fifo.last); e.late {
+	if e.late = l.fifo.n > 0 && e.place().before(l.fifo.last); e.late {
 		l.late.push(e)
 	} else {
 		l.fifo.push(e)
@@ -118,12 +105,12 @@ func (k *memKind) remove(e *memEntry) {
 	l := e.lane
 	switch {
 	case l == nil:
-		k.future.remove(e.at)
+		k.future.remove(int(e.at))
 		return
 	case e.late:
-		l.late.remove(e.at)
+		l.late.remove(int(e.at))
 	default:
-		l.fifo.remove(e.at)
+		l.fifo.remove(int(e.at))
 	}
 	e.lane = nil
 	if l.head != e {
@@ -151,7 +138,7 @@ func (k *memKind) remove(e *memEntry) {
 
 // promote puts what has become due into lanes.
 func (k *memKind) promote(now time.Time) {
-	for len(k.future) > 0 && !k.future[0].t.RunAt.After(now) {
+	for len(k.future) > 0 && !k.future[0].time(runAt).After(now) {
 		e := k.future[0]
 		k.future.remove(0)
 		k.addReady(e)
@@ -188,7 +175,7 @@ func (m *memClaim) first() *memEntry {
 		switch {
 		case l == nil:
 			return nil
-		case l.head.t.RunAt.After(m.Now): // an earlier claim's clock was ahead of this one's
+		case l.head.time(runAt).After(m.Now): // an earlier claim's clock was ahead of this one's
 			e := l.head
 			l.kind.remove(e)
 			l.kind.future.push(e)
@@ -208,8 +195,8 @@ func (m *memClaim) end() (next time.Time) {
 		switch {
 		case len(k.ready) > 0:
 			next = m.Now
-		case len(k.future) > 0 && (next.IsZero() || k.future[0].t.RunAt.Before(next)):
-			next = k.future[0].t.RunAt
+		case len(k.future) > 0 && (next.IsZero() || k.future[0].time(runAt).Before(next)):
+			next = k.future[0].time(runAt)
 		}
 	}
 	for _, l := range m.passed {
@@ -223,7 +210,7 @@ type fifo struct {
 	s    []*memEntry // nil where one has left
 	off  int         // the first that is there
 	n    int         // how many are there
-	last *Task       // that came; it may have left
+	last place       // of the one that came last; it may have left
 }
 
 func (f *fifo) first() *memEntry { return f.s[f.off] }
@@ -232,10 +219,10 @@ func (f *fifo) push(e *memEntry) {
 	if len(f.s) == cap(f.s) && f.n <= len(f.s)/2 {
 		f.compact()
 	}
-	e.at = len(f.s)
+	e.moved(len(f.s))
 	f.s = append(f.s, e)
 	f.n++
-	f.last = e.t
+	f.last = e.place()
 }
 
 func (f *fifo) compact() {
@@ -243,7 +230,7 @@ func (f *fifo) compact() {
 	for _, e := range f.s[f.off:] {
 		if e != nil {
 			f.s[n] = e
-			e.at = n
+			e.moved(n)
 			n++
 		}
 	}
@@ -254,7 +241,7 @@ func (f *fifo) compact() {
 func (f *fifo) remove(at int) {
 	f.s[at] = nil
 	if f.n--; f.n == 0 {
-		if f.s, f.off, f.last = f.s[:0], 0, nil; cap(f.s) > 1024 {
+		if f.s, f.off = f.s[:0], 0; cap(f.s) > 1024 {
 			f.s = nil // a lane that was long once
 		}
 		return

@@ -1,6 +1,7 @@
 package tasks_test
 
 import (
+	"context"
 	"errors"
 	"runtime"
 	"slices"
@@ -20,6 +21,16 @@ func newTask(id, key string) *tasks.Task {
 
 func claimOf(n int) *tasks.Claim {
 	return &tasks.Claim{Queue: "default", Max: n, Owner: "me", Now: t0.Add(time.Hour), Lease: time.Minute, Kinds: map[string]int{"k": 1}}
+}
+
+// claim returns what c is handed.
+func claim(ctx context.Context, store tasks.Store, c *tasks.Claim) (got []*tasks.Task, next time.Time, err error) {
+	c.Claimed = func(t *tasks.Task) {
+		kept := *t
+		got = append(got, &kept)
+	}
+	next, err = store.Claim(ctx, c)
+	return got, next, err
 }
 
 // finish ends what is running.
@@ -43,7 +54,7 @@ func TestMemStore_ClaimsPastASaturatedKey(t *testing.T) {
 	asked := 0
 	c := claimOf(5)
 	c.Full = func(key string) bool { asked++; return key == "busy" }
-	got, next, err := s.Claim(t.Context(), c)
+	got, next, err := claim(t.Context(), s, c)
 	if err != nil || len(got) != 3 || got[0].ID != "free0" || !next.IsZero() {
 		t.Fatalf("claimed %d, next %v, %v; want the 3 of the free key", len(got), next, err)
 	}
@@ -51,7 +62,7 @@ func TestMemStore_ClaimsPastASaturatedKey(t *testing.T) {
 		t.Errorf("Full was asked %d times for two keys and 3 tasks, want 4", asked)
 	}
 	c.Full = nil
-	if got, next, err = s.Claim(t.Context(), c); err != nil || len(got) != 5 || got[4].ID != "busy4" || next != c.Now {
+	if got, next, err = claim(t.Context(), s, c); err != nil || len(got) != 5 || got[4].ID != "busy4" || next != c.Now {
 		t.Fatalf("claimed %d, next %v, %v; want 5 of the key that was full", len(got), next, err)
 	}
 }
@@ -69,7 +80,7 @@ func TestMemStore_TasksLeaveFromTheMiddle(t *testing.T) {
 			}
 		}
 	}
-	got, _, err := s.Claim(t.Context(), claimOf(100))
+	got, _, err := claim(t.Context(), s, claimOf(100))
 	if err != nil || len(got) != 50 {
 		t.Fatalf("claimed %d, %v; want 50", len(got), err)
 	}
@@ -135,7 +146,7 @@ func TestMemStore_NextIsNotNowForWhatIsNotDue(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, next, err := s.Claim(t.Context(), c); err != nil || len(got) != 1 || !next.Equal(c.Now.Add(time.Second)) {
+	if got, next, err := claim(t.Context(), s, c); err != nil || len(got) != 1 || !next.Equal(c.Now.Add(time.Second)) {
 		t.Errorf("claimed %d, next %v, %v", len(got), next, err)
 	}
 }
@@ -155,7 +166,7 @@ func BenchmarkMemStore_Cycle(b *testing.B) {
 				if _, err := s.Add(b.Context(), newTask(strconv.Itoa(i), ""), t0, 0); err != nil {
 					b.Fatal(err)
 				}
-				got, _, err := s.Claim(b.Context(), c)
+				got, _, err := claim(b.Context(), s, c)
 				if err != nil || len(got) != 1 {
 					b.Fatal(len(got), err)
 				}
@@ -206,7 +217,7 @@ func BenchmarkMemStore_Finished(b *testing.B) {
 			if _, err := s.Add(b.Context(), newTask("01890a5d-ac96-774b-bcce-"+strconv.Itoa(1e11+i), ""), t0, 0); err != nil {
 				b.Fatal(err)
 			}
-			got, _, err := s.Claim(b.Context(), claimOf(1))
+			got, _, err := claim(b.Context(), s, claimOf(1))
 			if err != nil || len(got) != 1 {
 				b.Fatal(len(got), err)
 			}

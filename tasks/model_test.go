@@ -40,7 +40,8 @@ func (m *model) changed(t *tasks.Task) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old := m.tasks[t.ID]
-	m.tasks[t.ID] = t
+	kept := *t
+	m.tasks[t.ID] = &kept
 	switch {
 	case old == nil:
 		if !t.State.Waiting() || t.Revision != 1 {

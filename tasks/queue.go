@@ -16,6 +16,7 @@ type queue struct {
 	opts QueueOptions
 
 	claim   Claim      // of whoever claims
+	spare   []*attempt // for what it may claim, made while nobody waits for the store
 	claimed []*attempt // by it
 
 	mu       sync.Mutex
@@ -66,11 +67,17 @@ func (q *queue) full(key string) bool {
 }
 
 // take is Claim.Claimed: from here on changes of the task are noticed.
-func (q *queue) take(t *Task) { q.claimed = append(q.claimed, q.hold(t)) }
+func (q *queue) take(t *Task) {
+	last := len(q.spare) - 1
+	a := q.spare[last]
+	q.spare = q.spare[:last]
+	q.hold(a, t)
+	q.claimed = append(q.claimed, a)
+}
 
-// hold begins an attempt of a task that was claimed.
-func (q *queue) hold(t *Task) *attempt {
-	a := newAttempt(q, t)
+// hold makes a the attempt of a task that was claimed.
+func (q *queue) hold(a *attempt, t *Task) {
+	a.hold(t)
 	q.mu.Lock()
 	q.runs[t.ID] = a
 	if q.opts.KeyLimit > 0 && t.Key != "" {
@@ -82,7 +89,6 @@ func (q *queue) hold(t *Task) *attempt {
 		a.ctx.end(ErrNotRunning)
 	default:
 	}
-	return a
 }
 
 // release gives back the place of an attempt.
@@ -184,7 +190,10 @@ func (q *queue) claimLocked() {
 	q.mu.Unlock()
 
 	q.claim.Max, q.claim.Now, q.claim.Kinds = n, now, *q.m.versions.Load()
-	_, next, err := q.m.store.Claim(q.m.ctx, &q.claim)
+	for len(q.spare) < n {
+		q.spare = append(q.spare, newAttempt(q))
+	}
+	next, err := q.m.store.Claim(q.m.ctx, &q.claim)
 	got := q.claimed
 	q.claimed = q.claimed[:0]
 
@@ -295,7 +304,7 @@ func (q *queue) interrupt() {
 func (q *queue) abandon() (left []error) {
 	for _, a := range q.active() {
 		err := fmt.Errorf("tasks: stop: the function of task %s, kind %q, has not returned", a.task.ID, a.task.Kind)
-		if werr := a.write(&outcome{interrupted: true}); werr != nil && !errors.Is(werr, ErrStale) {
+		if werr := a.write(outcome{interrupted: true}); werr != nil && !errors.Is(werr, ErrStale) {
 			err = fmt.Errorf("%w, and the task is not put back: %w", err, werr)
 		}
 		left = append(left, err)

@@ -78,7 +78,8 @@ func (s *lateWatch) Watch(f func(*tasks.Task)) (func(), error) {
 		if s.open {
 			f(t)
 		} else {
-			s.held = append(s.held, func() { f(t) })
+			kept := *t
+			s.held = append(s.held, func() { f(&kept) })
 		}
 	})
 }

@@ -48,7 +48,8 @@ func (r *reaper) changed(t *Task) {
 		r.forgetLocked(t.ID)
 	}
 	if foreign {
-		r.noteLocked(t, r.m.opts.Lease+min(reapLate, r.m.opts.Lease/10))
+		kept := *t
+		r.noteLocked(&kept, r.m.opts.Lease+min(reapLate, r.m.opts.Lease/10))
 	}
 }
 

@@ -14,12 +14,8 @@ import (
 
 // Run is the run of a task as its function sees it. It is safe for concurrent use until the function returns.
 type Run struct {
-	id, kind   string
-	attempt    int
-	fence      uint64
-	metadata   map[string]string
-	checkpoint jsontext.Value // as it was when the run began
-	to         reporter       // nil outside of a task
+	task *claimed
+	to   reporter // nil outside of a task
 }
 
 // reporter takes what a running function says.
@@ -36,23 +32,23 @@ func RunFrom(ctx context.Context) *Run {
 	if r, ok := ctx.Value(runKey{}).(*Run); ok {
 		return r
 	}
-	return &Run{attempt: 1}
+	return &Run{task: &claimed{Attempt: 1}}
 }
 
 // ID is the task's.
-func (r *Run) ID() string { return r.id }
+func (r *Run) ID() string { return r.task.ID }
 
 // Kind is the task's.
-func (r *Run) Kind() string { return r.kind }
+func (r *Run) Kind() string { return r.task.Kind }
 
 // Attempt counts from 1.
-func (r *Run) Attempt() int { return r.attempt }
+func (r *Run) Attempt() int { return r.task.Attempt }
 
 // Fence is higher than that of every run of the task before: who keeps the function's effects refuses those with a lower one than it has seen.
-func (r *Run) Fence() uint64 { return r.fence }
+func (r *Run) Fence() uint64 { return r.task.Fence }
 
 // Metadata is the task's. It must not be changed.
-func (r *Run) Metadata() map[string]string { return r.metadata }
+func (r *Run) Metadata() map[string]string { return r.task.Metadata }
 
 // Progress says how far the run is. It is written at most every 100 ms, the last always. At is set here. The error is ErrTooLarge for Data of more than 56 KiB, ErrInvalid for
 // Data that is not JSON and for numbers that are none, or ErrStale when the task is not this run's any more.
@@ -89,10 +85,10 @@ func (r *Run) Checkpoint(v any) error {
 
 // Restore reads the latest checkpoint of the task's earlier runs into v and reports whether there is one.
 func (r *Run) Restore(v any) (bool, error) {
-	if len(r.checkpoint) == 0 {
+	if len(r.task.Checkpoint) == 0 {
 		return false, nil
 	}
-	if err := json.Unmarshal(r.checkpoint, v); err != nil {
+	if err := json.Unmarshal(r.task.Checkpoint, v); err != nil {
 		return false, fmt.Errorf("tasks: restore the checkpoint: %w", err)
 	}
 	return true, nil

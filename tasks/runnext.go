@@ -34,47 +34,51 @@ func (m *Manager) RunNext(ctx context.Context) (*Task, error) {
 	m.planner.round(ctx)
 	queues := *m.queues.Load()
 	for _, name := range slices.Sorted(maps.Keys(queues)) {
-		a, err := queues[name].claimOne(ctx)
+		a, t, err := queues[name].claimOne(ctx)
 		if err != nil {
 			return nil, err
 		}
 		if a != nil {
-			return m.runOne(ctx, a)
+			return m.runOne(ctx, a, t)
 		}
 	}
 	return nil, fmt.Errorf("%w: no task is due", ErrNotFound)
 }
 
 // claimOne claims a task for RunNext; nil when there is none that may run.
-func (q *queue) claimOne(ctx context.Context) (a *attempt, err error) {
+func (q *queue) claimOne(ctx context.Context) (a *attempt, task *Task, err error) {
 	now := q.m.now()
 	q.mu.Lock()
 	if q.paused || q.stopped || q.free == 0 {
 		q.mu.Unlock()
-		return nil, nil
+		return nil, nil, nil
 	}
 	n, _ := q.bucket.take(1, now)
 	q.free -= n
 	q.mu.Unlock()
 	if n == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	claim := Claim{
 		Queue: q.name, Max: 1, Owner: q.m.owner, Now: now, Lease: q.m.opts.Lease, Kinds: *q.m.versions.Load(), Full: q.claim.Full,
-		Claimed: func(t *Task) { a = q.hold(t) },
+		Claimed: func(t *Task) {
+			kept := *t
+			a, task = newAttempt(q), &kept
+			q.hold(a, t)
+		},
 	}
-	if _, _, err = q.m.store.Claim(ctx, &claim); a != nil {
-		return a, nil
+	if _, err = q.m.store.Claim(ctx, &claim); a != nil {
+		return a, task, nil
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.free++
 	q.bucket.giveBack(1)
-	return nil, err
+	return nil, nil, err
 }
 
 // runOne runs what claimOne claimed, with the heartbeat that a started manager has.
-func (m *Manager) runOne(ctx context.Context, a *attempt) (*Task, error) {
+func (m *Manager) runOne(ctx context.Context, a *attempt, claimed *Task) (*Task, error) {
 	beating, end := context.WithCancel(m.ctx)
 	var beat sync.WaitGroup
 	beat.Go(func() {
@@ -88,7 +92,7 @@ func (m *Manager) runOne(ctx context.Context, a *attempt) (*Task, error) {
 	a.execute()
 	t, err := m.store.Get(context.WithoutCancel(ctx), a.task.ID)
 	if errors.Is(err, ErrNotFound) {
-		return a.task, nil // somebody has cleared it meanwhile
+		return claimed, nil // somebody has cleared it meanwhile
 	}
 	return t, err
 }

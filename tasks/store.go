@@ -11,7 +11,8 @@ import (
 //   - What Add or Update returned without an error is as durable as the store says. Claims, and updates that change nothing but
 //     LeaseUntil and Progress, may be less durable than the rest: losing them costs a run twice, and never a fence twice.
 //   - The fence of a claim is higher than that of every claim of the same task before it, also across restarts of the store.
-//   - Tasks handed out are snapshots that nobody changes, neither store nor caller.
+//   - Tasks handed out are snapshots that nobody changes, neither store nor caller. Those that a function is called with are the caller's no longer than the call:
+//     the function copies what it keeps.
 //
 // Errors are the package's conditions, or the context's, or the store's own. All methods are safe for concurrent use. A store has no
 // clock: times come from its callers.
@@ -21,15 +22,16 @@ type Store interface {
 	// *ExistsError with the other task. When as many tasks as maxWaiting wait in its queue already, the error is ErrOverloaded; 0 is no limit.
 	Add(ctx context.Context, t *Task, now time.Time, maxWaiting int) (*Task, error)
 
-	// Claim hands out up to c.Max tasks of a queue that wait and are due, in the queue's order (see Task.Before), and makes each Running with the claim's owner
-	// and lease, Started now, the next Attempt and a new Fence. It never waits: with none it returns none. next is when the next waiting task that the claim
-	// accepts is due, c.Now when one is due that Max left there, as far as the store knows without a long search; zero when there is none.
-	Claim(ctx context.Context, c *Claim) (claimed []*Task, next time.Time, err error)
+	// Claim hands up to c.Max tasks of a queue that wait and are due to c.Claimed, in the queue's order (see Task.Before), and makes each Running with the claim's owner
+	// and lease, Started now, the next Attempt and a new Fence. It never waits: with none it hands out none. next is when the next waiting task that the claim
+	// accepts is due, c.Now when one is due that Max left there, as far as the store knows without a long search; zero when there is none. An error is
+	// returned only where none was handed out.
+	Claim(ctx context.Context, c *Claim) (next time.Time, err error)
 
 	// Update changes a task: change gets a copy, and what it leaves there replaces the task in one step, unless it returns an error, which Update returns as it
 	// is. change may be called more than once, must be quick and must not use the store. It replaces what fields point to and does not change it, as the
 	// copy shares it. ID, Kind, Queue, Fence, Seq and Revision are not its to change: ErrInvalid. Only Claim makes a task Running. Another transition that is not in the table of states is ErrConflict. A task that takes a unique key again (Retry) is refused with an *ExistsError where another holds it now.
-	Update(ctx context.Context, id string, now time.Time, change func(t *Task) error) (*Task, error)
+	Update(ctx context.Context, id string, now time.Time, change func(t *Task) error) (Task, error)
 
 	// Get returns a task, or ErrNotFound.
 	Get(ctx context.Context, id string) (*Task, error)
@@ -64,7 +66,7 @@ type Claim struct {
 	// Full reports whether no task of that key is to be claimed now; it may be nil, is called for keys other than "", must be quick and must not use the store. A claim
 	// that returns several tasks of one key asks before each, after Claimed was told of those before.
 	Full func(key string) bool
-	// Claimed is told of every task claimed, before the next Full. It may be nil.
+	// Claimed takes each task that is claimed, before the next Full; it must be quick and must not use the store.
 	Claimed func(t *Task)
 }
 

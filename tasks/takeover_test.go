@@ -71,17 +71,16 @@ type lostAnswer struct {
 	lost atomic.Bool
 }
 
-func (s *lostAnswer) Claim(ctx context.Context, c *tasks.Claim) ([]*tasks.Task, time.Time, error) {
+func (s *lostAnswer) Claim(ctx context.Context, c *tasks.Claim) (time.Time, error) {
 	if s.lost.Load() {
 		return s.Store.Claim(ctx, c)
 	}
 	quietly := *c
-	quietly.Claimed = nil
-	if got, _, err := s.Store.Claim(ctx, &quietly); err != nil || len(got) == 0 {
-		return nil, time.Time{}, err
+	quietly.Claimed = func(*tasks.Task) { s.lost.Store(true) }
+	if _, err := s.Store.Claim(ctx, &quietly); err != nil || !s.lost.Load() {
+		return time.Time{}, err
 	}
-	s.lost.Store(true)
-	return nil, time.Time{}, errCut
+	return time.Time{}, errCut
 }
 
 // TestLease_ClaimWhoseAnswerIsLost: the manager holds a task and does not know of it.
@@ -110,12 +109,12 @@ func (s *hanging) hang() (letGo func()) {
 	return func() { s.until.Store(nil); close(until) }
 }
 
-func (s *hanging) Update(ctx context.Context, id string, now time.Time, change func(*tasks.Task) error) (*tasks.Task, error) {
+func (s *hanging) Update(ctx context.Context, id string, now time.Time, change func(*tasks.Task) error) (tasks.Task, error) {
 	if until := s.until.Load(); until != nil {
 		select {
 		case <-*until:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return tasks.Task{}, ctx.Err()
 		}
 	}
 	return s.Store.Update(ctx, id, now, change)

@@ -130,15 +130,18 @@ const (
 
 // Holds reports whether t holds its unique key at now.
 func (t *Task) Holds(now time.Time) bool {
-	switch {
-	case t.Unique == nil:
-		return false
-	case t.Unique.While == UniqueWaiting:
-		return t.State.Waiting() && t.Fence == 0 // once started, it never holds it again: another may
-	case t.Unique.While == UniqueUndone:
-		return !t.State.Done()
+	return t.Unique != nil && t.Unique.held(t.State, t.Fence, now)
+}
+
+// held reports whether a task in that state, and of that fence, holds the key at now.
+func (u *Unique) held(state State, fence uint64, now time.Time) bool {
+	switch u.While {
+	case UniqueWaiting:
+		return state.Waiting() && fence == 0 // once started, it never holds it again: another may
+	case UniqueUndone:
+		return !state.Done()
 	default:
-		return now.Before(t.Unique.Until)
+		return now.Before(u.Until)
 	}
 }
 

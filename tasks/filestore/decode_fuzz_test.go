@@ -73,8 +73,8 @@ func work(t *testing.T, r *recovery) {
 		return
 	}
 	for _, task := range r.tasks {
-		claim := &tasks.Claim{Queue: task.Queue, Kinds: map[string]int{task.Kind: task.Version}, Max: 10, Owner: "me", Now: now, Lease: time.Minute}
-		if _, _, err := mem.Claim(ctx, claim); err != nil {
+		claim := &tasks.Claim{Queue: task.Queue, Kinds: map[string]int{task.Kind: task.Version}, Max: 10, Owner: "me", Now: now, Lease: time.Minute, Claimed: func(*tasks.Task) {}}
+		if _, err := mem.Claim(ctx, claim); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -91,7 +91,7 @@ func work(t *testing.T, r *recovery) {
 			return nil
 		})
 		if err == nil {
-			task = ended
+			task = &ended
 		}
 		if err := mem.Delete(ctx, task.ID, task.Revision, now); (err == nil) != task.State.Done() {
 			t.Fatalf("delete %+v: %v", task, err)

@@ -22,7 +22,7 @@ func TestStore_FullDisk(t *testing.T) {
 	n := fill(t, s, 0)
 	cycle := func() { // the last quarter of the last segment is for this
 		t.Helper()
-		got, _, err := s.Claim(t.Context(), claimOne())
+		got, _, err := claim(t.Context(), s, claimOne())
 		if err != nil || len(got) != 1 {
 			t.Fatalf("claimed %d, %v", len(got), err)
 		}

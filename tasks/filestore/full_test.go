@@ -51,7 +51,7 @@ func TestStore_MaxSize(t *testing.T) {
 		t.Fatalf("full after %d tasks", n)
 	}
 	for range n { // what is there goes on
-		got, _, err := s.Claim(t.Context(), claimOne())
+		got, _, err := claim(t.Context(), s, claimOne())
 		if err != nil || len(got) != 1 {
 			t.Fatalf("claimed %d, %v", len(got), err)
 		}

@@ -19,7 +19,7 @@ type batch struct {
 	b      []byte // head and records
 	last   uint64 // the position of its last change
 	sync   bool   // somebody waits for it
-	told   []*tasks.Task
+	told   []tasks.Task
 	done   chan struct{}
 	err    error // set before done is closed
 }
@@ -71,7 +71,8 @@ func (s *Store) journal(old, t *tasks.Task) error {
 	if t == nil {
 		s.deletes++
 		if u := old.Unique; u != nil && u.While == tasks.UniqueFor {
-			s.kept[old.Seq] = old
+			kept := *old
+			s.kept[old.Seq] = &kept
 		}
 		return nil
 	}
@@ -81,7 +82,7 @@ func (s *Store) journal(old, t *tasks.Task) error {
 	}
 	s.mem.SetPosition(t, position) // before the committer may show it
 	if s.watched.Load() {
-		s.cur.told = append(s.cur.told, t)
+		s.cur.told = append(s.cur.told, *t)
 	}
 	return nil
 }

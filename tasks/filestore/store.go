@@ -40,31 +40,33 @@ func (s *Store) durable(ctx context.Context, t *tasks.Task) (*tasks.Task, error)
 }
 
 // Claim is described by [tasks.Store]. It does not wait for the disk: its record is written with the next frame and synced with the next change.
-func (s *Store) Claim(ctx context.Context, c *tasks.Claim) (claimed []*tasks.Task, next time.Time, err error) {
+func (s *Store) Claim(ctx context.Context, c *tasks.Claim) (next time.Time, err error) {
 	if err := s.open(); err != nil {
-		return nil, time.Time{}, err
+		return time.Time{}, err
 	}
 	for {
-		claimed, next, err = s.mem.Claim(ctx, c)
-		if !errors.Is(err, errReserve) {
-			return claimed, next, err
+		if next, err = s.mem.Claim(ctx, c); !errors.Is(err, errReserve) {
+			return next, err
 		}
 		if err := s.reserve(ctx); err != nil {
-			return nil, time.Time{}, err
+			return time.Time{}, err
 		}
 	}
 }
 
 // Update is described by [tasks.Store]. When it returns, the change is on the disk, but for one of LeaseUntil and Progress alone.
-func (s *Store) Update(ctx context.Context, id string, now time.Time, change func(t *tasks.Task) error) (*tasks.Task, error) {
+func (s *Store) Update(ctx context.Context, id string, now time.Time, change func(t *tasks.Task) error) (tasks.Task, error) {
 	if err := s.open(); err != nil {
-		return nil, err
+		return tasks.Task{}, err
 	}
 	t, err := s.mem.Update(ctx, id, now, change)
 	if err != nil {
-		return nil, s.exists(ctx, err)
+		return tasks.Task{}, s.exists(ctx, err)
 	}
-	return s.durable(ctx, t)
+	if err := s.wait(ctx, s.mem.Position(&t)); err != nil {
+		return tasks.Task{}, err
+	}
+	return t, nil
 }
 
 // Get is described by [tasks.Store]. What it returns is on the disk.
@@ -150,15 +152,15 @@ func (s *Store) Watch(f func(t *tasks.Task)) (stop func(), err error) {
 	}, nil
 }
 
-func (s *Store) tell(changed []*tasks.Task) {
+func (s *Store) tell(changed []tasks.Task) {
 	if len(changed) == 0 {
 		return
 	}
 	s.watch.Lock()
 	defer s.watch.Unlock()
-	for _, t := range changed {
+	for i := range changed {
 		for _, w := range s.watchers {
-			w.f(t)
+			w.f(&changed[i])
 		}
 	}
 }

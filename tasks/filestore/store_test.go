@@ -78,6 +78,16 @@ func cycle(t testing.TB, s *filestore.Store, id string) *tasks.Task {
 	return cycleOf(t, s, id, 0)
 }
 
+// claim returns what c is handed.
+func claim(ctx context.Context, store tasks.Store, c *tasks.Claim) (got []*tasks.Task, next time.Time, err error) {
+	c.Claimed = func(t *tasks.Task) {
+		kept := *t
+		got = append(got, &kept)
+	}
+	next, err = store.Claim(ctx, c)
+	return got, next, err
+}
+
 // cycleOf has a payload of so many bytes more.
 func cycleOf(t testing.TB, s *filestore.Store, id string, more int) *tasks.Task {
 	t.Helper()
@@ -87,7 +97,7 @@ func cycleOf(t testing.TB, s *filestore.Store, id string, more int) *tasks.Task 
 	if _, err := s.Add(ctx, task, noon, 0); err != nil {
 		t.Fatal(err)
 	}
-	got, _, err := s.Claim(ctx, claimOne())
+	got, _, err := claim(ctx, s, claimOne())
 	if err != nil || len(got) != 1 {
 		t.Fatalf("claimed %d, %v", len(got), err)
 	}
@@ -95,7 +105,7 @@ func cycleOf(t testing.TB, s *filestore.Store, id string, more int) *tasks.Task 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return done
+	return &done
 }
 
 func TestStore_LocksItsDirectory(t *testing.T) {
@@ -157,7 +167,7 @@ func TestStore_RunningTasksHaveNoHolderAfterOpening(t *testing.T) {
 	if _, err := s.Add(t.Context(), newTask("a"), noon, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Claim(t.Context(), claimOne()); err != nil {
+	if _, _, err := claim(t.Context(), s, claimOne()); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
@@ -183,7 +193,7 @@ func TestStore_FencesRiseOverLostClaims(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lost, _, err := s.Claim(t.Context(), claimOne())
+	lost, _, err := claim(t.Context(), s, claimOne())
 	if err != nil || len(lost) != 1 {
 		t.Fatalf("claimed %d, %v", len(lost), err)
 	}
@@ -191,7 +201,7 @@ func TestStore_FencesRiseOverLostClaims(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, _, err := again.Claim(t.Context(), claimOne())
+	got, _, err := claim(t.Context(), again, claimOne())
 	if err != nil || len(got) != 1 || got[0].Attempt != 1 || got[0].Fence <= lost[0].Fence {
 		t.Errorf("claimed %+v, %v; want a fence above %d, whose claim was lost", got, err, lost[0].Fence)
 	}

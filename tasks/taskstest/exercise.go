@@ -124,7 +124,7 @@ func (s *suite) claimNext(n int, with ...func(*tasks.Claim)) ([]*tasks.Task, tim
 	for _, f := range with {
 		f(c)
 	}
-	got, next, err := s.s.Claim(s.ctx(), c)
+	got, next, err := claim(s.ctx(), s.s, c)
 	if err != nil {
 		s.Fatalf("Claim: %v", err)
 	}
@@ -132,6 +132,20 @@ func (s *suite) claimNext(n int, with ...func(*tasks.Claim)) ([]*tasks.Task, tim
 		s.Fatalf("Claim of %d returned %d", n, len(got))
 	}
 	return got, next
+}
+
+// claim returns what Claim hands out, after c.Claimed has been told.
+func claim(ctx context.Context, store tasks.Store, c *tasks.Claim) (got []*tasks.Task, next time.Time, err error) {
+	asked := *c
+	asked.Claimed = func(t *tasks.Task) {
+		if c.Claimed != nil {
+			c.Claimed(t)
+		}
+		kept := *t
+		got = append(got, &kept)
+	}
+	next, err = store.Claim(ctx, &asked)
+	return got, next, err
 }
 
 // one claims exactly one.
@@ -150,7 +164,7 @@ func (s *suite) update(id string, change func(t *tasks.Task)) *tasks.Task {
 	if err != nil {
 		s.Fatalf("Update of %s: %v", id, err)
 	}
-	return got
+	return &got
 }
 
 // to makes a change that ends in a state.

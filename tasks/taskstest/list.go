@@ -141,7 +141,7 @@ type seenBy struct {
 func (s *suite) watch(store tasks.Store) *seenBy {
 	s.Helper()
 	w := &seenBy{told: make(chan *tasks.Task, 100_000)}
-	stop, err := store.Watch(func(t *tasks.Task) { w.told <- t })
+	stop, err := store.Watch(func(t *tasks.Task) { kept := *t; w.told <- &kept })
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func testRaceClaim(s *suite) {
 				return
 			}
 			c := &tasks.Claim{Queue: "q", Max: 1 + i%3, Owner: strconv.Itoa(i), Now: noon, Lease: time.Minute, Kinds: map[string]int{"k": 1}}
-			got, _, err := store.Claim(s.ctx(), c)
+			got, _, err := claim(s.ctx(), store, c)
 			if err != nil {
 				s.Errorf("Claim: %v", err)
 				return

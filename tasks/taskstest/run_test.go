@@ -223,8 +223,8 @@ type failing struct{ tasks.Store }
 
 var errFire = errors.New("on fire")
 
-func (failing) Claim(context.Context, *tasks.Claim) ([]*tasks.Task, time.Time, error) {
-	return nil, time.Time{}, errFire
+func (failing) Claim(context.Context, *tasks.Claim) (time.Time, error) {
+	return time.Time{}, errFire
 }
 
 func (failing) List(context.Context, *tasks.Filter) ([]*tasks.Task, string, error) {

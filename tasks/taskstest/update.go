@@ -42,7 +42,7 @@ func testTransitions(s *suite) {
 			case allowed && (got.State != next || got.Revision != before.Revision+1):
 				s.Errorf("%s to %s: it is %s, revision %d after %d", from, next, got.State, got.Revision, before.Revision)
 			case allowed:
-				s.wantSame("kept", s.get(id), got)
+				s.wantSame("kept", s.get(id), &got)
 			default:
 				s.wantErr(id, err, tasks.ErrConflict)
 				s.wantSame("after "+id+" was refused", s.get(id), before)
@@ -233,7 +233,7 @@ func testContext(s *suite) {
 	ctx, cancel := context.WithCancel(s.ctx())
 	cancel()
 	_, addErr := s.s.Add(ctx, task("c"), noon, 0)
-	_, _, claimErr := s.s.Claim(ctx, &tasks.Claim{Queue: "q", Max: 1, Owner: "me", Now: noon, Lease: time.Minute, Kinds: map[string]int{"k": 1}})
+	_, _, claimErr := claim(ctx, s.s, &tasks.Claim{Queue: "q", Max: 1, Owner: "me", Now: noon, Lease: time.Minute, Kinds: map[string]int{"k": 1}})
 	_, updateErr := s.s.Update(ctx, "b", noon, func(t *tasks.Task) error { to(tasks.Cancelled)(t); return nil })
 	_, getErr := s.s.Get(ctx, "a")
 	_, _, listErr := s.s.List(ctx, &tasks.Filter{})
