@@ -22,15 +22,16 @@ import (
 
 // Conn is one client's connection to a [Server]. Handlers get theirs with [ConnFrom]. It is safe for concurrent use.
 type Conn struct {
+	ws   *wsconn.Conn
+	subs subscriptions
+
 	server  *Server
-	ws      *wsconn.Conn
 	id      string
 	request *http.Request
 	ctx     context.Context // what calls get values from; ends with the connection
 	end     context.CancelCauseFunc
 
 	lead leading
-	subs subscriptions
 
 	out outcall.Table // calls of the client's methods
 

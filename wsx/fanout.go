@@ -3,6 +3,7 @@ package wsx
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // maxLane is how many events of one channel wait for their fan-out before publishers do.
@@ -17,6 +18,16 @@ type lane struct {
 	room    *sync.Cond
 	gone    bool
 	changes []Presence
+	wants   int           // so many events, or any change, are announced in came; 0 for none
+	came    chan struct{} // holds one
+
+	last turning // of the goroutine
+}
+
+// turning is how a round went.
+type turning struct {
+	together int           // events that a visit brought a subscriber, on average
+	turn     time.Duration // that a turn took
 }
 
 // deliver queues an event for its fan-out.
@@ -38,7 +49,7 @@ func (h *Hub) lane(channel string, put func(*lane)) {
 		h.lanes.Lock()
 		l := h.busy[channel]
 		if l == nil {
-			l = &lane{}
+			l = &lane{came: make(chan struct{}, 1)}
 			l.room = sync.NewCond(&l.mu)
 			put(l)
 			h.busy[channel] = l
@@ -54,6 +65,7 @@ func (h *Hub) lane(channel string, put func(*lane)) {
 		}
 		if !l.gone {
 			put(l)
+			l.announceLocked()
 			l.mu.Unlock()
 			return
 		}
@@ -65,6 +77,7 @@ func (h *Hub) lane(channel string, put func(*lane)) {
 func (h *Hub) fanOut(channel string, l *lane) {
 	defer h.fanning.Done()
 	for {
+		l.gather()
 		l.mu.Lock()
 		events, changes := l.events, l.changes
 		l.events, l.changes = nil, nil
@@ -82,11 +95,60 @@ func (h *Hub) fanOut(channel string, l *lane) {
 		}
 		l.mu.Unlock()
 		if len(events) > 0 {
-			h.fan(channel, l, events)
+			l.last = h.fan(channel, l, events)
 		}
 		for _, p := range changes {
 			h.fanPresence(p)
 		}
+	}
+}
+
+// Events that went round together come together again where publishers wait for theirs to be everywhere, and one that goes ahead costs a write a
+// subscriber of its own. So the first to come after a round of crowds waits a little for its like.
+const (
+	crowd     = 4                     // events a visit that make a round one of crowds
+	gatherMax = 10 * time.Millisecond // and at most a quarter of the last turn: how long an event waits
+	stayMax   = 50 * time.Millisecond // and at most the last turn: how long the lane stays for an event to come
+)
+
+// gather waits for events as there were in the last round, if that was one of crowds.
+func (l *lane) gather() {
+	last := l.last
+	l.last = turning{}
+	if last.together >= crowd && l.wait(1, min(last.turn, stayMax)) {
+		l.wait(last.together, min(last.turn/4, gatherMax))
+	}
+}
+
+// wait waits for n events, or a change, and reports whether they are there.
+func (l *lane) wait(n int, atMost time.Duration) bool {
+	l.mu.Lock()
+	l.wants = n
+	l.announceLocked()
+	l.mu.Unlock()
+	t := time.NewTimer(atMost)
+	defer t.Stop()
+	select {
+	case <-l.came:
+		return true
+	case <-t.C:
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wants = 0
+	select {
+	case <-l.came: // at the last moment
+		return true
+	default:
+		return false
+	}
+}
+
+// announceLocked tells the waiting goroutine that what it wants is there.
+func (l *lane) announceLocked() {
+	if l.wants > 0 && (len(l.events) >= l.wants || len(l.changes) > 0) {
+		l.wants = 0
+		l.came <- struct{}{}
 	}
 }
 

@@ -1,5 +1,7 @@
 package wsx
 
+import "time"
+
 // round is a channel's events on their way through the subscribers there are, which it visits in turn, again and again. An event begins with
 // the visit under way when it comes and has been to everybody one turn later. So it waits for none before it, and one visit, which is one
 // write, brings a subscriber all that came since its last: publishers that each wait for their event to be everywhere cost one write a
@@ -12,6 +14,7 @@ type round struct {
 	passes  []pass
 	size    int   // visits that make a turn
 	visits  int   // so far
+	brought int   // events that they brought
 	began   []int // of the events on their way, oldest first, the visit each began with
 }
 
@@ -24,7 +27,8 @@ type pass struct {
 
 // fan gives a channel's events to its subscribers, and those that come meanwhile while the subscribers are the same. No lock is held across
 // it.
-func (h *Hub) fan(channel string, l *lane, events []Event) {
+func (h *Hub) fan(channel string, l *lane, events []Event) turning {
+	started := time.Now()
 	r := round{channel: channel, lane: l}
 	r.under, _ = h.options(channel)
 	var groups [8]*group
@@ -34,7 +38,7 @@ func (h *Hub) fan(channel string, l *lane, events []Event) {
 		r.size += len(p.subs)
 	}
 	if r.size == 0 {
-		return
+		return turning{}
 	}
 	r.begin(events)
 	for {
@@ -46,8 +50,9 @@ func (h *Hub) fan(channel string, l *lane, events []Event) {
 					r.join(h)
 				}
 				if r.retire(); len(r.began) == 0 {
-					return
+					return turning{r.brought / r.visits, time.Since(started) * time.Duration(r.size) / time.Duration(r.visits)}
 				}
+				r.brought += len(r.began)
 				if narrow || s.under == r.under { // else the channel has an authorizer who was not asked
 					s.take(p.frames)
 				}

@@ -12,23 +12,30 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
-// subscription is one subscriber's interest in a name or pattern.
+// subscription is one subscriber's interest in a name or pattern. What every event touches stands first, together: of a thousand subscribers
+// none is in the processor's cache.
 type subscription struct {
-	hub    *Hub
-	name   string
-	under  string // the configured pattern whose options these are
+	mu      sync.Mutex // guards what follows, to newest
+	state   subState
+	dropped uint64   // since the last event that said so
+	newest  Position // when the subscription began; zero when an event after it has come
+
+	speaks wire.Dialect // JSONRPC, else WSX
 	opts   *ChannelOptions
 	filter func(Event) bool
 	sink   sink
-	about  Subscription
-	speaks wire.Dialect // JSONRPC, else WSX
+	under  string // the configured pattern whose options these are
+
+	hub   *Hub
+	name  string
+	about Subscription
 
 	group *group // set by the sink's claim
 	at    int    // guarded by group
 	stage stage  // guarded by the sink
 
-	mu       sync.Mutex
-	state    subState
+	// What follows is guarded by mu and for the time before the subscription is live.
+
 	answered bool
 	revoked  string          // the code to tell once the subscription is answered
 	stop     func()          // ends the replay; nil while there is none
@@ -37,8 +44,6 @@ type subscription struct {
 	size     int             // of held in bytes
 	notes    []*wsconn.Frame // presence that came meanwhile, at most maxHeld
 	lost     Position        // the last that held had no room for
-	newest   Position        // when the subscription began; zero when an event after it has come
-	dropped  uint64          // since the last event that said so
 }
 
 type subState uint8

@@ -150,7 +150,7 @@ func (c *Conn) Message(buf []byte) ([]byte, error) {
 // Queue puts a message into the out-queue; Flush, the next Send or the next Read sends it. It waits for room until ctx ends, which
 // leaves the connection as it is. The error is net.ErrClosed once a close frame is under way.
 func (c *Conn) Queue(ctx context.Context, typ websocket.MessageType, p []byte) error {
-	deflated := c.frames.deflate && len(p) >= deflateThreshold
+	deflated := c.link.queue.deflate && len(p) >= deflateThreshold
 	if deflated {
 		p = appendDeflated(nil, p)
 	}
@@ -173,7 +173,7 @@ func (c *Conn) Send(ctx context.Context, typ websocket.MessageType, p []byte) er
 
 // SendFrame queues a shared frame and sends it. It never waits: the error is ErrQueueFull when there is no room. It is for servers.
 func (c *Conn) SendFrame(f *Frame) error {
-	if err := c.link.queue.push(f.wire(c.frames.deflate), kept); err != nil {
+	if err := c.link.queue.push(f.wire(c.link.queue.deflate), kept); err != nil {
 		return err
 	}
 	c.link.queue.flush()

@@ -11,6 +11,8 @@
 //   - Writing: frames go into one bounded queue. Whoever queues writes at once when nobody else does, without blocking; what the
 //     socket does not take is written by a goroutine that lives until the queue is empty. Frames queued meanwhile share its next
 //     write.
+//   - Reading again: before a read the goroutine lets others go first where that has paid, as it does on a busy server: it saves the read
+//     that finds nothing.
 //   - Contexts: one that ends gives up waiting and leaves the connection as it is. (In coder/websocket it closes it.)
 //   - Closing: a peer that broke a rule gets the close frame that says so and not a reset; the answer to a peer's close frame goes out
 //     before the connection is closed, also where a goroutine has to write it (TLS).

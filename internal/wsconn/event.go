@@ -11,12 +11,12 @@ import (
 // that goes on until the queue has been empty. tag says whose event it is, for Evict; a nil tag is never evicted. carried is
 // how many lost events the frame tells of.
 func (c *Conn) Offer(f *Frame, tag any, carried uint64, untilEmpty, now bool) error {
-	return c.link.queue.offer(f.wire(c.frames.deflate), tag, carried, untilEmpty, false, now)
+	return c.link.queue.offer(f.wire(c.link.queue.deflate), tag, carried, untilEmpty, false, now)
 }
 
 // Force is Offer that finds room. The caller sees to it that there are few such frames.
 func (c *Conn) Force(f *Frame, tag any, carried uint64) error {
-	return c.link.queue.offer(f.wire(c.frames.deflate), tag, carried, false, true, false)
+	return c.link.queue.offer(f.wire(c.link.queue.deflate), tag, carried, false, true, false)
 }
 
 // Evict drops the n oldest frames with a tag that match is true for and that are not being written yet, all when n is negative. What is lost
@@ -25,7 +25,7 @@ func (c *Conn) Force(f *Frame, tag any, carried uint64) error {
 func (c *Conn) Evict(match func(tag any) bool, n int, recount func(tag any, lost uint64) *Frame) (evicted int, lost uint64) {
 	return c.link.queue.evict(match, n, func(tag any, lost uint64) []byte {
 		if f := recount(tag, lost); f != nil {
-			return f.wire(c.frames.deflate)
+			return f.wire(c.link.queue.deflate)
 		}
 		return nil
 	})
@@ -33,7 +33,7 @@ func (c *Conn) Evict(match func(tag any) bool, n int, recount func(tag any, lost
 
 // Replay queues and sends a shared frame that does not count towards the queue's bounds for others, and waits until its like have room.
 func (c *Conn) Replay(ctx context.Context, f *Frame) error {
-	if err := c.link.queue.pushWait(ctx, f.wire(c.frames.deflate), replayed); err != nil {
+	if err := c.link.queue.pushWait(ctx, f.wire(c.link.queue.deflate), replayed); err != nil {
 		return err
 	}
 	c.link.queue.flush()
@@ -64,9 +64,8 @@ func (q *queue) offer(frame []byte, tag any, carried uint64, untilEmpty, force, 
 	q.addLocked(len(frame), false)
 	r := run{b: frame, msgs: 1, tag: tag, carried: carried}
 	switch {
-	case now && q.try != nil && !q.writing && len(q.runs) == 0:
-		q.writing, q.out = true, r
-		q.writeLocked()
+	case now && q.raw != nil && !q.writing && len(q.runs) == 0:
+		q.writeAtOnceLocked(r)
 		return nil
 	case tag == nil:
 		q.appendLocked(frame, kept)
@@ -77,6 +76,24 @@ func (q *queue) offer(frame []byte, tag any, carried uint64, untilEmpty, force, 
 		q.flushLocked()
 	}
 	return nil
+}
+
+// writeAtOnceLocked writes what nothing waits before, from where it is.
+func (q *queue) writeAtOnceLocked(r run) {
+	q.writing = true
+	q.mu.Unlock()
+	n, err := tryWrite(q.raw, r.b)
+	q.mu.Lock()
+	if n < len(r.b) || err != nil || len(q.runs) > 0 {
+		q.out = r
+		q.wroteLocked(n, err)
+		q.writeLocked(1)
+		return
+	}
+	q.lessLocked(n, r.msgs, false)
+	q.over = q.over && q.bytes > 0
+	q.writing = false
+	q.wakeLocked()
 }
 
 func (q *queue) evict(match func(tag any) bool, n int, recount func(tag any, lost uint64) []byte) (evicted int, lost uint64) {

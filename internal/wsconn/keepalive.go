@@ -56,8 +56,8 @@ func (k *keepalive) tick() {
 	if k.pinged {
 		limit += k.wait
 	}
-	since := l.since.Load()
-	if since == 0 { // nobody reads: the clock stands still; a ping that cannot be written still finds out that the peer is gone
+	since := l.src.quiet.since.Load()
+	if since == 0 { // nobody waits for bytes: the clock stands still; a ping that cannot be written still finds out that the peer is gone
 		k.ping()
 		k.timer.Reset(limit)
 		return

@@ -30,19 +30,19 @@ var errInterrupted = errors.New("websocket: read interrupted")
 //
 // Fields without a comment on who else uses them belong to the holder of the read lock.
 type link struct {
-	net.Conn
 	queue queue // safe for concurrent use
+
+	net.Conn
 
 	messageTimeout time.Duration
 
-	src    source        // reads Conn
-	avail  []byte        // read and not yet handed on
-	silent time.Duration // how long the reads that brought nothing, since the last that did, waited
-	stale  bool          // the reading goroutine has used its stack since it last waited for long
+	src   source // reads Conn
+	avail []byte // read and not yet handed on
+	stale bool   // the reading goroutine has used its stack since it last waited for long
+	yield yielding
 
-	since  atomic.Int64 // when the silence of the read under way began, in ns; 0 while nobody reads
-	heard  atomic.Bool  // bytes came; the keepalive resets it
-	closed atomic.Bool  // set under mu
+	heard  atomic.Bool // bytes came; the keepalive resets it
+	closed atomic.Bool // set under mu
 
 	reading atomic.Uint32 // the read lock: 0 is free, 1 held, 2 held and waited for
 
@@ -131,27 +131,51 @@ func (l *link) wakeLocked() {
 // longSilence is how long a wait has to be for its goroutine's stack to be worth saving.
 const longSilence = time.Second
 
+// silence is the peer's. Only the holder of the read lock uses it, but for since.
+type silence struct {
+	since  atomic.Int64  // when it began, in ns, while somebody waits for its end; else 0
+	lasted time.Duration // over all waits since bytes last came
+}
+
+// begin is the beginning of a wait, and nothing during one. Reads that need not wait never look at the clock.
+func (s *silence) begin() {
+	if s.since.Load() == 0 {
+		s.since.Store(int64(now() - s.lasted))
+	}
+}
+
+// end is the end of a wait, if there was one, which it reports.
+func (s *silence) end() (waited bool) {
+	since := s.since.Load()
+	if since != 0 {
+		s.since.Store(0)
+		s.lasted = now() - time.Duration(since)
+	}
+	return since != 0
+}
+
 // fill waits for bytes. It sends what was queued before it waits. Its frames, and those above it, are kept small: a connection that does
 // nothing costs what they take.
 func (c *Conn) fill() error {
 	l := &c.link
 	l.src.release()
 	l.queue.flush()
+	l.yield.before()
 	for {
 		if err := c.deadline(); err != nil {
 			return err
 		}
-		l.since.Store(int64(now() - l.silent))
 		b, err := l.src.read()
-		silent := now() - time.Duration(l.since.Swap(0))
+		l.yield.after(l.src.quiet.end())
 		if len(b) > 0 {
-			l.silent = 0
-			l.stale = l.stale || silent >= longSilence || c.frames.units == 0
-			l.heard.Store(true)
+			l.stale = l.stale || l.src.quiet.lasted >= longSilence || c.frames.units == 0
+			l.src.quiet.lasted = 0
+			if !l.heard.Load() {
+				l.heard.Store(true)
+			}
 			l.avail = b
 			return nil
 		}
-		l.silent = silent
 		if err != nil {
 			if err = c.readError(err); err != nil {
 				return err

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -51,25 +52,29 @@ func (r *run) recycle() {
 
 // queue is the bounded out-queue of a connection. It has one writer at a time: the goroutine that found nobody writing,
 // which never blocks, or drain, which is started when the socket takes no more and ends when the queue is empty.
+//
+// What an event on its way to a thousand connections touches of each stands together: it costs what memory it has to wait for.
 type queue struct {
-	dst          deadlineWriter
-	try          *tryWriter // nil where dst cannot be written without blocking
-	writeTimeout time.Duration
-	maxBytes     int
-	maxMsgs      int
-	onError      func() // called once, without the lock
-
-	mu      sync.Mutex
-	runs    []run
-	bytes   int // queued and being written
+	mu      sync.Mutex // guards what follows, to changed
+	writing bool       // somebody writes
+	closing bool       // a close frame is queued: nothing may follow it (RFC 6455 section 5.5.1)
+	over    bool       // an event found no room, and the queue has not been empty since
+	bytes   int        // queued and being written
 	msgs    int
 	free    struct{ bytes, msgs int } // of these, what does not count
-	over    bool                      // an event found no room, and the queue has not been empty since
-	writing bool                      // somebody writes
-	out     run                       // what is being written; it belongs to the writer
-	closing bool                      // a close frame is queued: nothing may follow it (RFC 6455 section 5.5.1)
-	err     error                     // the end
-	changed chan struct{}             // closed when something was written or went wrong; nil while nobody waits
+	runs    []run
+	err     error         // the end
+	changed chan struct{} // closed when something was written or went wrong; nil while nobody waits
+
+	deflate  bool            // shared frames go compressed where they can
+	raw      syscall.RawConn // dst as tryWrite takes it, nil where it cannot be written without blocking
+	maxBytes int
+	maxMsgs  int
+
+	out          run // what is being written; it belongs to the writer
+	dst          deadlineWriter
+	writeTimeout time.Duration
+	onError      func() // called once, without the lock
 }
 
 type deadlineWriter interface {
@@ -201,14 +206,14 @@ func (q *queue) flushLocked() {
 		return
 	}
 	q.writing = true
-	q.writeLocked()
+	q.writeLocked(0)
 }
 
-// writeLocked is the writer's work. What is in out already goes first.
-func (q *queue) writeLocked() {
-	for i := 0; q.try != nil && i < triesInARow && (i == 0 || len(q.out.b) == 0) && q.takeLocked(); i++ {
+// writeLocked is the writer's work, after so many tries. What is in out already goes first.
+func (q *queue) writeLocked(tries int) {
+	for i := tries; q.raw != nil && i < triesInARow && (i == 0 || len(q.out.b) == 0) && q.takeLocked(); i++ {
 		q.mu.Unlock()
-		n, err := q.try.write(q.out.b)
+		n, err := tryWrite(q.raw, q.out.b)
 		q.mu.Lock()
 		q.wroteLocked(n, err)
 	}
@@ -244,7 +249,7 @@ func (q *queue) drain() {
 		q.mu.Lock()
 		q.wroteLocked(n, err)
 	}
-	if q.err == nil && q.try != nil {
+	if q.err == nil && q.raw != nil {
 		_ = q.dst.SetWriteDeadline(time.Time{}) // it would hold for the next try too
 	}
 	q.leaveLocked()

@@ -5,6 +5,7 @@ package wsconn
 import (
 	"io"
 	"net"
+	"sync"
 	"syscall"
 )
 
@@ -31,6 +32,7 @@ type source struct {
 	n     int
 	err   error
 	plain []byte // in place of buf where raw is nil
+	quiet silence
 }
 
 // openSocket makes the link read and write its socket itself, where it has one.
@@ -41,9 +43,7 @@ func (l *link) openSocket() {
 		return
 	}
 	l.src.raw, l.src.fn = raw, l.src.once
-	w := &tryWriter{raw: raw}
-	w.fn = w.once
-	l.queue.try = w
+	l.queue.raw = raw
 }
 
 // once is called when the socket may be readable; false waits until it is.
@@ -51,12 +51,16 @@ func (s *source) once(fd uintptr) bool {
 	s.buf = buffers.Get().(*[]byte)
 	for {
 		s.n, s.err = syscall.Read(int(fd), *s.buf)
+		if s.err == nil {
+			return true
+		}
 		if s.err != syscall.EINTR { //nolint:errorlint // a system call wraps nothing, and this is the hot path
 			break
 		}
 	}
 	if s.err == syscall.EAGAIN { //nolint:errorlint // as above
 		s.release()
+		s.quiet.begin()
 		return false
 	}
 	return true
@@ -68,6 +72,7 @@ func (s *source) read() ([]byte, error) {
 		if s.plain == nil {
 			s.plain = make([]byte, plainSize)
 		}
+		s.quiet.begin()
 		n, err := s.nc.Read(s.plain)
 		return s.plain[:n], err
 	}
@@ -94,37 +99,42 @@ func (s *source) release() {
 	}
 }
 
-// tryWriter writes to a socket as much as it takes at once. It is not safe for concurrent use. RawConn's Control and not its Write: that one
-// also gets ready to wait.
+// tryWriter is one write that does not block. They are the writing goroutines' and not the connections': one that writes to a thousand
+// connections has it at hand. RawConn's Control and not its Write: that one also gets ready to wait.
 type tryWriter struct {
-	raw syscall.RawConn
-	fn  func(fd uintptr)
+	fn  func(fd uintptr) // made once, as source's
 	p   []byte
 	n   int
 	err error
 }
 
+var tryWriters = sync.Pool{New: func() any {
+	w := &tryWriter{}
+	w.fn = w.once
+	return w
+}}
+
 func (w *tryWriter) once(fd uintptr) {
 	for {
 		w.n, w.err = syscall.Write(int(fd), w.p)
-		if w.err != syscall.EINTR { //nolint:errorlint // a system call wraps nothing, and this is the hot path
+		if w.err == nil || w.err != syscall.EINTR { //nolint:errorlint // a system call wraps nothing, and this is the hot path
 			return // also for EAGAIN: never wait
 		}
 	}
 }
 
-// write returns how much of p was taken, which may be nothing.
-func (w *tryWriter) write(p []byte) (int, error) {
+// tryWrite writes to a socket as much of p as it takes at once, and returns how much that was.
+func tryWrite(raw syscall.RawConn, p []byte) (n int, err error) {
+	w := tryWriters.Get().(*tryWriter)
 	w.p, w.n, w.err = p, 0, nil
-	err := w.raw.Control(w.fn)
-	w.p = nil
-	switch {
-	case err != nil:
-		return 0, err
-	case w.err == syscall.EAGAIN: //nolint:errorlint // as above
-		return 0, nil
-	case w.err != nil:
-		return 0, w.err
+	err = raw.Control(w.fn)
+	if err == nil && w.err != nil && w.err != syscall.EAGAIN { //nolint:errorlint // as above
+		err = w.err
 	}
-	return w.n, nil
+	if err == nil {
+		n = max(w.n, 0)
+	}
+	w.p, w.err = nil, nil
+	tryWriters.Put(w)
+	return n, err
 }

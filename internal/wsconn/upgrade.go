@@ -162,6 +162,7 @@ func newConn(ws *websocket.Conn, nc *lent, early []byte, o *Options, client, def
 	nc.over.Store(true)
 	_ = ws.CloseNow() // else it stays for its finalizer
 	c.frames = reader{maxFrames: o.MaxFrames, maxControl: o.MaxControl, maxBytes: o.MaxMessage, client: client, deflate: deflate}
+	c.link.queue.deflate = deflate
 	c.link.open(nc.Conn, early, o)
 	if o.KeepaliveAfter > 0 {
 		c.alive.start(c, o)
