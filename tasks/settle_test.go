@@ -14,7 +14,7 @@ import (
 // tight is a store whose tasks have no room for a long result.
 type tight struct{ tasks.Store }
 
-func (s tight) Update(ctx context.Context, id string, now time.Time, change func(*tasks.Task) error) (*tasks.Task, error) {
+func (s tight) Update(ctx context.Context, id string, now time.Time, change func(*tasks.Task) error) (tasks.Task, error) {
 	return s.Store.Update(ctx, id, now, func(t *tasks.Task) error {
 		if err := change(t); err != nil {
 			return err
