@@ -20,7 +20,7 @@
 //	                                all its deliveries are there. Floor: a loop that writes a frame made by hand to one net.Conn after the other
 //	idle                            resident memory of a subscribed connection of 10,000, after a collection, less that of none. Floor: a
 //	                                hijacked connection with a goroutine that reads into 64 bytes
-//	slow                            p99 delivery latency of 4,900 subscribers, alone and beside 100 that never read
+//	slow                            p99 delivery latency of 4,900 subscribers, alone and beside 100 that never read, in pairs of runs
 //	recovery                        1,000,000 events read by clients that drop the connection every 1,000 or so and recover
 //
 // The last two are ours alone and run only by name.

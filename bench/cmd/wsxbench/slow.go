@@ -28,28 +28,34 @@ type latency struct {
 	rss      int64 // at its peak
 }
 
-// slow compares subscribers that are alone with the same ones beside readers that never read.
+// slow compares subscribers that are alone with the same ones beside readers that never read, in pairs of runs one after the other: the machine's
+// speed drifts less within a pair than from first to last.
 func slow(o *options, out io.Writer) error {
 	c := ours()
-	var without, with []float64
+	var ratios, without, with, rssWithout, rssWith []float64
 	for i := range o.rounds {
-		for _, readers := range []int{0, slowReaders} {
+		var pair [2]latency
+		for j := range pair {
+			j := (i + j) % len(pair) // with and without take turns in going first
+			readers := j * slowReaders
 			l, err := slowOnce(c, o, slowOthers, readers)
 			if err != nil {
 				return err
 			}
 			fmt.Fprintf(out, "slow, round %d: %d subscribers, %3d readers that never read: p50 %v, p99 %v, lost %d of %d, thrown out %d, RSS at its peak %d MB\n",
 				i+1, slowOthers, readers, l.p50.Round(time.Microsecond), l.p99.Round(time.Microsecond), l.lost, o.slowEvents*slowOthers, l.thrown, l.rss>>20)
-			if readers == 0 {
-				without = append(without, l.p99.Seconds())
-			} else {
-				with = append(with, l.p99.Seconds())
-			}
+			pair[j] = l
 		}
+		ratios = append(ratios, pair[1].p99.Seconds()/pair[0].p99.Seconds())
+		without, with = append(without, 1e3*pair[0].p99.Seconds()), append(with, 1e3*pair[1].p99.Seconds())
+		rssWithout, rssWith = append(rssWithout, float64(pair[0].rss>>20)), append(rssWith, float64(pair[1].rss>>20))
 	}
-	slices.Sort(without)
-	slices.Sort(with)
-	fmt.Fprintf(out, "slow: p99 with the slow readers is %.2f times that without (medians; aim: at most 1.2; load %s)\n", median(with)/median(without), loadavg())
+	for _, all := range [][]float64{ratios, without, with, rssWithout, rssWith} {
+		slices.Sort(all)
+	}
+	fmt.Fprintf(out, "slow: medians of %d pairs: p99 %.1f ms with the slow readers, %.1f ms without; with/without %.2f (%.2f to %.2f; aim: at most 1.2); "+
+		"RSS at its peak %.0f MB with, %.0f MB without; load %s\n", o.rounds, median(with), median(without), median(ratios), ratios[0], ratios[len(ratios)-1],
+		median(rssWith), median(rssWithout), loadavg())
 	return nil
 }
 
