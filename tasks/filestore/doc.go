@@ -41,7 +41,7 @@
 //	this store under a Manager, submit         42,073            0.57
 //	submit + run, this store                   31,862            0.46 of append + grouped fsync of both ends
 //
-// On an earlier day, when the append made 44,682: pebble, Set with Sync, 13,577 (0.30); bbolt, Batch, 11,290 (0.25).
+// In an earlier run, in which the append made 44,682: pebble, Set with Sync, 13,577 (0.30); bbolt, Batch, 11,290 (0.25).
 //
 // bbolt writes whole pages of a tree twice. pebble would be a large dependency; tasks would be in it, in
 // its cache and in memory. Segments of zeros are where it beats the plain append: 4 kB and fdatasync take 0.30 ms in them, 0.51 ms after
