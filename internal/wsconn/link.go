@@ -61,11 +61,7 @@ type link struct {
 
 // open puts a link on nc, of which the bytes in early have been read already.
 func (l *link) open(nc net.Conn, early []byte, o *Options) {
-	tcp := nc
-	if t, ok := nc.(interface{ NetConn() net.Conn }); ok { // TLS
-		tcp = t.NetConn()
-	}
-	if tcp, ok := tcp.(*net.TCPConn); ok && o.SendBuffer > 0 {
+	if tcp, ok := beneath(nc); ok && o.SendBuffer > 0 {
 		_ = tcp.SetWriteBuffer(o.SendBuffer) // a wish: the system has its own bounds
 	}
 	l.Conn, l.avail, l.messageTimeout = nc, early, o.MessageTimeout
@@ -74,6 +70,15 @@ func (l *link) open(nc net.Conn, early []byte, o *Options) {
 	l.queue.writeTimeout = o.WriteTimeout
 	l.queue.maxBytes, l.queue.maxMsgs = o.MaxQueueBytes, o.MaxQueueMessages
 	l.queue.onError = l.cut
+}
+
+// beneath is the socket of a connection.
+func beneath(nc net.Conn) (*net.TCPConn, bool) {
+	if t, ok := nc.(interface{ NetConn() net.Conn }); ok { // TLS
+		nc = t.NetConn()
+	}
+	tcp, ok := nc.(*net.TCPConn)
+	return tcp, ok
 }
 
 var start = time.Now()
@@ -308,6 +313,9 @@ func (l *link) cut() {
 	l.wakeLocked()
 	l.mu.Unlock()
 	l.queue.fail(net.ErrClosed)
+	if tcp, ok := beneath(l.Conn); ok && errors.Is(l.queue.lost(), errWriteTimeout) {
+		_ = tcp.SetLinger(0) // a peer that does not read: what the system holds for it is let go at once, not after minutes
+	}
 	_ = l.Close() // it is gone, whatever it says
 	l.mu.Lock()
 	l.gone = true

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -219,7 +220,7 @@ func TestConn_APeerThatNeverReadsIsCut(t *testing.T) {
 		})
 	})
 	t.Run("socket", func(t *testing.T) {
-		c, _ := tcp(t, &wsconn.Options{SendBuffer: 4096, WriteTimeout: 20 * time.Millisecond})
+		c, p := tcp(t, &wsconn.Options{SendBuffer: 4096, WriteTimeout: 20 * time.Millisecond})
 		waiting := make(chan error)
 		go func() {
 			for {
@@ -236,6 +237,9 @@ func TestConn_APeerThatNeverReadsIsCut(t *testing.T) {
 		_ = c.CloseNow() // waits for the writer
 		if b, m := c.Queued(); b != 0 || m != 0 {
 			t.Errorf("queued %d bytes, %d messages", b, m)
+		}
+		if _, err := io.Copy(io.Discard, p); !errors.Is(err, syscall.ECONNRESET) { // an end would come after what the system still holds
+			t.Errorf("the peer that did not read got %v", err)
 		}
 	})
 }

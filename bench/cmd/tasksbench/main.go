@@ -40,7 +40,7 @@ var contestants = []contestant{
 	{"floor: append + grouped fsync, submit + run", "", "/s", 40_000, floorRun},
 	{"tasks on filestore, submit + run", "floor: append + grouped fsync, submit + run", "/s", 40_000, fileRun},
 	{"a finished task, without its payload", "", " B", 100_000, memoryOfFinished},
-	{"heap over a million queued tasks while they are listed", "", " MB", 1_000_000, listMillion},
+	{"alive over a million queued tasks while they are listed", "", " MB", 1_000_000, listMillion},
 }
 
 func main() {
