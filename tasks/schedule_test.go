@@ -307,3 +307,29 @@ func TestSchedule_TwoPayloads(t *testing.T) {
 		}
 	})
 }
+
+// TestSchedule_IsNeverUnique: an occurrence is in the store ahead of its time, where the key of the one that runs must not keep it out.
+func TestSchedule_IsNeverUnique(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock := taskstest.NewClock(begin)
+		m := tasks.New(&tasks.Options{Clock: clock, Logger: quiet})
+		held := make(chan struct{})
+		k := tasks.Register(m, "job", 1, func(context.Context, int) (int, error) {
+			<-held
+			return 0, nil
+		}, &tasks.KindOptions{Unique: &tasks.UniqueOptions{}})
+		if err := k.Schedule(1, tasks.Schedule{Name: "job", Every: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		start(t, m)
+		walk(clock, 3*time.Hour+time.Second)
+		if got := occurrences(t, m, tasks.Running); len(got) != 3 {
+			t.Errorf("%v are running", got)
+		}
+		close(held)
+		synctest.Wait()
+		if _, err := k.Submit(t.Context(), 1, nil); err != nil { // and none of them holds the key
+			t.Errorf("submitted beside the schedule: %v", err)
+		}
+	})
+}
