@@ -16,6 +16,9 @@ type pings struct {
 
 // Ping sends a ping and waits for its pong, which somebody must read, until ctx ends.
 func (c *Conn) Ping(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // else a quick pong could be what decides
+	}
 	p := &c.pings
 	pong := make(chan struct{})
 	p.mu.Lock()
