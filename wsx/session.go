@@ -137,7 +137,10 @@ func (c *Conn) begin(method *method, m *wire.Message, in *buffer, b *batch) (kep
 	if method == c.server.subscribe || method == c.server.unsubscribe {
 		k.channel, k.subscription, k.recover = string(m.Channel), string(m.Subscription), m.Recover
 	}
-	if err := c.add(k); err != nil {
+	if !k.req.Notify && (method.stream || m.Progress != nil || m.Dialect == wire.Tunnel) {
+		k.produce(m)
+	}
+	if err := c.add(k); err != nil { // from here on others may end the call
 		if !k.req.Notify {
 			k.fail(peerError(err, false))
 		}
@@ -149,9 +152,6 @@ func (c *Conn) begin(method *method, m *wire.Message, in *buffer, b *batch) (kep
 	}
 	if timeout > 0 {
 		k.expire(timeout)
-	}
-	if !k.req.Notify && (method.stream || m.Progress != nil || m.Dialect == wire.Tunnel) {
-		k.produce(m)
 	}
 	if method.serial != nil {
 		k.req.Method = method.Name
