@@ -96,7 +96,7 @@ func (m *Manager) clearPage(ctx context.Context, f *Filter) (n int, next string,
 	return n, next, nil
 }
 
-// Pause stops claiming tasks of a queue; those that run go on, and submits go on. It waits for a claim under way: what is submitted after it does not begin. It holds for this manager and as long as it lives: nothing of it is in the store. The
+// Pause stops claiming tasks of a queue; those that run go on, and submits go on. It waits for a claim under way, as long as the store takes for it or until Stop: what is submitted after it does not begin. It holds for this manager and as long as it lives: nothing of it is in the store. The
 // error is ErrNotFound.
 func (m *Manager) Pause(queue string) error { return m.setPaused(queue, true) }
 

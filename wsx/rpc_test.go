@@ -160,7 +160,7 @@ func TestHandle_GivesAHandlerItsOwnParams(t *testing.T) {
 	if _, err := d.Call(t.Context(), "keep", params); err != nil {
 		t.Fatal(err)
 	}
-	copy(params, `"XXXX"`)
+	copy(params, `"them"`) // as the next message does to a buffer
 	if string(kept) != `"mine"` {
 		t.Errorf("what the handler kept became %s", kept)
 	}

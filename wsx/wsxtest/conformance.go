@@ -176,7 +176,8 @@ func (v *Vector) stops() bool {
 	return false
 }
 
-// RunSuite runs every vector as a parallel subtest of its name, and fails for each row that neither a vector nor a test covers.
+// RunSuite runs every vector as a parallel subtest of its name, and fails for each row that neither a vector nor a test covers. Without Target.Start the
+// vectors that end their server are skipped, and say so: a server that runs elsewhere can be tested by all the others.
 func RunSuite(t *testing.T, s *Suite, target *Target) {
 	t.Helper()
 	for _, row := range s.Uncovered() {
