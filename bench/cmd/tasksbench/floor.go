@@ -37,7 +37,7 @@ func parallel(n int, one func(i int) error) error {
 
 // run submits n tasks that workers take from a channel, and returns the rate by which they end.
 func run(n int, one, end func(i int) error) (float64, error) {
-	queue := make(chan int, 1024)
+	queue := make(chan int, backlog)
 	var done sync.WaitGroup
 	errs := make([]error, workers)
 	begin := time.Now()

@@ -16,6 +16,7 @@ import (
 const (
 	submitters = 16
 	workers    = 16
+	backlog    = 1024 // tasks that wait for a worker at most
 )
 
 // payload has 200 bytes.

@@ -18,20 +18,26 @@ type input struct {
 	To string `json:"to"`
 }
 
-// manage submits n tasks to a manager and, when it runs them, waits until the store says that all have succeeded.
+// manage submits n tasks to a manager and, when it runs them, waits until the store says that all have succeeded. No more of them wait at once than in the
+// floor's channel.
 func manage(n int, store tasks.Store, runs bool) (float64, error) {
 	ctx := context.Background()
 	q := tasks.QueueOptions{Concurrency: workers, MaxWaiting: -1}
 	m := tasks.New(&tasks.Options{Store: store, Queues: map[string]tasks.QueueOptions{"default": q}})
-	tasks.Register(m, "send", 1, func(context.Context, input) (struct{}, error) { return struct{}{}, nil }, nil)
+	waiting := make(chan struct{}, backlog)
+	tasks.Register(m, "send", 1, func(context.Context, input) (struct{}, error) { <-waiting; return struct{}{}, nil }, nil)
 	if runs {
 		if err := m.Start(ctx); err != nil {
 			return 0, err
 		}
 	}
+	raw := jsontext.Value(payload)
 	begin := time.Now()
 	rate, err := submit(n, func(int) error {
-		_, err := m.Submit(ctx, "send", jsontext.Value(payload), nil)
+		if runs {
+			waiting <- struct{}{}
+		}
+		_, err := m.Submit(ctx, "send", raw, nil)
 		return err
 	})
 	if err != nil || !runs {
