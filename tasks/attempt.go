@@ -139,7 +139,7 @@ type outcome struct {
 }
 
 // apply puts the outcome into t, which is running.
-func (o *outcome) apply(t *Task, now time.Time) {
+func (o outcome) apply(t *Task, now time.Time) {
 	t.release()
 	if o.progress != nil {
 		t.Progress = o.progress

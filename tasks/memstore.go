@@ -123,6 +123,7 @@ func (s *MemStore) Claim(ctx context.Context, c *Claim) (next time.Time, err err
 		s.fence++
 		e.hold = hold
 		s.replaceLocked(e, t, c.Now)
+		s.byID.claim(e)
 		c.Claimed(t)
 		s.tellLocked(t)
 	}
