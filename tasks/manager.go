@@ -23,6 +23,7 @@ type Manager struct {
 	kinds     atomic.Pointer[map[string]*kind] // copied to be changed, under mu
 	versions  atomic.Pointer[map[string]int]   // of kinds, for claims
 	queues    atomic.Pointer[map[string]*queue]
+	byDefault *queue // of queues, the one that is asked for most
 	listeners listeners
 	planner   planner
 	reaper    reaper
@@ -61,6 +62,7 @@ func New(opts *Options) *Manager {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.addQueueLocked(defaultQueue, o.Queues[defaultQueue])
+	m.byDefault = (*m.queues.Load())[defaultQueue]
 	for name, q := range o.Queues {
 		m.addQueueLocked(name, q)
 	}
@@ -78,7 +80,12 @@ func (m *Manager) addQueueLocked(name string, opts QueueOptions) {
 	m.queues.Store(&queues)
 }
 
-func (m *Manager) queue(name string) *queue { return (*m.queues.Load())[name] }
+func (m *Manager) queue(name string) *queue {
+	if name == defaultQueue {
+		return m.byDefault
+	}
+	return (*m.queues.Load())[name]
+}
 
 // now is the time as tasks have it.
 func (m *Manager) now() time.Time { return m.clock.Now().UTC().Round(0) }

@@ -8,7 +8,12 @@ type idIndex struct {
 	seed    maphash.Seed
 	seqs    map[uint64]uint64
 	twins   map[string]uint64 // IDs whose hash another has; in practice there are none
-	claimed [256]*memEntry    // by hash, those claimed last: what runs is asked for most, and seqs is too large for the processor's cache
+	claimed [256]hashed       // by hash, those claimed last: what runs is asked for most, and seqs is too large for the processor's cache
+}
+
+type hashed struct {
+	hash uint64 // of the ID
+	e    *memEntry
 }
 
 func newIDIndex() idIndex {
@@ -19,8 +24,8 @@ func (x *idIndex) hash(id string) uint64 { return maphash.String(x.seed, id) }
 
 // entryLocked returns the task with an ID, or nil.
 func (s *MemStore) entryLocked(id string, hash uint64) *memEntry {
-	if e := s.byID.claimed[hash%uint64(len(s.byID.claimed))]; e != nil && e.id == id && states[e.state] == Running { // so it is not deleted
-		return e
+	if c := &s.byID.claimed[hash%uint64(len(s.byID.claimed))]; c.hash == hash && c.e != nil && c.e.id == id && states[c.e.state] == Running { // so it is not deleted
+		return c.e
 	}
 	if seq, ok := s.byID.seqs[hash]; ok {
 		if e := s.bySeq.get(seq); e.id == id {
@@ -37,7 +42,8 @@ func (s *MemStore) entryLocked(id string, hash uint64) *memEntry {
 
 // claim makes e, which is being claimed, quick to find.
 func (x *idIndex) claim(e *memEntry) {
-	x.claimed[x.hash(e.id)%uint64(len(x.claimed))] = e
+	hash := x.hash(e.id)
+	x.claimed[hash%uint64(len(x.claimed))] = hashed{hash, e}
 }
 
 // add adds an ID that is not there.

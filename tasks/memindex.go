@@ -19,6 +19,13 @@ func CheckChange(old, t *Task) error {
 	return nil
 }
 
+// checkChange is CheckChange of what e is.
+func (e *memEntry) checkChange(t *Task) error {
+	return CheckChange(&Task{
+		ID: e.id, Kind: e.kind.name, Queue: e.kind.q.name, Fence: e.fence, Seq: e.seq, Revision: e.revision, State: states[e.state],
+	}, t)
+}
+
 // checkUniqueLocked reports who else holds the unique key of t, which e has become or nothing yet.
 func (s *MemStore) checkUniqueLocked(e *memEntry, t *Task, now time.Time) error {
 	if t.Unique == nil || !t.Holds(now) {

@@ -20,6 +20,7 @@ func (q *memQueue) kind(name string, version int) *memKind {
 		}
 	}
 	k := &memKind{q: q, name: name, version: version, lanes: map[laneID]*lane{}}
+	k.plain.kind, k.plain.at = k, -1
 	q.kinds = append(q.kinds, k)
 	return k
 }
@@ -29,8 +30,9 @@ type memKind struct {
 	q       *memQueue
 	name    string
 	version int
-	lanes   map[laneID]*lane
-	ready   heap[*lane] // those with tasks, but for those that the claim under way has passed over
+	plain   lane             // of priority 0 and no key, as most tasks are
+	lanes   map[laneID]*lane // the others that have tasks
+	ready   heap[*lane]      // those with tasks, but for those that the claim under way has passed over
 	future  heap[*memEntry]
 	spare   *lane // an empty one, so that a kind with few tasks does not make a lane for each
 }
@@ -69,19 +71,27 @@ func (k *memKind) add(e *memEntry, now time.Time) {
 	k.addReady(e)
 }
 
-func (k *memKind) addReady(e *memEntry) {
-	id := e.laneID()
-	l := k.lanes[id]
-	if l == nil {
-		if l = k.spare; l != nil {
-			k.spare = nil
-			l.laneID = id
-		} else {
-			l = &lane{laneID: id, kind: k}
-		}
-		l.at = -1
-		k.lanes[id] = l
+// lane is the one of that ID, which may be new.
+func (k *memKind) lane(id laneID) *lane {
+	if id == (laneID{}) {
+		return &k.plain
 	}
+	l := k.lanes[id]
+	if l != nil {
+		return l
+	}
+	if l = k.spare; l != nil {
+		k.spare = nil
+		l.laneID = id
+	} else {
+		l = &lane{laneID: id, kind: k, at: -1}
+	}
+	k.lanes[id] = l
+	return l
+}
+
+func (k *memKind) addReady(e *memEntry) {
+	l := k.lane(e.laneID())
 	e.lane = l
 	if e.late = l.fifo.n > 0 && e.place().before(l.fifo.last); e.late {
 		l.late.push(e)
@@ -131,9 +141,12 @@ func (k *memKind) remove(e *memEntry) {
 	}
 	if l.at >= 0 {
 		k.ready.remove(l.at)
+		l.at = -1
 	}
-	delete(k.lanes, l.laneID)
-	k.spare = l
+	if l != &k.plain {
+		delete(k.lanes, l.laneID)
+		k.spare = l
+	}
 }
 
 // promote puts what has become due into lanes.
@@ -155,7 +168,7 @@ type memClaim struct {
 func (q *memQueue) claim(c *Claim, buf []*memKind) memClaim {
 	m := memClaim{Claim: c, kinds: buf[:0]}
 	for _, k := range q.kinds {
-		if highest, ok := c.Kinds[k.name]; ok && k.version <= highest && (len(k.lanes) > 0 || len(k.future) > 0) {
+		if highest, ok := c.Kinds[k.name]; ok && k.version <= highest && (len(k.ready) > 0 || len(k.future) > 0) {
 			k.promote(c.Now)
 			m.kinds = append(m.kinds, k)
 		}
@@ -241,7 +254,7 @@ func (f *fifo) compact() {
 func (f *fifo) remove(at int) {
 	f.s[at] = nil
 	if f.n--; f.n == 0 {
-		if f.s, f.off = f.s[:0], 0; cap(f.s) > 1024 {
+		if f.s, f.off = f.s[:0], 0; cap(f.s) > 4096 {
 			f.s = nil // a lane that was long once
 		}
 		return

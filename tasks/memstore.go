@@ -24,7 +24,7 @@ type MemStore struct {
 	fence    uint64 // of the latest claim
 	watchers []*watcher
 	journal  Journal
-	old, new Task // scratch: the one that is being changed
+	old, new Task // scratch: what is being changed, and what it becomes
 }
 
 // NewMemStore returns an empty store.
@@ -109,12 +109,11 @@ func (s *MemStore) Claim(ctx context.Context, c *Claim) (next time.Time, err err
 		if e == nil {
 			break
 		}
-		e.load(&s.old)
-		*t = s.old
+		e.load(t)
 		t.State, t.Owner, t.Started, t.LeaseUntil, t.Fence = Running, c.Owner, c.Now, hold.until, s.fence+1
 		t.Attempt++
 		t.Revision++
-		if err := s.logLocked(&s.old, t); err != nil {
+		if err := s.logLocked(e, t); err != nil {
 			if n > 0 {
 				err = nil // the next claim meets it again
 			}
@@ -143,19 +142,18 @@ func (s *MemStore) Update(ctx context.Context, id string, now time.Time, change 
 		return Task{}, ErrNotFound
 	}
 	t := &s.new
-	e.load(&s.old)
-	*t = s.old
+	e.load(t)
 	if err := change(t); err != nil {
 		return Task{}, err
 	}
-	if err := CheckChange(&s.old, t); err != nil {
+	if err := e.checkChange(t); err != nil {
 		return Task{}, err
 	}
 	if err := s.checkUniqueLocked(e, t, now); err != nil {
 		return Task{}, err
 	}
 	t.Revision++
-	if err := s.logLocked(&s.old, t); err != nil {
+	if err := s.logLocked(e, t); err != nil {
 		return Task{}, err
 	}
 	s.replaceLocked(e, t, now)
@@ -211,8 +209,7 @@ func (s *MemStore) Delete(ctx context.Context, id string, revision uint64, now t
 	case e.revision != revision || !states[e.state].Done():
 		return ErrConflict
 	}
-	e.load(&s.old)
-	if err := s.logLocked(&s.old, nil); err != nil {
+	if err := s.logLocked(e, nil); err != nil {
 		return err
 	}
 	s.byID.remove(id, hash, e.seq)
@@ -269,11 +266,16 @@ func (s *MemStore) tellLocked(t *Task) {
 	}
 }
 
-func (s *MemStore) logLocked(old, t *Task) error {
+// logLocked tells the journal that e, which is nil for a new task, becomes t.
+func (s *MemStore) logLocked(e *memEntry, t *Task) error {
 	if s.journal == nil {
 		return nil
 	}
-	return s.journal(old, t)
+	if e == nil {
+		return s.journal(nil, t)
+	}
+	e.load(&s.old)
+	return s.journal(&s.old, t)
 }
 
 // SetPosition notes where the journal has the change that makes t; only the journal may call it, for the task it is told of.
