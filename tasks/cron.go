@@ -7,6 +7,9 @@ import (
 	"github.com/netresearch/go-cron"
 )
 
+// cronParser reads five fields and descriptors, as cron(8) does: a day that both fields limit comes when either has it.
+var cronParser = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor | cron.DowOrDom)
+
 // parseCron returns the function that gives the first occurrence of a cron expression after a time. The parser only ever sees wall-clock times, as if there
 // were no time zones: which moment such a time is, is decided here, by the rules of the package's documentation, and not by the parser's.
 func parseCron(expr string, zone *time.Location) (func(after time.Time) time.Time, error) {
@@ -16,11 +19,14 @@ func parseCron(expr string, zone *time.Location) (func(after time.Time) time.Tim
 	case strings.HasPrefix(expr, "@every"):
 		return nil, invalid("cron expression %q: intervals are Schedule.Every", clip(expr, maxName))
 	}
-	parsed, err := cron.ParseStandard(expr)
+	parsed, err := cronParser.Parse(expr)
 	if err != nil {
 		return nil, invalid("cron expression %q: %v", clip(expr, maxName), err)
 	}
 	next := func(after time.Time) time.Time {
+		if hourly(parsed) {
+			return nextHourly(parsed, zone, after)
+		}
 		wall := after.In(zone)
 		wall = time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), wall.Second(), wall.Nanosecond(), time.UTC)
 		for {
@@ -36,6 +42,31 @@ func parseCron(expr string, zone *time.Location) (func(after time.Time) time.Tim
 		return nil, invalid("cron expression %q: it never comes", clip(expr, maxName))
 	}
 	return next, nil
+}
+
+// hourly reports whether a schedule runs in every hour of its days.
+func hourly(s cron.Schedule) bool {
+	const all = 1<<24 - 1
+	spec, ok := s.(*cron.SpecSchedule)
+	return ok && spec.Hour&all == all
+}
+
+// nextHourly is the next occurrence of such a schedule: it is for every hour that passes, and a change of the clocks neither adds nor leaves out any.
+func nextHourly(parsed cron.Schedule, zone *time.Location, after time.Time) time.Time {
+	for in := after.In(zone); ; {
+		_, offset := in.Zone()
+		shift := time.Duration(offset) * time.Second
+		wall := parsed.Next(after.UTC().Add(shift))
+		if wall.IsZero() {
+			return wall
+		}
+		at := wall.Add(-shift)
+		_, end := in.ZoneBounds()
+		if end.IsZero() || at.Before(end) {
+			return at
+		}
+		after, in = end.Add(-1), end // the clocks change before
+	}
 }
 
 // moment is when the clocks of a zone show a wall-clock time: the first time when they show it twice, and the first moment after the gap when they skip it. wall is in UTC.

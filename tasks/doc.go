@@ -64,7 +64,8 @@
 //
 // [Manager.Schedule] submits a task by cron expression in a time zone, by interval, or once. The next occurrence of a schedule is a task of its own in the
 // store, with an ID made of the schedule's name and the occurrence's time: several managers with one store make one task of it. Missed occurrences are skipped, run once or run all, as
-// the schedule says. Daylight saving: an occurrence in the hour that is skipped runs at the first moment after the gap; one in the hour that comes twice runs the first time only.
+// the schedule says. Daylight saving: an occurrence in the hour that is skipped runs at the first moment after the gap; one in the hour that comes twice runs the first time only. A cron
+// expression for every hour (*, @hourly) runs in each hour that passes, and so twice in the one and not in the other.
 //
 // # HTTP
 //

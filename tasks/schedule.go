@@ -16,7 +16,8 @@ import (
 type Schedule struct {
 	// Name names the schedule in the store: 1 to 64 bytes of A-Z, a-z, 0-9 and _.:@-.
 	Name string
-	// Cron is an expression of five fields (minute, hour, day of month, month, day of week; as cron(8) has it), or @hourly, @daily, @weekly, @monthly or @yearly.
+	// Cron is an expression of five fields (minute, hour, day of month, month, day of week; as cron(8) has it: where both days are given either is enough), or @hourly, @daily, @weekly,
+	// @monthly or @yearly.
 	Cron string
 	// Zone is the time zone of Cron; default UTC.
 	Zone *time.Location
