@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -99,6 +100,9 @@ func (p *planner) advance(ctx context.Context, s *plan, now time.Time) error {
 		}
 		s.begun = true
 	}
+	if s.last.After(now) {
+		return nil // the next occurrence is in the store
+	}
 	var missed []time.Time // the latest of them
 	limit := map[Missed]int{MissedOnce: 1, MissedAll: s.MaxMissed}[s.Missed]
 	last := s.last
@@ -139,6 +143,16 @@ func (p *planner) begin(ctx context.Context, s *plan, now time.Time) (ran bool, 
 	if keep := p.m.opts.Retention; s.Every == 0 && !s.At.IsZero() && s.At.Before(now) && (keep < 0 || now.Sub(s.At) < keep) {
 		s.last = s.At.UTC().Round(0).Add(-1) // a single time, and if it had run, its task would be there
 	}
+	for t, err := range p.m.All(ctx, waitingOf(s.Name)) { // one, unless programs that do not agree have the schedule
+		if err != nil {
+			return false, err
+		}
+		if at, ok := occurrenceOf(s.Name, t.ID); ok && at.After(now) && !s.submits(t, at, now) {
+			if err := p.m.withdraw(ctx, t.ID); err != nil { // of a schedule that has been changed
+				return false, err
+			}
+		}
+	}
 	page, _, err := p.m.store.List(ctx, &Filter{Metadata: map[string]string{scheduleKey: s.Name}, Limit: 1})
 	if err != nil || len(page) == 0 {
 		return false, err
@@ -148,8 +162,8 @@ func (p *planner) begin(ctx context.Context, s *plan, now time.Time) (ran bool, 
 	switch {
 	case !ok: // somebody else's use of the metadata
 		return false, nil
-	case at.After(now) && t.State.Waiting() && !s.occurs(at.Add(-1)).Equal(at):
-		return false, p.m.cancelWaiting(ctx, t.ID) // of a schedule that has been changed
+	case at.After(now) && !s.occurs(at.Add(-1)).Equal(at): // cancelled before the schedule was changed
+		return false, nil
 	case at.After(now) || !t.State.Waiting() || now.Sub(at) <= overdue:
 		s.last = at
 		return false, nil
@@ -158,32 +172,63 @@ func (p *planner) begin(ctx context.Context, s *plan, now time.Time) (ran bool, 
 	if s.Missed == MissedOnce || s.Missed == MissedAll {
 		return true, nil
 	}
-	return false, p.m.cancelWaiting(ctx, t.ID)
+	_, err = p.m.cancelWaiting(ctx, t.ID)
+	return false, err
+}
+
+// waitingOf selects the tasks of a schedule that wait.
+func waitingOf(name string) *Filter {
+	return &Filter{States: []State{Scheduled, Queued, Retrying}, Metadata: map[string]string{scheduleKey: name}}
+}
+
+// options are those of the task of an occurrence.
+func (s *plan) options(at time.Time) *SubmitOptions {
+	o := s.Options
+	o.ID, o.RunAt, o.occurrence = occurrenceID(s.Name, at), at, true
+	return &o
+}
+
+// submits reports whether t, which waits for the occurrence at a time, is as this schedule submits it.
+func (s *plan) submits(t *Task, at, now time.Time) bool {
+	want, _, err := newTask(s.name, s.kind, s.payload, s.options(at), now)
+	return err == nil && s.occurs(at.Add(-1)).Equal(at) &&
+		t.Kind == want.Kind && t.Version == want.Version && t.Queue == want.Queue && t.Priority == want.Priority && t.Key == want.Key &&
+		t.Retry == want.Retry && t.Timeout == want.Timeout && maps.Equal(t.Metadata, want.Metadata) && sameJSON(t.Payload, want.Payload)
 }
 
 // submit submits an occurrence, which may be in the store already.
 func (p *planner) submit(ctx context.Context, s *plan, at time.Time) error {
-	o := s.Options
-	o.ID, o.RunAt, o.occurrence = occurrenceID(s.Name, at), at, true
-	_, err := p.m.submit(ctx, s.name, s.kind, s.payload.Clone(), &o)
+	_, err := p.m.submit(ctx, s.name, s.kind, s.payload.Clone(), s.options(at))
 	if errors.Is(err, ErrConflict) {
 		return nil // another payload's, from before or of another build: one occurrence, one task
 	}
 	return err
 }
 
-// cancelWaiting cancels a task if it waits.
-func (m *Manager) cancelWaiting(ctx context.Context, id string) error {
+// cancelWaiting cancels a task if it waits, and returns it then.
+func (m *Manager) cancelWaiting(ctx context.Context, id string) (*Task, error) {
 	now := m.now()
-	_, err := m.store.Update(ctx, id, now, func(t *Task) error {
+	t, err := snapshot(m.store.Update(ctx, id, now, func(t *Task) error {
 		if !t.State.Waiting() {
 			return ErrConflict
 		}
 		t.cancel(now)
 		return nil
-	})
+	}))
 	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
-		return nil
+		return nil, nil
+	}
+	return t, err
+}
+
+// withdraw cancels the task of an occurrence if it waits, and deletes it: else nothing could be submitted for the same time again.
+func (m *Manager) withdraw(ctx context.Context, id string) error {
+	t, err := m.cancelWaiting(ctx, id)
+	if err != nil || t == nil {
+		return err
+	}
+	if err = m.store.Delete(ctx, id, t.Revision, m.now()); errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
+		return nil // somebody was quicker
 	}
 	return err
 }

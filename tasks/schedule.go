@@ -60,7 +60,7 @@ const (
 
 // Schedule submits a task of the kind at every occurrence of s, as long as the manager runs; each of several managers of one store may have the same schedule, and one task comes of an
 // occurrence. The next occurrence is in the store ahead of its time. Schedules are not: a program declares them each time it starts, before or after Start. One that
-// was changed meanwhile replaces the occurrence that is waiting. The error is ErrInvalid for a bad schedule, ErrConflict for a name that this manager has, or one of Submit's.
+// was changed meanwhile, its payload and options too, replaces the occurrence that is waiting; one that is declared no more leaves it, and it runs (see Unschedule). The error is ErrInvalid for a bad schedule, ErrConflict for a name that this manager has, or one of Submit's.
 func (m *Manager) Schedule(kind string, payload jsontext.Value, s Schedule) error {
 	k := (*m.kinds.Load())[kind]
 	switch {
@@ -114,7 +114,7 @@ func (m *Manager) schedule(name string, k *kind, payload jsontext.Value, s Sched
 	return m.planner.add(&plan{Schedule: s, name: name, kind: k, payload: payload, occurs: occurs})
 }
 
-// Unschedule ends a schedule of this manager and cancels its task that waits in the store. Other managers that have it go on with the occurrences after that one. The error is ErrNotFound, or the
+// Unschedule ends a schedule of this manager, and cancels and deletes its task that waits in the store. Other managers that have it go on with the occurrences after that one. The error is ErrNotFound, or the
 // store's.
 func (m *Manager) Unschedule(ctx context.Context, name string) error {
 	p := &m.planner
@@ -124,10 +124,9 @@ func (m *Manager) Unschedule(ctx context.Context, name string) error {
 		return fmt.Errorf("%w: schedule %q", ErrNotFound, clip(name, maxName))
 	}
 	delete(p.plans, name)
-	waiting := &Filter{States: []State{Scheduled, Queued, Retrying}, Metadata: map[string]string{scheduleKey: name}}
-	for t, err := range m.All(ctx, waiting) {
+	for t, err := range m.All(ctx, waitingOf(name)) {
 		if err == nil {
-			err = m.cancelWaiting(ctx, t.ID)
+			err = m.withdraw(ctx, t.ID)
 		}
 		if err != nil {
 			return err

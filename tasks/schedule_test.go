@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
 	_ "time/tzdata" // Europe/Rome, wherever the test runs
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/genropy/genro-asgi-go/tasks"
 	"github.com/genropy/genro-asgi-go/tasks/taskstest"
@@ -330,6 +333,91 @@ func TestSchedule_IsNeverUnique(t *testing.T) {
 		synctest.Wait()
 		if _, err := k.Submit(t.Context(), 1, nil); err != nil { // and none of them holds the key
 			t.Errorf("submitted beside the schedule: %v", err)
+		}
+	})
+}
+
+// TestSchedule_WhatIsWaitingIsWhatWasDeclaredLast: an occurrence that waits in the store when a program with another payload, kind or options starts, or the same schedule is declared after
+// its end, is that of the new schedule. One that was cancelled by hand, or that has not changed, is left.
+func TestSchedule_WhatIsWaitingIsWhatWasDeclaredLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock, store := taskstest.NewClock(begin), tasks.NewMemStore()
+		at := begin.Add(time.Hour).Format(time.RFC3339)
+		declare := func(kind string, version, payload int, o tasks.SubmitOptions) *tasks.Manager {
+			t.Helper()
+			m := tasks.New(&tasks.Options{Clock: clock, Store: store, Logger: quiet})
+			k := tasks.Register(m, kind, version, func(context.Context, int) (int, error) { return 0, nil }, nil)
+			start(t, m)
+			for i := range 2 { // again after its end
+				if err := k.Schedule(payload, tasks.Schedule{Name: "job", Every: time.Hour, Options: o}); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				if got := occurrences(t, m, tasks.Scheduled); !slices.Equal(got, []string{at}) {
+					t.Fatalf("waiting: %v", got)
+				}
+				if i == 0 {
+					if err := m.Unschedule(t.Context(), "job"); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			return m
+		}
+		var last *tasks.Task
+		check := func(m *tasks.Manager, same bool) {
+			t.Helper()
+			now, err := m.Info(t.Context(), "job@"+at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if last != nil && same != (now.Seq == last.Seq) {
+				t.Errorf("%+v after %+v", now, last)
+			}
+			last = now
+			stop(t, m)
+		}
+		check(declare("a", 1, 1, tasks.SubmitOptions{}), false)
+		for _, c := range []struct {
+			kind    string
+			version int
+			payload int
+			o       tasks.SubmitOptions
+		}{
+			{"a", 1, 2, tasks.SubmitOptions{}},
+			{"b", 1, 2, tasks.SubmitOptions{}},
+			{"b", 2, 2, tasks.SubmitOptions{}},
+			{"b", 2, 2, tasks.SubmitOptions{Priority: 1, Timeout: time.Minute}},
+			{"b", 2, 2, tasks.SubmitOptions{Metadata: map[string]string{"for": "ada"}}},
+		} {
+			for i, same := range []bool{false, true} {
+				m := tasks.New(&tasks.Options{Clock: clock, Store: store, Logger: quiet})
+				k := tasks.Register(m, c.kind, c.version, func(context.Context, int) (int, error) { return 0, nil }, nil)
+				if err := k.Schedule(c.payload, tasks.Schedule{Name: "job", Every: time.Hour, Options: c.o}); err != nil {
+					t.Fatal(err)
+				}
+				start(t, m)
+				synctest.Wait()
+				if got := occurrences(t, m); !slices.Equal(got, []string{at}) {
+					t.Fatalf("%+v, %d: %v in the store", c, i, got)
+				}
+				check(m, same)
+				if last.Kind != c.kind || string(last.Payload) != strconv.Itoa(c.payload) || last.Version != c.version || last.Priority != c.o.Priority {
+					t.Errorf("%+v waits, want %+v", last, c)
+				}
+			}
+		}
+		m := tasks.New(&tasks.Options{Clock: clock, Store: store, Logger: quiet, AnyKind: true})
+		if _, err := m.Cancel(t.Context(), last.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Schedule("b", jsontext.Value("3"), tasks.Schedule{Name: "job", Every: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		start(t, m)
+		synctest.Wait()
+		if got := occurrences(t, m, tasks.Cancelled); !slices.Equal(got, []string{at}) {
+			t.Errorf("cancelled: %v", got)
 		}
 	})
 }

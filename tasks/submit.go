@@ -102,24 +102,12 @@ func (m *Manager) submit(ctx context.Context, name string, k *kind, payload json
 		return nil, m.tooLarge("payload", len(payload), m.opts.MaxPayload)
 	}
 	now := m.now()
-	t := &Task{Kind: name, Version: 1, Queue: defaultQueue, Payload: payload, State: Queued, Created: now, RunAt: now}
-	var unique *UniqueOptions
-	if k != nil {
-		t.Version, t.Queue, t.Timeout, t.Retry, unique = k.Version, k.Queue, k.opts.Timeout, k.opts.Retry, k.opts.Unique
-	}
-	if opts != nil {
-		if err := opts.apply(t, now); err != nil {
-			return nil, err
-		}
-		if opts.Unique != nil || opts.occurrence {
-			unique = opts.Unique
-		}
+	t, unique, err := newTask(name, k, payload, opts, now)
+	if err != nil {
+		return nil, err
 	}
 	if t.ID == "" {
 		t.ID = m.ids.next()
-	}
-	if err := t.Retry.check(); err != nil {
-		return nil, err
 	}
 	q := m.queue(t.Queue)
 	if q == nil {
@@ -132,6 +120,23 @@ func (m *Manager) submit(ctx context.Context, name string, k *kind, payload json
 		return nil, err
 	}
 	return m.addUnique(ctx, t, now, q, unique.Taken)
+}
+
+// newTask is the task of a kind, with what the options say. They have been checked then.
+func newTask(name string, k *kind, payload jsontext.Value, opts *SubmitOptions, now time.Time) (t *Task, unique *UniqueOptions, err error) {
+	t = &Task{Kind: name, Version: 1, Queue: defaultQueue, Payload: payload, State: Queued, Created: now, RunAt: now}
+	if k != nil {
+		t.Version, t.Queue, t.Timeout, t.Retry, unique = k.Version, k.Queue, k.opts.Timeout, k.opts.Retry, k.opts.Unique
+	}
+	if opts != nil {
+		if err := opts.apply(t, now); err != nil {
+			return nil, nil, err
+		}
+		if opts.Unique != nil || opts.occurrence {
+			unique = opts.Unique
+		}
+	}
+	return t, unique, t.Retry.check()
 }
 
 // add adds t, or finds it there already.
