@@ -8,7 +8,7 @@ import (
 )
 
 // cronParser reads five fields and descriptors, as cron(8) does: a day that both fields limit comes when either has it.
-var cronParser = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor | cron.DowOrDom)
+var cronParser = cron.MustNewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor | cron.DowOrDom)
 
 // parseCron returns the function that gives the first occurrence of a cron expression after a time. The parser only ever sees wall-clock times, as if there
 // were no time zones: which moment such a time is, is decided here, by the rules of the package's documentation, and not by the parser's.
