@@ -85,7 +85,8 @@ type PresenceBroker interface {
 	Members(ctx context.Context, channel string) ([]Member, error)
 }
 
-// Receiver is the hub, as a broker sees it. Its methods return soon and keep what they are given. It is comparable.
+// Receiver is the hub, as a broker sees it. Its methods keep what they are given and return at once, unless 1,024 events of that channel
+// wait for their fan-out: then they wait for room, so a broker holds no lock across them that other channels need. It is comparable.
 type Receiver interface {
 	Event(e Event)
 	Presence(p Presence)

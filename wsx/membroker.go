@@ -29,6 +29,7 @@ var errNotAttached = errors.New("wsx: the hub is not attached to this broker")
 type interest struct {
 	names    map[string]struct{}
 	patterns tree[struct{}]
+	calls    sync.WaitGroup // of the hub, under way
 }
 
 // memChannel is a channel with history or presence. Its lock orders what is delivered of it.
@@ -77,9 +78,13 @@ func (b *MemoryBroker) Attach(r Receiver) (detach func() error, err error) {
 
 func (b *MemoryBroker) detach(r Receiver) {
 	b.mu.Lock()
+	in := b.hubs[r]
 	delete(b.hubs, r)
 	channels := maps.Clone(b.channels)
 	b.mu.Unlock()
+	if in != nil {
+		in.calls.Wait()
+	}
 	for name, c := range channels {
 		c.mu.Lock()
 		for by := range c.members {
@@ -120,14 +125,26 @@ func (in *interest) wants(channel string) bool {
 	return found
 }
 
-// receivers calls each hub that wants the channel. The read lock is held meanwhile, so that detach waits.
+// receivers calls each hub that wants the channel. No lock of the broker is held meanwhile: a hub may make the publishers of a busy channel
+// wait, and those of others are not to wait for that.
 func (b *MemoryBroker) receivers(channel string, call func(Receiver)) {
+	type wanting struct {
+		r  Receiver
+		in *interest
+	}
+	var some [4]wanting
+	wants := some[:0]
 	b.mu.RLock()
-	defer b.mu.RUnlock()
 	for r, in := range b.hubs {
 		if in.wants(channel) {
-			call(r)
+			in.calls.Add(1) // here, where it is attached: detach waits
+			wants = append(wants, wanting{r, in})
 		}
+	}
+	b.mu.RUnlock()
+	for _, w := range wants {
+		call(w.r)
+		w.in.calls.Done()
 	}
 }
 

@@ -83,3 +83,52 @@ func TestMemoryBroker_ForgetsWhatIsOutOfDate(t *testing.T) {
 		}
 	})
 }
+
+// stuck is a hub that takes no event until it is told to.
+type stuck struct {
+	listener
+	has, goes chan struct{}
+}
+
+func (s *stuck) Event(wsx.Event) { s.has <- struct{}{}; <-s.goes }
+
+// TestMemoryBroker_ABusyChannelHoldsUpNoOther: while a hub makes the publishers of one channel wait, those of others, and subscribers, do not.
+func TestMemoryBroker_ABusyChannelHoldsUpNoOther(t *testing.T) {
+	b := wsx.NewMemoryBroker()
+	hub := &stuck{has: make(chan struct{}), goes: make(chan struct{})}
+	detach, err := b.Attach(hub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Interest(t.Context(), hub, "busy", true); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = b.Publish(t.Context(), "busy", []byte("1"), wsx.History{}) }()
+	<-hub.has
+	others := make(chan error)
+	go func() {
+		others <- b.Interest(t.Context(), hub, "other", true)
+		_, err := b.Publish(t.Context(), "idle", []byte("1"), wsx.History{Size: 1})
+		others <- err
+	}()
+	for range 2 {
+		select {
+		case err := <-others:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("they wait for the busy channel")
+		}
+	}
+	detached := make(chan error, 1)
+	go func() { detached <- detach() }()
+	select {
+	case err := <-detached:
+		t.Error("detached in the middle of an event", err)
+	case hub.goes <- struct{}{}:
+		if err := <-detached; err != nil {
+			t.Error(err)
+		}
+	}
+}
