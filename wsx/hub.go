@@ -235,8 +235,8 @@ func (h *Hub) Start(context.Context) error {
 	return nil
 }
 
-// Stop detaches the hub from its broker and waits, until ctx ends, until what was published here is queued for its subscribers. It does
-// not close connections; the [Server] does.
+// Stop detaches the hub from its broker and waits, until ctx ends, until what was published here is queued for its subscribers. Then it ends the
+// loops of Listen and the streams of SSE, with UNAVAILABLE. It does not close connections; the [Server] does.
 func (h *Hub) Stop(ctx context.Context) error {
 	h.attach.Lock()
 	var err error
@@ -247,11 +247,31 @@ func (h *Hub) Stop(ctx context.Context) error {
 	h.attach.Unlock()
 	done := make(chan struct{})
 	go func() { h.fanning.Wait(); close(done) }() // fan-outs never block, so this ends
+	defer h.endListeners()
 	select {
 	case <-done:
 		return err
 	case <-ctx.Done():
 		return errors.Join(err, context.Cause(ctx))
+	}
+}
+
+// endListeners ends those who listen without a connection: nobody else would.
+func (h *Hub) endListeners() {
+	h.mu.RLock()
+	var groups []*group
+	for _, topics := range []map[string]*topic{h.names, h.listed} {
+		for _, t := range topics {
+			groups = append(groups, t.groups...)
+		}
+	}
+	h.mu.RUnlock()
+	for _, g := range groups {
+		for _, s := range g.snapshot() {
+			if l, ok := s.sink.(*listener); ok {
+				l.fail(errHubStopped)
+			}
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -205,6 +206,52 @@ func TestHub_UnsubscribeOfASubscriptionUnderWayComesAfterItsResponse(t *testing.
 		d := r.tap()
 		d.send(request("1", "wsx.presence", `{"channel":"a"}`))
 		d.wants(fault("1", "PERMISSION_DENIED", "only subscribers of a channel see who is in it"))
+	})
+}
+
+// TestHub_TellsOfAnEndBeforeTheIDIsAnothers: a client that subscribes again meanwhile must not take the end of the old subscription for that of
+// the new one.
+func TestHub_TellsOfAnEndBeforeTheIDIsAnothers(t *testing.T) {
+	var first atomic.Bool // the hook of the next subscription waits
+	step := make(chan struct{})
+	hold := func(wsx.Subscription) {
+		if first.CompareAndSwap(true, false) {
+			step <- struct{}{}
+			<-step
+		}
+	}
+	inRig(t, map[string]wsx.ChannelOptions{"a": {OnUnsubscribe: hold}}, nil, func(t *testing.T, r *hubRig) {
+		step = make(chan struct{})
+		c, d := r.tap(), r.tap()
+		for _, s := range []*tap{c, d} { // they share the ID
+			s.send(subscribeTo("1", "a", ""))
+			s.wants(subscribedTo("1", "a", "1", ""))
+		}
+		first.Store(true)
+		go r.hub.Unsubscribe("a", "GONE")
+		<-step
+		c.send(subscribeTo("2", "a", ""))
+		c.wants(serverNotify("wsx.unsubscribed", `{"subscription":"1","channel":"a","code":"GONE"}`), subscribedTo("2", "a", "1", ""))
+		step <- struct{}{}
+		r.publish("a", 1)
+		c.wants(event("a", "1", "1", ""))
+	})
+	inRig(t, map[string]wsx.ChannelOptions{"a": {OnSubscribe: hold}}, nil, func(t *testing.T, r *hubRig) {
+		step = make(chan struct{})
+		c, d := r.tap(), r.tap()
+		d.send(subscribeTo("1", "a", ""))
+		d.wants(subscribedTo("1", "a", "1", ""))
+		first.Store(true)
+		c.send(subscribeTo("1", "a", ""))
+		<-step
+		c.send(`{"type":"rpc.unsubscribe","id":2,"channel":"a"}`) // what is not answered yet
+		c.wants(unsubscribed("2"))
+		c.send(subscribeTo("3", "a", ""))
+		c.wants(subscribedTo("3", "a", "2", ""))
+		step <- struct{}{}
+		c.wants(subscribedTo("1", "a", "1", ""))
+		r.publish("a", 1)
+		c.wants(event("a", "1", "2", ""))
 	})
 }
 

@@ -15,7 +15,7 @@ var ErrMissed = errors.New("wsx: events were missed")
 // not zero, then live ones. It begins and ends with the loop, and asks neither Authorize nor Filter. The channel must be configured.
 //
 // After ErrMissed the loop goes on; any other error ends it: ctx's cause, a *[Error] for a channel that is not configured or was taken
-// back by [Hub.Unsubscribe]. 1,024 events or 1 MiB may wait for the loop. What comes when it is that far behind is dropped as the
+// back by [Hub.Unsubscribe], or when the hub stops. 1,024 events or 1 MiB may wait for the loop. What comes when it is that far behind is dropped as the
 // channel's policy says, and told by ErrMissed; with SlowDisconnect the loop ends with RESOURCE_EXHAUSTED.
 func (h *Hub) Listen(ctx context.Context, channel string, since Position) iter.Seq2[Event, error] {
 	return h.events(ctx, Subscription{Channel: channel}, nil, since)
@@ -29,7 +29,7 @@ func (h *Hub) events(ctx context.Context, about Subscription, filter func(Event)
 			yield(Event{}, err)
 			return
 		}
-		defer l.end()
+		defer l.leave()
 		l.each(ctx, since, missed, yield)
 	}
 }
@@ -98,16 +98,18 @@ func (h *Hub) listenTo(ctx context.Context, about Subscription, filter func(Even
 	l.sub = &subscription{hub: h, name: about.Channel, under: under, opts: opts, filter: filter, sink: l, about: about}
 	missed, err := h.subscribe(ctx, l.sub, since)
 	if err != nil {
+		h.unsubscribe(l.sub, "")
 		return nil, Replay{}, err
 	}
 	h.hook(opts.OnSubscribe, l.sub)
 	return l, missed, nil
 }
 
-func (l *listener) end() {
-	if h := l.sub.hub; h.unsubscribe(l.sub) {
-		h.hook(l.sub.opts.OnUnsubscribe, l.sub)
-	}
+// leave is the end of the loop.
+func (l *listener) leave() {
+	h := l.sub.hub
+	h.unsubscribe(l.sub, "") // unless it was taken back
+	h.hook(l.sub.opts.OnUnsubscribe, l.sub)
 }
 
 // take returns what waits, how many events were lost before it, and how the subscription ended.
@@ -168,13 +170,12 @@ func (*listener) replay(context.Context, *subscription, *eventFrame) error { ret
 // cut implements sink.
 func (l *listener) cut() { l.fail(NewError(CodeResourceExhausted, "the listener fell behind")) }
 
-// revoke implements sink.
-func (l *listener) revoke(s *subscription, code string) bool {
-	if !s.hub.unsubscribe(s) {
-		return false
-	}
+// end implements sink. The loop does what follows.
+func (*listener) end(s *subscription, code string) bool { return s.hub.unsubscribe(s, code) }
+
+// tell implements sink.
+func (l *listener) tell(_ *subscription, code string) {
 	l.fail(&Error{Code: code, Message: "the subscription was ended"})
-	return true
 }
 
 func (l *listener) fail(err error) {

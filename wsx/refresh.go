@@ -61,7 +61,7 @@ func (u *subscriptions) recheck(ctx context.Context) {
 	defer context.AfterFunc(u.conn.ctx, cancel)()
 	for _, s := range u.all(nil) {
 		if !u.mayStay(ctx, s) {
-			u.revoke(s, CodePermissionDenied)
+			u.end(s, CodePermissionDenied)
 		}
 	}
 }
@@ -90,7 +90,6 @@ func (u *subscriptions) authorized(ctx context.Context, s *subscription, asked *
 		about := s.about
 		about.Subject = SubjectFrom(ctx)
 		if err := s.opts.authorize(ctx, about); err != nil {
-			s.hub.unsubscribe(s)
 			return err
 		}
 	}

@@ -49,3 +49,30 @@ func TestServer_RefreshRechecksSubscriptions(t *testing.T) {
 		s.expect(event("open.a", "2", "3", ""))
 	})
 }
+
+// TestServer_AnAuthorizerThatPanicsWhenAskedAgainLeavesNothing: the credentials were refreshed while the subscription was under way.
+func TestServer_AnAuthorizerThatPanicsWhenAskedAgainLeavesNothing(t *testing.T) {
+	var asked atomic.Int32
+	step := make(chan struct{})
+	inRig(t, map[string]wsx.ChannelOptions{"a": {Authorize: func(context.Context, wsx.Subscription) error {
+		switch asked.Add(1) {
+		case 1:
+			step <- struct{}{}
+			<-step
+		case 2:
+			panic("canary-7f3a")
+		}
+		return nil
+	}}}, &wsx.ServerOptions{Authenticate: byWord, MaxSubscriptions: 1}, func(t *testing.T, r *hubRig) {
+		step = make(chan struct{})
+		s := dialAs(t, r.client, "ada-0")
+		s.send(subscribeTo("1", "a", ""))
+		<-step
+		s.send(request("9", "wsx.auth", `{"token":"ada-0"}`))
+		s.expect(response("9", `{"subject":"ada"}`))
+		step <- struct{}{}
+		s.expect(fault("1", "INTERNAL_ERROR", "internal error"))
+		s.send(subscribeTo("2", "a", "")) // its place is free again
+		s.expect(subscribedTo("2", "a", "2", ""))
+	})
+}

@@ -26,7 +26,7 @@ const (
 // Once the answer has begun, the client hears of every event published from then on. An event's data is its payload. In a channel with history its id is the
 // position, also sent alone at the beginning, and a client that comes back with Last-Event-ID gets what it missed first; where that cannot be told it gets an
 // event of type wsx.missed. A comment is sent after 15 s of silence; a write
-// that takes 5 s ends the stream, and so does the shutdown of an asgi.App, and the end of
+// that takes 5 s ends the stream, and so do the shutdown of an asgi.App, [Hub.Stop], and the end of
 // the credentials. Authentication is the affair of middleware in front of it: [Authenticator.Middleware], or other that sets [WithIdentity].
 func (h *Hub) SSE(channel func(r *http.Request) (string, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -51,7 +51,7 @@ func (h *Hub) SSE(channel func(r *http.Request) (string, error)) http.Handler {
 			problem.Write(w, r, problem.Problem{Status: coded.StatusCode(), Detail: coded.text()})
 			return
 		}
-		defer l.end()
+		defer l.leave()
 		l.stream(ctx, w, since, told, missed)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -229,5 +230,65 @@ func TestHub_ListenEndsWithItsContextAndWhenItFallsBehind(t *testing.T) {
 			}
 		}
 		cancel()
+	}
+}
+
+// TestHub_StopEndsListenersAndStreams: nobody would tell them otherwise that nothing comes any more. What was published before comes first.
+func TestHub_StopEndsListenersAndStreams(t *testing.T) {
+	hub, url, _ := sseServer(t)
+	resp, lines := sseGet(t, url+"/room.a", "")
+	if got := sseNext(t, lines); !strings.HasPrefix(got, "id: ") {
+		t.Fatal(got)
+	}
+	hub.Configure("told", wsx.ChannelOptions{OnSubscribe: func(s wsx.Subscription) {
+		if _, err := hub.Publish(t.Context(), s.Channel, 1); err != nil {
+			t.Error(err)
+		}
+	}})
+	var got []string
+	for e, err := range hub.Listen(t.Context(), "told", wsx.Position{}) {
+		if err != nil {
+			if !errors.Is(err, wsx.NewError(wsx.CodeUnavailable, "")) {
+				t.Error(err)
+			}
+			got = append(got, "end")
+			break
+		}
+		if got = append(got, string(e.Payload)); len(got) == 1 {
+			if _, err := hub.Publish(t.Context(), "told", 2); err != nil {
+				t.Error(err)
+			}
+			if err := hub.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if strings.Join(got, " ") != "1 2 end" {
+		t.Error(got)
+	}
+	if got := sseNext(t, lines); got != "end" {
+		t.Error(got)
+	}
+	_ = resp.Body.Close()
+}
+
+// TestHub_HooksAreToldOfAListenerThatIsTakenBack, as of one whose loop ends.
+func TestHub_HooksAreToldOfAListenerThatIsTakenBack(t *testing.T) {
+	hub := wsx.NewHub(nil)
+	defer func() { _ = hub.Stop(context.Background()) }()
+	var j journal
+	hub.Configure("a", wsx.ChannelOptions{OnUnsubscribe: j.note("off"), OnSubscribe: func(s wsx.Subscription) {
+		j.note("on")(s)
+		if n := hub.Unsubscribe("a", "GONE"); n != 1 {
+			t.Error(n)
+		}
+	}})
+	for _, err := range hub.Listen(t.Context(), "a", wsx.Position{}) {
+		if !errors.Is(err, wsx.NewError("GONE", "")) {
+			t.Error(err)
+		}
+	}
+	if want := []string{"on a ", "off a "}; !slices.Equal(j.entries, want) {
+		t.Errorf("hooks: %q, want %q", j.entries, want)
 	}
 }

@@ -91,6 +91,11 @@ func (s *Server) serveSubscribe(ctx context.Context, r *Request) error {
 		return err
 	}
 	sub.speaks = r.dialect
+	defer func() {
+		if k.then == nil { // refused; also after a panic
+			c.subs.abandon(sub)
+		}
+	}()
 	missed, err := sub.hub.subscribe(ctx, sub, since)
 	if err == nil {
 		err = c.subs.authorized(ctx, sub, asked)
@@ -107,14 +112,23 @@ func (s *Server) serveSubscribe(ctx context.Context, r *Request) error {
 		result.Recovered = &recovered
 	}
 	c.subs.begun(sub)
+	if err := json.MarshalWrite(&r.result, &result); err != nil {
+		return err
+	}
 	k.then = func(answered bool) {
-		if !answered {
-			c.subs.end(sub) // cancelled just before it began
-		} else if code := sub.goLive(missed); code != "" {
-			c.subs.tell(sub, code)
+		if answered {
+			sub.goLive(missed)
+		} else {
+			c.subs.abandon(sub) // cancelled just before it began
 		}
 	}
-	return json.MarshalWrite(&r.result, &result)
+	return nil
+}
+
+// abandon ends a subscription that is not answered.
+func (u *subscriptions) abandon(s *subscription) {
+	u.end(s, "")
+	u.forget(s) // ended before or not, it had its place until now
 }
 
 // prepare asks everybody who may refuse a subscription. It takes a place for it, which forget gives back.
@@ -200,9 +214,9 @@ func (u *subscriptions) begun(s *subscription) {
 	}
 }
 
-// end ends a subscription and does what follows. It reports whether the subscription was not ended before.
-func (u *subscriptions) end(s *subscription) bool {
-	if !s.hub.unsubscribe(s) {
+// end implements sink. It does what follows, too.
+func (u *subscriptions) end(s *subscription, code string) bool {
+	if !s.hub.unsubscribe(s, code) {
 		return false
 	}
 	if u.advance(s, stageEnded) == stageBegun {
@@ -244,7 +258,7 @@ func (h *Hub) hook(f func(Subscription), s *subscription) {
 // endAll is the end of the connection.
 func (u *subscriptions) endAll() {
 	for _, s := range u.all(nil) {
-		u.end(s)
+		u.end(s, "")
 	}
 }
 
@@ -284,7 +298,7 @@ func (s *Server) serveUnsubscribe(ctx context.Context, r *Request) error {
 		}
 		return sub.name == k.channel
 	}) {
-		if k.conn.subs.end(sub) {
+		if k.conn.subs.end(sub, "") {
 			ended++
 		}
 	}
@@ -411,31 +425,14 @@ func (h *Hub) Unsubscribe(name, code string) int {
 	h.mu.RUnlock()
 	n := 0
 	for _, s := range subs {
-		if s.sink.revoke(s, code) {
+		if s.sink.end(s, code) {
 			n++
 		}
 	}
 	return n
 }
 
-// revoke implements sink.
-func (u *subscriptions) revoke(s *subscription, code string) bool {
-	if !u.end(s) {
-		return false
-	}
-	s.mu.Lock()
-	answered := s.answered
-	if !answered {
-		s.revoked = code // goLive's caller tells it, behind the answer
-	}
-	s.mu.Unlock()
-	if answered {
-		u.tell(s, code)
-	}
-	return true
-}
-
-// tell sends the last message of a subscription that the server ended. There are few of them, so they find room.
+// tell implements sink. There are few of these messages, so they find room.
 func (u *subscriptions) tell(s *subscription, code string) {
 	payload, err := json.Marshal(unsubscribedNote{s.group.id, s.name, code}, jsontext.AllowInvalidUTF8(true))
 	if err != nil {

@@ -36,8 +36,8 @@ type subscription struct {
 
 	// What follows is guarded by mu and for the time before the subscription is live.
 
-	answered bool
-	revoked  string          // the code to tell once the subscription is answered
+	answered bool            // goLive has been called; an end before that is told, and the place given back, by goLive
+	revoked  string          // the code to tell then
 	stop     func()          // ends the replay; nil while there is none
 	replayed chan struct{}   // closed when the replay is over
 	held     []Event         // what came before the subscription was answered and caught up
@@ -58,7 +58,7 @@ const (
 type sink interface {
 	// claim makes g the group of s, unless the sink has a subscription in it already.
 	claim(g *group, s *subscription) bool
-	// forget gives back the place of s, claimed or not.
+	// forget gives back the place of s, claimed or not. From then on another may have its id.
 	forget(s *subscription)
 	// offer queues one event without waiting, and gives way as the policy says when there is no room. With now it is sent too, else by
 	// flush. It returns how many events of s are lost by it. It is called with s locked.
@@ -67,8 +67,10 @@ type sink interface {
 	replay(ctx context.Context, s *subscription, f *eventFrame) error
 	// cut ends a subscriber that did not keep up.
 	cut()
-	// revoke ends s, which the server takes back, and tells the subscriber. It reports whether s was not ended before.
-	revoke(s *subscription, code string) bool
+	// end ends s; the subscriber is told that the server takes it back where there is a code. It reports whether s was not ended before.
+	end(s *subscription, code string) bool
+	// tell is the last message of s, with that code.
+	tell(s *subscription, code string)
 	flush()
 }
 
@@ -176,20 +178,23 @@ func (h *Hub) logPanic(what, channel string, v any) {
 	h.log.Error(what, "channel", channel, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 }
 
-// goLive sends what was missed, then what came meanwhile, and from then on what comes. The subscription has been answered. When the server
-// took it back before, goLive returns the code to tell.
-func (s *subscription) goLive(missed Replay) (revoked string) {
+// goLive sends what was missed, then what came meanwhile, and from then on what comes. The subscription has been answered.
+func (s *subscription) goLive(missed Replay) {
 	s.mu.Lock()
 	s.answered = true
 	ended, revoked := s.state == subEnded, s.revoked
 	s.mu.Unlock()
-	if ended || len(missed.Events) > 0 && !s.replay(missed.Events) {
-		return revoked
+	if ended {
+		s.over(revoked)
+		return
+	}
+	if len(missed.Events) > 0 && !s.replay(missed.Events) {
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state == subEnded {
-		return ""
+		return
 	}
 	s.state, s.newest = subLive, missed.Newest
 	if p := s.lost; p.Epoch != "" && p.Epoch == missed.Newest.Epoch { // the first of them were among the missed, or came before the subscription
@@ -206,7 +211,14 @@ func (s *subscription) goLive(missed Replay) (revoked string) {
 	}
 	s.held, s.notes = nil, nil
 	s.sink.flush()
-	return ""
+}
+
+// over tells of the end of s, where there is something to tell, before its id may be another's.
+func (s *subscription) over(revoked string) {
+	if revoked != "" {
+		s.sink.tell(s, revoked)
+	}
+	s.sink.forget(s)
 }
 
 // replay sends what was missed. It reports whether the subscription goes on.
@@ -231,10 +243,10 @@ func (s *subscription) replay(missed []Event) bool {
 }
 
 // subscribe enters s into the hub and returns the channel's position, and what came after since. From then on s holds what comes until goLive.
+// Also after an error the caller has to end it.
 func (h *Hub) subscribe(ctx context.Context, s *subscription, since Position) (missed Replay, err error) {
 	defer func() {
 		if err != nil {
-			h.unsubscribe(s)
 			err = &Error{Code: CodeUnavailable, Err: err}
 		}
 	}()
@@ -243,6 +255,9 @@ func (h *Hub) subscribe(ctx context.Context, s *subscription, since Position) (m
 	}
 	if err := h.listen(ctx, s); err != nil {
 		return Replay{}, err
+	}
+	if !h.attached() { // Stop may not have seen it
+		return Replay{}, errHubStopped
 	}
 	history := s.opts.history()
 	if history.Size == 0 || isPattern(s.name) {
@@ -265,16 +280,17 @@ func (h *Hub) listen(ctx context.Context, s *subscription) error {
 	return err
 }
 
-// unsubscribe ends s: no event of it is sent once it has returned. It reports whether s was not ended before.
-func (h *Hub) unsubscribe(s *subscription) bool {
+// unsubscribe ends s: no event of it is sent once it has returned. Where there is a code the subscriber is told, now or behind the answer. It
+// reports whether s was not ended before.
+func (h *Hub) unsubscribe(s *subscription, code string) bool {
 	s.mu.Lock()
-	ended := s.state == subEnded
-	s.state, s.held, s.notes = subEnded, nil, nil
-	stop := s.stop
-	s.mu.Unlock()
-	if ended {
+	if s.state == subEnded {
+		s.mu.Unlock()
 		return false
 	}
+	s.state, s.held, s.notes, s.revoked = subEnded, nil, nil, code
+	stop, answered := s.stop, s.answered
+	s.mu.Unlock()
 	if stop != nil {
 		stop()
 		<-s.replayed
@@ -282,7 +298,9 @@ func (h *Hub) unsubscribe(s *subscription) bool {
 	if s.group != nil {
 		h.unlisten(s)
 	}
-	s.sink.forget(s)
+	if answered {
+		s.over(code)
+	}
 	return true
 }
 
