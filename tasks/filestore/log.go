@@ -301,10 +301,11 @@ func (s *Store) roomLocked(size int64, addition bool) error {
 	}
 	left := s.seg.size - s.seg.end - size
 	if s.spare == nil && left < s.seg.size/2 {
+		// Without a next segment, the last quarter is for what is there already: it can be finished, and deleted. An addition waits to know whether there will be one.
+		reserved := addition && left < s.seg.size/4
 		s.prepareLocked()
-		s.spareLocked(false)
-		// Without a next segment, the last quarter is for what is there already: it can be finished, and deleted.
-		if s.spare == nil && s.spareErr != nil && addition && left < s.seg.size/4 {
+		s.spareLocked(reserved && s.preparing && s.spareErr == nil)
+		if s.spare == nil && s.spareErr != nil && reserved {
 			return s.spareErr
 		}
 	}
