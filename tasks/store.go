@@ -37,7 +37,7 @@ type Store interface {
 	Get(ctx context.Context, id string) (*Task, error)
 
 	// List returns one page of the tasks that match, in order of submission, newest first, and where the next page begins, "" at the end. A task that is
-	// there all the while is on exactly one page. f.Limit bounds the page, and what the call holds in memory.
+	// there all the while is on exactly one page. f.Limit bounds the page, and what the call holds in memory. A nil f is the zero Filter.
 	List(ctx context.Context, f *Filter) (page []*Task, next string, err error)
 
 	// Expired returns up to limit running tasks whose lease has ended at now.

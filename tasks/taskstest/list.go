@@ -15,15 +15,17 @@ func testListPages(s *suite) {
 		want = append([]string{strconv.Itoa(i)}, want...)
 		s.add(task(strconv.Itoa(i), func(t *tasks.Task) { t.Queue = "q" + strconv.Itoa(i%3) }))
 	}
-	page, next, err := s.s.List(s.ctx(), &tasks.Filter{})
-	if err != nil || len(page) != 100 || next == "" {
-		s.Fatalf("a page of no stated size has %d tasks, next %q, %v; want 100", len(page), next, err)
+	for _, f := range []*tasks.Filter{nil, {}} {
+		page, next, err := s.s.List(s.ctx(), f)
+		if err != nil || len(page) != 100 || next == "" {
+			s.Fatalf("a page of no stated size has %d tasks, next %q, %v; want 100", len(page), next, err)
+		}
 	}
 	s.wantIDs("all, newest first", s.list(tasks.Filter{}), want...)
 	for _, size := range []int{1, 7, 125, 250, 1000} {
 		s.wantIDs("by "+strconv.Itoa(size), s.list(tasks.Filter{Limit: size}), want...)
 	}
-	page, next, err = s.s.List(s.ctx(), &tasks.Filter{Limit: 250})
+	page, next, err := s.s.List(s.ctx(), &tasks.Filter{Limit: 250})
 	if err != nil || len(page) != 250 || next != "" {
 		s.Errorf("a page of all has %d, next %q, %v; want no next", len(page), next, err)
 	}

@@ -129,6 +129,14 @@ func testUpdateMoves(s *suite) {
 	if !next.Equal(noon.Add(time.Minute)) {
 		s.Errorf("next %v, want b's", next)
 	}
+	for _, version := range []int{2, 1} {
+		s.update("b", func(t *tasks.Task) { t.Version, t.RunAt = version, noon })
+		want := []string{}
+		if version == 1 {
+			want = append(want, "b")
+		}
+		s.wantIDs("by who takes version 1", s.claim(9), want...)
+	}
 }
 
 // testStaleHolder: a change sees who holds the task now, so that a holder of before can be refused.
