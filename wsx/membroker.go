@@ -2,8 +2,10 @@ package wsx
 
 import (
 	"context"
-	"crypto/rand"
+	"encoding/base32"
+	"encoding/binary"
 	"errors"
+	"hash/maphash"
 	"maps"
 	"strconv"
 	"sync"
@@ -13,14 +15,14 @@ import (
 )
 
 // MemoryBroker is the Broker of one process: any number of hubs may share one. It forgets everything with the process; a channel's
-// history that has grown old is forgotten whole, and its numbering with it.
+// history that has grown old is forgotten whole, and its numbering with it. A channel that nobody has published to or is in takes no memory.
 type MemoryBroker struct {
-	epoch string
+	seed maphash.Seed
 
-	mu       sync.RWMutex
-	hubs     map[Receiver]*interest
-	channels map[string]*memChannel
-	made     uint64
+	mu        sync.RWMutex
+	hubs      map[Receiver]*interest
+	channels  map[string]*memChannel
+	forgotten [256]uint64 // numberings, by hashes of their names
 }
 
 var errNotAttached = errors.New("wsx: the hub is not attached to this broker")
@@ -62,7 +64,7 @@ var (
 
 // NewMemoryBroker returns a broker without hubs.
 func NewMemoryBroker() *MemoryBroker {
-	return &MemoryBroker{epoch: rand.Text()[:10], hubs: make(map[Receiver]*interest), channels: make(map[string]*memChannel)}
+	return &MemoryBroker{seed: maphash.MakeSeed(), hubs: make(map[Receiver]*interest), channels: make(map[string]*memChannel)}
 }
 
 // Attach implements Broker.
@@ -93,6 +95,7 @@ func (b *MemoryBroker) detach(r Receiver) {
 			}
 		}
 		c.mu.Unlock()
+		b.left(name)
 	}
 }
 
@@ -112,6 +115,7 @@ func (b *MemoryBroker) Interest(_ context.Context, r Receiver, name string, on b
 		in.patterns.remove(name)
 	default:
 		delete(in.names, name)
+		b.tidyLocked(name, time.Now())
 	}
 	return nil
 }
@@ -204,42 +208,55 @@ func (b *MemoryBroker) make(name string) *memChannel {
 		return c
 	}
 	b.sweepLocked()
-	b.made++
-	c := &memChannel{epoch: b.epoch + "-" + strconv.FormatUint(b.made, 36), touched: time.Now()}
+	c := &memChannel{epoch: b.epochLocked(name), touched: time.Now()}
 	b.channels[name] = c
 	return c
 }
 
-// sweepLocked looks at a few channels and forgets those that are out of date and that nobody listens to: every new one pays for two old
-// ones.
+// epochLocked is the epoch of a channel that is not there. It is another than all that numberings of the channel have had, and stays the same
+// until one is forgotten, of this channel or one of a few others: so channels that have none need not be kept.
+func (b *MemoryBroker) epochLocked(name string) string {
+	hash := maphash.String(b.seed, name)
+	text := base32.StdEncoding.EncodeToString(binary.BigEndian.AppendUint64(nil, hash))
+	return text[:10] + "-" + strconv.FormatUint(1+b.forgotten[hash%uint64(len(b.forgotten))], 36)
+}
+
+// sweepLocked looks at a few channels: every new one pays for two old ones.
 func (b *MemoryBroker) sweepLocked() {
 	looked := 0
-	for name, c := range b.channels {
+	for name := range b.channels {
 		if looked++; looked > 2 {
 			return
 		}
-		if !c.mu.TryLock() {
-			continue
-		}
-		age := c.age
-		if c.newest == 0 {
-			age = time.Minute
-		}
-		if len(c.members) == 0 && age > 0 && time.Since(c.touched) > age && !b.wantedLocked(name) {
-			c.gone = true
-			delete(b.channels, name)
-		}
-		c.mu.Unlock()
+		b.tidyLocked(name, time.Time{})
 	}
 }
 
-func (b *MemoryBroker) wantedLocked(channel string) bool {
+// tidyLocked forgets a channel that is out of date, or without a numbering, when nobody is in it or subscribes to its name. Who listens by a pattern
+// has no position in it. Somebody has left it at that time, if it is not zero, and may come back while the history lasts.
+func (b *MemoryBroker) tidyLocked(name string, left time.Time) {
+	c := b.channels[name]
+	if c == nil || !c.mu.TryLock() { // in use: a sweep comes by again
+		return
+	}
+	defer c.mu.Unlock()
+	if left.After(c.touched) {
+		c.touched = left
+	}
+	old := c.newest == 0 || c.age > 0 && time.Since(c.touched) > c.age
+	if !old || len(c.members) > 0 {
+		return
+	}
 	for _, in := range b.hubs {
-		if in.wants(channel) {
-			return true
+		if _, ok := in.names[name]; ok {
+			return
 		}
 	}
-	return false
+	if c.newest > 0 {
+		b.forgotten[maphash.String(b.seed, name)%uint64(len(b.forgotten))]++
+	}
+	c.gone = true
+	delete(b.channels, name)
 }
 
 // Since implements Broker.
@@ -283,16 +300,26 @@ func (b *MemoryBroker) Join(_ context.Context, r Receiver, channel string, m Mem
 // Leave implements PresenceBroker.
 func (b *MemoryBroker) Leave(_ context.Context, r Receiver, channel string, m Member) error {
 	c := b.lock(channel)
-	defer c.mu.Unlock()
 	b.leaveLocked(channel, c, presentBy{r, m})
+	c.mu.Unlock()
+	b.left(channel)
 	return nil
+}
+
+// left is what follows when somebody has left a channel.
+func (b *MemoryBroker) left(channel string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tidyLocked(channel, time.Now())
 }
 
 func (b *MemoryBroker) leaveLocked(channel string, c *memChannel, by presentBy) {
 	if _, ok := c.members[by]; !ok {
 		return
 	}
-	delete(c.members, by)
+	if delete(c.members, by); len(c.members) == 0 {
+		c.members = nil
+	}
 	c.touched = time.Now()
 	b.receivers(channel, func(r Receiver) { r.Presence(Presence{Channel: channel, Member: by.Member, Left: true}) })
 }
