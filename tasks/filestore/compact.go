@@ -41,7 +41,7 @@ func (s *Store) compact(n, first uint64) {
 
 // removeLocked removes what the snapshot n has made superfluous.
 func (s *Store) removeLocked(n uint64) {
-	logs, snaps, err := s.files()
+	logs, snaps, _, err := s.files()
 	if err != nil {
 		return // the next time
 	}

@@ -35,11 +35,11 @@ func newRecovery() *recovery {
 	}
 }
 
-// files returns the numbers of segments and snapshots, ascending.
-func (s *Store) files() (logs, snaps []uint64, err error) {
+// files returns the numbers of segments and snapshots, and of snapshots that were not ended, ascending.
+func (s *Store) files() (logs, snaps, temps []uint64, err error) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	for _, e := range entries {
 		ext := filepath.Ext(e.Name())
@@ -52,11 +52,13 @@ func (s *Store) files() (logs, snaps []uint64, err error) {
 			logs = append(logs, n)
 		case snapExt:
 			snaps = append(snaps, n)
+		case tmpExt:
+			temps = append(temps, n)
 		}
 	}
 	slices.Sort(logs)
 	slices.Sort(snaps)
-	return logs, snaps, nil
+	return logs, snaps, temps, nil
 }
 
 // endLeases ends those of what was running: the lock says that its holders are gone. It returns the tasks that it changed.
@@ -73,7 +75,7 @@ func (r *recovery) endLeases() (changed []*tasks.Task) {
 
 // recover reads the directory, and returns the segment to go on with, which resume opens, or nil.
 func (s *Store) recover(r *recovery) (*segment, error) {
-	logs, snaps, err := s.files()
+	logs, snaps, _, err := s.files()
 	if err != nil {
 		return nil, err
 	}
@@ -131,11 +133,16 @@ func (s *Store) recover(r *recovery) (*segment, error) {
 	return last, nil
 }
 
-// resume opens a segment for writing, clears what follows its end and removes the segments after it.
+// resume opens a segment for writing, clears what follows its end, and removes the segments after it and what a compaction left that was cut off.
 func (s *Store) resume(seg *segment) error {
-	logs, _, err := s.files()
+	logs, _, temps, err := s.files()
 	if err != nil {
 		return err
+	}
+	for _, n := range temps { // of a process that ended while it compacted
+		if err := os.Remove(s.path(n, tmpExt)); err != nil {
+			return err
+		}
 	}
 	for _, n := range logs {
 		if n > seg.n {

@@ -138,3 +138,29 @@ func TestOpen_RefusesADamagedSnapshot(t *testing.T) {
 		t.Errorf("without its first segment: %v", err)
 	}
 }
+
+// TestOpen_RemovesWhatACompactionLeft: a process that is killed while it compacts leaves a file as large as all its tasks.
+func TestOpen_RemovesWhatACompactionLeft(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, small)
+	cycle(t, s, "a")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	left, other := filepath.Join(dir, "0000000000000005.tmp"), filepath.Join(dir, "notes.tmp")
+	for _, path := range []string{left, other} {
+		if err := os.WriteFile(path, make([]byte, 1<<10), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = open(t, dir, small)
+	if _, err := s.Get(t.Context(), "a"); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what the compaction left: %v", err)
+	}
+	if _, err := os.Stat(other); err != nil {
+		t.Errorf("somebody else's file: %v", err)
+	}
+}
