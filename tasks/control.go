@@ -22,16 +22,21 @@ func (t *Task) release() { t.Owner, t.LeaseUntil = "", time.Time{} }
 // at. A task that is cancelled already is no error; one that is done otherwise is ErrConflict, and there may be none: ErrNotFound.
 func (m *Manager) Cancel(ctx context.Context, id string) (*Task, error) {
 	now := m.now()
-	return snapshot(m.store.Update(ctx, id, now, func(t *Task) error {
+	already := errors.New("cancelled already")
+	t, err := snapshot(m.store.Update(ctx, id, now, func(t *Task) error {
 		switch {
 		case t.State == Cancelled:
-			return nil
+			return already // nothing changes
 		case t.State.Done():
 			return fmt.Errorf("%w: the task has %s", ErrConflict, t.State)
 		}
 		t.cancel(now)
 		return nil
 	}))
+	if errors.Is(err, already) {
+		return m.store.Get(ctx, id)
+	}
+	return t, err
 }
 
 func snapshot(t Task, err error) (*Task, error) {

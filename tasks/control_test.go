@@ -340,7 +340,7 @@ func TestManager_CancelRetryAndClearOnceMore(t *testing.T) {
 		id := must[*tasks.Task](t)(k.Submit(t.Context(), sumIn{}, &tasks.SubmitOptions{Metadata: about})).ID
 		about["for"] = "another" // it was taken as it was
 		once := must[*tasks.Task](t)(m.Cancel(t.Context(), id))
-		if again := must[*tasks.Task](t)(m.Cancel(t.Context(), id)); again.State != tasks.Cancelled || again.Metadata["for"] != "me" {
+		if again := must[*tasks.Task](t)(m.Cancel(t.Context(), id)); again.State != tasks.Cancelled || again.Metadata["for"] != "me" || again.Revision != once.Revision {
 			t.Errorf("%+v after %+v", again, once)
 		}
 		if task := must[*tasks.Task](t)(m.Retry(t.Context(), id)); task.State != tasks.Queued || !task.Finished.IsZero() {

@@ -44,7 +44,8 @@ type HandlerOptions struct {
 	// its StatusCode from 400 to 499 is the answer's, else 403; its text goes nowhere. Default: everybody may do everything, so put the handler behind authentication.
 	Authorize func(c Call) error
 	// Submit gives the options of a task that a request submits, such as its Key or Metadata; default none. Clients choose none of them by themselves but the
-	// Idempotency-Key, which gives the ID where this leaves it empty. An error is answered as Authorize's.
+	// Idempotency-Key, which gives the ID where this leaves it empty, another one for each kind and each Key: tenants that have a Key of their own do not meet each other's. An error is
+	// answered as Authorize's.
 	Submit func(r *http.Request, kind string) (*SubmitOptions, error)
 	// MaxWait bounds the time that a client may wait for a task's end, by wait in the query; default 30 s, below 0 not at all.
 	MaxWait time.Duration
@@ -79,7 +80,7 @@ type handler struct {
 // state forbids, 422 for an Idempotency-Key that was used with another payload, 503 with Retry-After, 507, and 500 with an incident id that the log has too. The result of a task that failed
 // is a problem with the status of the function's error, 500 where it had none, and the members task and state.
 //
-// POST needs Content-Type: application/json, which no form of another site can send. Nil options are the defaults.
+// A task whose ID is "events" or "openapi.json" cannot be read here. POST needs Content-Type: application/json, which no form of another site can send. Nil options are the defaults.
 func Handler(m *Manager, opts *HandlerOptions) http.Handler {
 	h := &handler{m: m}
 	if opts != nil {
@@ -137,12 +138,12 @@ func (h *handler) route(r *http.Request, base string, rest []string) route {
 	switch {
 	case len(rest) == 0:
 		return pick(getHead, get, func(w http.ResponseWriter, r *http.Request) error { return h.list(w, r, base) })
-	case len(rest) == 1 && rest[0] == "openapi.json":
-		return pick(getHead, get, func(w http.ResponseWriter, r *http.Request) error { return h.openAPI(w, r, base) })
-	case len(rest) == 1 && rest[0] == "events":
-		return pick(getHead, get, h.allEvents)
-	case len(rest) == 1 && r.Method == http.MethodPost:
+	case len(rest) == 1 && r.Method == http.MethodPost: // a kind may have any name
 		return route{"POST", func(w http.ResponseWriter, r *http.Request) error { return h.submit(w, r, base, rest[0]) }}
+	case len(rest) == 1 && rest[0] == "openapi.json":
+		return pick(getHead+", POST", get, func(w http.ResponseWriter, r *http.Request) error { return h.openAPI(w, r, base) })
+	case len(rest) == 1 && rest[0] == "events":
+		return pick(getHead+", POST", get, h.allEvents)
 	case len(rest) == 1 && r.Method == http.MethodDelete:
 		return route{"DELETE", with(OpCancel, h.cancel)}
 	case len(rest) == 1:

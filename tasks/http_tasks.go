@@ -48,7 +48,11 @@ func (h *handler) submit(w http.ResponseWriter, r *http.Request, base, kind stri
 		}
 	}
 	if opts.ID == "" && key != "" {
-		sum := sha256.Sum256([]byte(kind + "\x00" + key))
+		scope := kind + "\x00" + key
+		if opts.Key != "" {
+			scope += "\x00" + opts.Key
+		}
+		sum := sha256.Sum256([]byte(scope))
 		opts.ID = base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:20])
 	}
 	t, err := h.m.Submit(r.Context(), kind, payload, &opts)

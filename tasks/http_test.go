@@ -56,6 +56,7 @@ func newHTTPRig(t *testing.T, opts *tasks.HandlerOptions, mount func(h http.Hand
 		&tasks.KindOptions{Doc: "Adds two numbers."})
 	tasks.Register(rig.m, "fail", 1, func(context.Context, struct{}) (struct{}, error) { return struct{}{}, errors.New("canary-7f3a") }, nil)
 	tasks.Register(rig.m, "teapot", 1, func(context.Context, struct{}) (struct{}, error) { return struct{}{}, teapot{} }, nil)
+	tasks.Register(rig.m, "events", 1, func(context.Context, struct{}) (struct{}, error) { return struct{}{}, nil }, nil)
 	tasks.Register(rig.m, "hold", 1, func(ctx context.Context, _ struct{}) (struct{}, error) {
 		if err := tasks.RunFrom(ctx).Progress(tasks.Progress{Done: 1, Total: 2, Message: "half"}); err != nil {
 			return struct{}{}, err
@@ -185,9 +186,28 @@ func TestHandler_IdempotencyKey(t *testing.T) {
 	if other := rig.view(rig.do("POST", "/hold", `{}`, "Idempotency-Key", "k1")); other.ID == first.ID {
 		t.Error("another kind got the same task")
 	}
+	if r := rig.do("POST", "/events", `{}`, "Idempotency-Key", "k1"); r.status != 202 || r.header.Get("Location") != "/"+rig.view(r).ID {
+		t.Errorf("a kind of the name of a stream: %d %s", r.status, r.body)
+	}
 	rig.release()
 	if r := rig.do("POST", "/sum", `{}`, "Idempotency-Key", strings.Repeat("x", 300)); r.status != 400 {
 		t.Errorf("a long key: %d %s", r.status, r.body)
+	}
+}
+
+// TestHandler_IdempotencyKeysOfTenants: each Key has its own.
+func TestHandler_IdempotencyKeysOfTenants(t *testing.T) {
+	rig := newHTTPRig(t, &tasks.HandlerOptions{Submit: func(r *http.Request, _ string) (*tasks.SubmitOptions, error) {
+		return &tasks.SubmitOptions{Key: r.Header.Get("Who")}, nil
+	}}, nil)
+	ids := map[string]string{}
+	for i, who := range []string{"", "ann", "bob", "ann"} {
+		r := rig.do("POST", "/sum", `{"a":1}`, "Who", who, "Idempotency-Key", "k1")
+		v := rig.view(r)
+		if other, ok := ids[v.ID]; r.status != 202 || ok && other != who || ok != (i == 3) {
+			t.Errorf("%q: %d %s, which is %q's", who, r.status, r.body, other)
+		}
+		ids[v.ID] = who
 	}
 }
 

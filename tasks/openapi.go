@@ -51,7 +51,11 @@ func (h *handler) document(base string) object {
 		op["responses"].(object)["202"].(object)["headers"] = object{
 			"Location": object{"description": "The task", "schema": object{"type": "string", "format": "uri-reference"}},
 		}
-		paths["/"+k.Name] = object{"post": op}
+		path, _ := paths["/"+k.Name].(object) // there for events and openapi.json
+		if path == nil {
+			path = object{}
+		}
+		path["post"], paths["/"+k.Name] = op, path
 	}
 	return object{
 		"openapi": "3.1.1",

@@ -36,7 +36,7 @@ func TestHandler_OpenAPI(t *testing.T) {
 			if inPath != strings.Contains(path, "{") {
 				t.Errorf("%s %s: parameter in the path: %v", method, path, inPath)
 			}
-			if path == "/events" {
+			if path == "/events" && method == "get" {
 				continue // it would wait
 			}
 			got := rig.do(strings.ToUpper(method), strings.ReplaceAll(path, "{id}", "none"), `{}`)
@@ -45,7 +45,7 @@ func TestHandler_OpenAPI(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"submit.sum", "submit.hold", "listTasks", "getTask", "getResult", "cancelTask", "retryTask", "watchTask", "watchTasks"} {
+	for _, want := range []string{"submit.sum", "submit.hold", "submit.events", "listTasks", "getTask", "getResult", "cancelTask", "retryTask", "watchTask", "watchTasks"} {
 		if !seen[want] {
 			t.Errorf("no operation %s", want)
 		}
