@@ -56,6 +56,9 @@ func (x *idIndex) add(id string, hash, seq uint64) {
 }
 
 func (x *idIndex) remove(id string, hash, seq uint64) {
+	if c := &x.claimed[hash%uint64(len(x.claimed))]; c.hash == hash {
+		*c = hashed{} // which would keep its payload and result in memory
+	}
 	if x.seqs[hash] == seq {
 		delete(x.seqs, hash)
 	} else {

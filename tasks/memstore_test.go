@@ -1,6 +1,7 @@
 package tasks_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"runtime"
@@ -150,6 +151,31 @@ func TestMemStore_NextIsNotNowForWhatIsNotDue(t *testing.T) {
 	if got, next, err := claim(t.Context(), s, c); err != nil || len(got) != 1 || !next.Equal(c.Now.Add(time.Second)) {
 		t.Errorf("claimed %d, next %v, %v", len(got), next, err)
 	}
+}
+
+func TestMemStore_ForgetsWhatIsDeleted(t *testing.T) {
+	s := tasks.NewMemStore()
+	before := heapInUse()
+	for i := range 32 {
+		task := newTask(strconv.Itoa(i), "")
+		task.Payload = append(append([]byte{'"'}, bytes.Repeat([]byte{'x'}, 1<<20)...), '"')
+		if _, err := s.Add(t.Context(), task, t0, 0); err != nil {
+			t.Fatal(err)
+		}
+		if got, _, err := claim(t.Context(), s, claimOf(1)); err != nil || len(got) != 1 {
+			t.Fatal(len(got), err)
+		}
+		if _, err := s.Update(t.Context(), task.ID, t0, finish); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Delete(t.Context(), task.ID, 3, t0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := heapInUse(); after > before+8<<20 {
+		t.Errorf("32 deleted tasks of 1 MiB hold %d bytes", after-before)
+	}
+	runtime.KeepAlive(s)
 }
 
 // BenchmarkMemStore_Cycle is Add, Claim of one and Update to the end, alone and beside 100,000 tasks of a full key.
