@@ -105,10 +105,11 @@ func (a *attempt) call() (result jsontext.Value, err error) {
 	m, t := a.q.m, &a.task
 	if t.Timeout > 0 {
 		if _, ok := m.clock.(machineClock); ok {
-			a.ctx.deadline = time.Now().Add(t.Timeout)
+			a.ctx.until(time.Now().Add(t.Timeout))
+		} else {
+			stop := m.clock.AfterFunc(t.Timeout, func() { a.ctx.end(context.DeadlineExceeded) })
+			defer stop()
 		}
-		stop := m.clock.AfterFunc(t.Timeout, func() { a.ctx.end(context.DeadlineExceeded) })
-		defer stop()
 	}
 	defer func() {
 		if v := recover(); v != nil {

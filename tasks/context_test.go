@@ -54,3 +54,25 @@ func TestRunContext_TellsOfACancelToWhoeverAsksLate(t *testing.T) {
 		}
 	})
 }
+
+// TestRunContext_TimeoutOfWhatIsDerived: an error of a database or an HTTP client, which derive contexts, says deadline exceeded.
+func TestRunContext_TimeoutOfWhatIsDerived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := tasks.New(nil)
+		k := tasks.Register(m, "slow", 1, func(ctx context.Context, _ struct{}) (struct{}, error) {
+			child, cancel := context.WithCancel(ctx)
+			defer cancel()
+			<-child.Done()
+			if !errors.Is(child.Err(), context.DeadlineExceeded) || !errors.Is(context.Cause(child), context.DeadlineExceeded) {
+				t.Errorf("%v, cause %v", child.Err(), context.Cause(child))
+			}
+			return struct{}{}, child.Err()
+		}, &tasks.KindOptions{Timeout: time.Second})
+		start(t, m)
+		task := must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, nil))
+		_, err := k.Result(t.Context(), task.ID)
+		if failed, ok := errors.AsType[*tasks.TaskError](err); !ok || failed.Kind != tasks.ErrorTimeout {
+			t.Errorf("%v", err)
+		}
+	})
+}

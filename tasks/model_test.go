@@ -99,7 +99,7 @@ func (w *world) add() {
 	if len(w.nodes) > 0 {
 		n.clock.Jump(w.nodes[0].clock.Now().Sub(begin))
 	}
-	n.m = tasks.New(&tasks.Options{Store: n.conn, Clock: n.clock, Logger: quiet, Lease: modelLease, Queues: map[string]tasks.QueueOptions{"default": {Concurrency: 3, KeyLimit: 2}}})
+	n.m = tasks.New(&tasks.Options{Store: n.conn, Clock: n.clock, Logger: quiet, Lease: modelLease, Retention: -1, Queues: map[string]tasks.QueueOptions{"default": {Concurrency: 3, KeyLimit: 2}}})
 	n.kind = tasks.Register(n.m, "work", 1, func(ctx context.Context, _ int) (uint64, error) { return w.work(ctx, n) }, &tasks.KindOptions{Retry: tasks.RetryPolicy{Attempts: 3, Min: time.Second, Max: time.Minute}})
 	if err := n.m.Start(context.Background()); err != nil {
 		w.wrong("start: %v", err)
@@ -246,7 +246,7 @@ func play(history []action) []string {
 		w.pass(10 * time.Second)
 		w.end(func(int) (bool, error) { return true, nil })
 		if i == 30 {
-			w.nodes[0].clock.Jump(3 * time.Hour) // what clocks ahead have put off
+			w.nodes[0].clock.Jump(w.latest().Sub(w.nodes[0].clock.Now())) // to what clocks ahead have put off
 		}
 	}
 	for id, task := range w.tasks {
@@ -258,6 +258,18 @@ func play(history []action) []string {
 		}
 	}
 	return w.errs
+}
+
+// latest is when the last of the tasks may run.
+func (w *world) latest() (at time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, t := range w.tasks {
+		if t.RunAt.After(at) {
+			at = t.RunAt
+		}
+	}
+	return at
 }
 
 // play does one action.

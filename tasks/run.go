@@ -115,9 +115,20 @@ func (c *runContext) full() context.Context {
 		return *made
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
+	if !c.deadline.IsZero() {
+		ctx, _ = context.WithDeadline(ctx, c.deadline) //nolint:govet // it ends with its parent
+	}
 	c.cancel = cancel
 	c.made.Store(&ctx)
 	return ctx
+}
+
+// until makes it end at a deadline, with a context that says so to those derived from it.
+func (c *runContext) until(deadline time.Time) {
+	c.mu.Lock()
+	c.deadline = deadline
+	c.mu.Unlock()
+	c.full() // if it was made before, it has ended
 }
 
 // end ends the context.
