@@ -115,10 +115,11 @@ func (c *runContext) full() context.Context {
 		return *made
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
-	if !c.deadline.IsZero() {
-		ctx, _ = context.WithDeadline(ctx, c.deadline) //nolint:govet // it ends with its parent
-	}
 	c.cancel = cancel
+	if !c.deadline.IsZero() {
+		until, stop := context.WithDeadline(ctx, c.deadline)
+		ctx, c.cancel = until, func(cause error) { cancel(cause); stop() }
+	}
 	c.made.Store(&ctx)
 	return ctx
 }
