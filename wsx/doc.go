@@ -230,11 +230,12 @@
 //
 // # Order and history
 //
-// Publish returns when the broker has the event; the fan-out follows, one goroutine a channel. An event that comes while others are on
-// their way joins them where they are, and what a subscriber is due goes in one write. After a round of four or more at a time an event that
-// comes alone waits for its like, at most a quarter of what the round took and 10 ms. The events of a channel come to all subscribers
-// of a hub in one order, that in which they were published where one publish followed the other, and at most once a subscription. No event comes before the
-// response to rpc.subscribe, none after that to rpc.unsubscribe, after wsx.unsubscribed or after the connection's end.
+// Publish returns when the broker has the event; the fan-out follows, one goroutine a channel, and up to four for an event that is alone on its
+// way to 256 subscribers and more. An event that comes while others are on their way joins them where they are, and what a subscriber is due
+// goes in one write. After a round of four or more at a time an event that comes alone waits for its like, at most a quarter of what the round
+// took and 10 ms. The events of a channel come to all subscribers of a hub in one order, that in which they were published where one publish
+// followed the other, and at most once a subscription. No event comes before the response to rpc.subscribe, none after that to
+// rpc.unsubscribe, after wsx.unsubscribed or after the connection's end.
 //
 // With ChannelOptions.History the events of a channel are numbered, 1, 2, 3 …, under an epoch, and the newest are kept, an hour by default. A
 // client that asks to recover gets what it missed, then what is live, with neither gap nor duplicate, or is told recovered:false. Patterns

@@ -21,7 +21,8 @@ type lane struct {
 	wants   int           // so many events, or any change, are announced in came; 0 for none
 	came    chan struct{} // holds one
 
-	last turning // of the goroutine
+	last    turning // of the goroutine, as the next
+	crowded bool    // the round before was one of crowds
 }
 
 // turning is how a round went.
@@ -115,7 +116,8 @@ const (
 func (l *lane) gather() {
 	last := l.last
 	l.last = turning{}
-	if last.together >= crowd && l.wait(1, min(last.turn, stayMax)) {
+	l.crowded = last.together >= crowd
+	if l.crowded && l.wait(1, min(last.turn, stayMax)) {
 		l.wait(last.together, min(last.turn/4, gatherMax))
 	}
 }

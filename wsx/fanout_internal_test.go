@@ -1,7 +1,6 @@
 package wsx
 
 import (
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,8 +8,8 @@ import (
 
 // gathering is a lane whose goroutine gathers, and what tells when it is done.
 func gathering(last turning) (*lane, <-chan struct{}) {
-	l := &lane{came: make(chan struct{}, 1), last: last}
-	l.room = sync.NewCond(&l.mu)
+	l := newLane()
+	l.last = last
 	done := make(chan struct{})
 	go func() { l.gather(); close(done) }()
 	return l, done

@@ -73,7 +73,8 @@ type ChannelOptions struct {
 	// who asks; s.Conn is nil for [Hub.SSE]. An error refuses, and one of later ends the subscription with PERMISSION_DENIED: a *[Error] as it is, any other as SUBSCRIPTION_DENIED. nil lets everybody in.
 	Authorize func(ctx context.Context, s Subscription) error
 	// Filter returns which events a subscription gets, from its params; a nil function is all. An error refuses as with Authorize, but as
-	// INVALID_PARAMS. The function is called for each event by one goroutine at a time, must be quick, and must not use the hub.
+	// INVALID_PARAMS. The function is called for each event by one goroutine at a time, must be quick, and must not use the hub. What several
+	// subscriptions share in theirs has to be safe for concurrent use.
 	Filter func(s Subscription) (func(Event) bool, error)
 	// History is how many events are kept for recovery; 0 is none, and the channel's events are not numbered then.
 	History int

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"github.com/coder/websocket"
 
@@ -80,14 +81,13 @@ const (
 	maxHeldBytes = 1 << 20
 )
 
-// eventFrame is an event as the members of one group get it, encoded when the first of them needs it. It is one goroutine's, but for what
-// encode reads. Where it may be dropped it is its own tag in the out-queues.
+// eventFrame is an event as the members of one group get it, encoded when the first of them needs it. Where it may be dropped it is its own tag in the out-queues.
 type eventFrame struct {
 	Event
 	group *group
-	bytes *wsconn.Frame
+	bytes atomic.Pointer[wsconn.Frame]
 
-	jsonrpc *wsconn.Frame // the same as a JSON-RPC notification
+	jsonrpc atomic.Pointer[wsconn.Frame] // the same as a JSON-RPC notification
 }
 
 // frame is the event for every member of the group that speaks d.
@@ -96,10 +96,11 @@ func (f *eventFrame) frame(d wire.Dialect) *wsconn.Frame {
 	if d == wire.JSONRPC {
 		bytes = &f.jsonrpc
 	}
-	if *bytes == nil {
-		*bytes = f.encode(d, 0)
+	if frame := bytes.Load(); frame != nil {
+		return frame
 	}
-	return *bytes
+	bytes.CompareAndSwap(nil, f.encode(d, 0))
+	return bytes.Load()
 }
 
 // encode makes the rpc.event. A subscription by pattern has no position to recover from.
