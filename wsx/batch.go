@@ -99,6 +99,7 @@ func appendNoRoom(dst, id []byte) []byte {
 // add takes one answer, and what is to be called once it has been sent; nil is nothing.
 func (b *batch) add(id, answer []byte, then func(answered bool)) {
 	b.mu.Lock()
+	fits := true
 	b.out = append(b.out, ',')
 	if b.left--; b.left == 0 {
 		b.reserved = 0
@@ -110,9 +111,10 @@ func (b *batch) add(id, answer []byte, then func(answered bool)) {
 	} else {
 		b.out = appendNoRoom(b.out, id)
 		b.out = b.out[:len(b.out)-1]
+		fits = false
 	}
 	if then != nil {
-		b.after = append(b.after, then)
+		b.after = append(b.after, func(answered bool) { then(answered && fits) })
 	}
 	last := b.left == 0
 	b.mu.Unlock()

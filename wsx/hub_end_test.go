@@ -255,6 +255,27 @@ func TestHub_TellsOfAnEndBeforeTheIDIsAnothers(t *testing.T) {
 	})
 }
 
+// TestHub_ASubscriptionWhoseAnswerHasNoRoomInItsBatchIsNone: the client is told that there is none.
+func TestHub_ASubscriptionWhoseAnswerHasNoRoomInItsBatchIsNone(t *testing.T) {
+	step := make(chan struct{})
+	channel, j := strings.Repeat("a", 256), &journal{}
+	o := wsx.ChannelOptions{OnSubscribe: func(wsx.Subscription) { <-step }, OnUnsubscribe: j.note("off")}
+	inRig(t, map[string]wsx.ChannelOptions{channel: o}, &wsx.ServerOptions{MaxMessage: -1}, func(t *testing.T, r *hubRig) {
+		step = make(chan struct{})
+		c := r.tap()
+		c.send(`[{"jsonrpc":"2.0","id":1,"method":"echo","params":["` + strings.Repeat("x", 1<<20-250) + `"]},` +
+			`{"jsonrpc":"2.0","id":2,"method":"rpc.subscribe","params":{"channel":"` + channel + `"}}]`)
+		synctest.Wait() // the first answer is there
+		close(step)
+		if got := c.all(); len(got) != 1 || !strings.Contains(got[0], `"code":"RESOURCE_EXHAUSTED"`) {
+			t.Fatalf("%d answers", len(got))
+		}
+		j.wants(t, "off "+channel+" ")
+		r.publish(channel, 1)
+		c.wants()
+	})
+}
+
 // TestHub_EndsASubscriptionInTheMiddleOfItsReplay: the client does not read, so that the replay waits for room.
 func TestHub_EndsASubscriptionInTheMiddleOfItsReplay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
