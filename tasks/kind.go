@@ -23,7 +23,7 @@ type Kind[In, Out any] struct {
 type KindOptions struct {
 	// Queue is where its tasks wait; default "default".
 	Queue string
-	// Timeout bounds one attempt; default none. For an isolated function it includes the wait for a worker process.
+	// Timeout bounds one attempt; default none, and so below 0. For an isolated function it includes the wait for a worker process.
 	Timeout time.Duration
 	// Retry says how often a failing task is tried; default once.
 	Retry RetryPolicy
@@ -86,6 +86,7 @@ func newKind[In, Out any](name string, version int, opts *KindOptions) *kind {
 	if k.Queue == "" {
 		k.Queue = defaultQueue
 	}
+	k.opts.Timeout = max(k.opts.Timeout, 0)
 	switch {
 	case !validName(name):
 		panic(fmt.Sprintf("tasks: kind %q: a name is 1 to %d bytes of A-Z, a-z, 0-9 and _.:@-", name, maxName))

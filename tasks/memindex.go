@@ -6,17 +6,25 @@ import (
 )
 
 // CheckChange reports what forbids that an update makes old into t: ErrConflict for a transition that is not in the table, ErrInvalid for a
-// change of what is not an update's to change. Stores use it.
+// change of what is not an update's to change, or into what no task can be. Stores use it.
 func CheckChange(old, t *Task) error {
 	switch {
 	case t.ID != old.ID || t.Kind != old.Kind || t.Queue != old.Queue || t.Fence != old.Fence || t.Seq != old.Seq || t.Revision != old.Revision:
 		return fmt.Errorf("%w: an update changes no ID, kind, queue, fence, sequence or revision", ErrInvalid)
 	case t.State == old.State:
-		return nil
+		return t.checkNumbers()
 	case t.State == Running || !old.State.MayBecome(t.State):
 		return fmt.Errorf("%w: a task that is %s cannot become %.20s", ErrConflict, old.State, t.State)
 	}
-	return nil
+	return t.checkNumbers()
+}
+
+// checkNumbers reports what no task can have.
+func (t *Task) checkNumbers() error {
+	if min(t.Attempt, t.Deaths) < 0 || t.Timeout < 0 {
+		return invalid("attempts, deaths or a timeout below 0")
+	}
+	return t.Retry.check()
 }
 
 // checkChange is CheckChange of what e is.
@@ -49,14 +57,12 @@ func (s *MemStore) checkRestoredLocked(t *Task, deleted bool) error {
 		return invalid("a restored task in no state: %q", clip(string(t.State), 32))
 	case t.Seq <= s.seq || max(t.Seq, t.Revision, t.Fence) > maxCount || t.Revision == 0:
 		return invalid("a restored task with sequence %d after %d, revision %d, fence %d", t.Seq, s.seq, t.Revision, t.Fence)
-	case min(t.Attempt, t.Deaths) < 0 || t.Timeout < 0:
-		return invalid("a restored task with a number below 0")
 	case deleted && (t.Unique == nil || t.Unique.While != UniqueFor):
 		return invalid("a deleted task that is restored and holds no key")
 	case !deleted && s.entryLocked(t.ID, s.byID.hash(t.ID)) != nil:
 		return invalid("two restored tasks of one ID")
 	}
-	return t.Retry.check()
+	return t.checkNumbers()
 }
 
 func (s *MemStore) queueLocked(name string) *memQueue {

@@ -60,6 +60,9 @@ func (s *MemStore) Add(ctx context.Context, t *Task, now time.Time, maxWaiting i
 	case t.ID == "" || t.Kind == "" || t.Queue == "":
 		return nil, fmt.Errorf("%w: a task needs ID, kind and queue", ErrInvalid)
 	}
+	if err := t.checkNumbers(); err != nil {
+		return nil, err
+	}
 	e := new(memEntry)
 	e.set(t) // while nobody has to wait for it
 	hash := s.byID.hash(t.ID)

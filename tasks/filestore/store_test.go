@@ -206,3 +206,37 @@ func TestStore_FencesRiseOverLostClaims(t *testing.T) {
 		t.Errorf("claimed %+v, %v; want a fence above %d, whose claim was lost", got, err, lost[0].Fence)
 	}
 }
+
+// TestStore_TakesNothingThatItCouldNotReadAgain: Open refuses tasks with such numbers, as damage.
+func TestStore_TakesNothingThatItCouldNotReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, small)
+	cycle(t, s, "done")
+	change := map[string]func(t *tasks.Task){
+		"timeout":  func(t *tasks.Task) { t.Timeout = -1 },
+		"attempt":  func(t *tasks.Task) { t.Attempt = -1 },
+		"deaths":   func(t *tasks.Task) { t.Deaths = -1 },
+		"attempts": func(t *tasks.Task) { t.Retry.Attempts = -1 },
+	}
+	for name, change := range change {
+		task := newTask(name)
+		change(task)
+		if _, err := s.Add(t.Context(), task, noon, 0); !errors.Is(err, tasks.ErrInvalid) {
+			t.Errorf("added with a bad %s: %v", name, err)
+		}
+		_, err := s.Update(t.Context(), "done", noon, func(t *tasks.Task) error { change(t); return nil })
+		if !errors.Is(err, tasks.ErrInvalid) {
+			t.Errorf("updated to a bad %s: %v", name, err)
+		}
+	}
+	m := tasks.New(&tasks.Options{Store: s})
+	k := tasks.Register(m, "k", 1, func(context.Context, int) (int, error) { return 0, nil }, &tasks.KindOptions{Timeout: -1})
+	task, err := k.Submit(t.Context(), 1, nil)
+	if err != nil || task.Timeout != 0 {
+		t.Errorf("a kind with a timeout below 0: %+v, %v", task, err)
+	}
+	if err := errors.Join(m.Stop(t.Context()), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	open(t, dir, small)
+}
