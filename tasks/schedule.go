@@ -27,7 +27,7 @@ type Schedule struct {
 	At time.Time
 	// Missed says what becomes of occurrences that passed while no manager that has the schedule was running; default MissedSkip.
 	Missed Missed
-	// MaxMissed is how many of them, the latest, MissedAll runs; default 100.
+	// MaxMissed is how many of them, the latest, MissedAll runs beside the one that was in the store already; default 100.
 	MaxMissed int
 	// Options are those of its tasks. ID, Delay, RunAt and Unique are not to be set, and the kind's Unique does not count: occurrences are in the store ahead of
 	// their time. A Key in a queue with a KeyLimit of 1 keeps them from overlapping. Metadata gets an entry "schedule" with the name.
