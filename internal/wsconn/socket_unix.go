@@ -50,7 +50,7 @@ func (l *link) openSocket() {
 func (s *source) once(fd uintptr) bool {
 	s.buf = buffers.Get().(*[]byte)
 	for {
-		s.n, s.err = syscall.Read(int(fd), *s.buf)
+		s.n, s.err = receive(fd, *s.buf)
 		if s.err == nil {
 			return true
 		}
@@ -116,7 +116,7 @@ var tryWriters = sync.Pool{New: func() any {
 
 func (w *tryWriter) once(fd uintptr) {
 	for {
-		w.n, w.err = syscall.Write(int(fd), w.p)
+		w.n, w.err = send(fd, w.p)
 		if w.err == nil || w.err != syscall.EINTR { //nolint:errorlint // a system call wraps nothing, and this is the hot path
 			return // also for EAGAIN: never wait
 		}
