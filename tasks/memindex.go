@@ -68,7 +68,7 @@ func (s *MemStore) checkRestoredLocked(t *Task, deleted bool) error {
 func (s *MemStore) queueLocked(name string) *memQueue {
 	q := s.queues[name]
 	if q == nil {
-		q = &memQueue{name: name}
+		q = &memQueue{name: name, kinds: map[string][]*memKind{}}
 		s.queues[name] = q
 	}
 	return q
@@ -76,6 +76,7 @@ func (s *MemStore) queueLocked(name string) *memQueue {
 
 // insertLocked makes e, which is new and has a kind, the place of a task.
 func (s *MemStore) insertLocked(e *memEntry, hash uint64, now time.Time) {
+	e.kind.tasks++
 	s.byID.add(e.id, hash, e.seq)
 	s.bySeq.add(e)
 	s.placeLocked(e, now)
@@ -110,6 +111,9 @@ func (s *MemStore) replaceLocked(e *memEntry, t *Task, now time.Time) {
 	k := e.kind
 	if k.version != t.Version {
 		k = k.q.kind(t.Kind, t.Version)
+		k.tasks++
+		e.kind.tasks--
+		defer e.kind.left()
 	}
 	old := states[e.state]
 	if old == t.State && !old.Waiting() { // a heartbeat or progress: it stays where it is

@@ -1,12 +1,15 @@
 package tasks
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // memQueue holds the waiting tasks of a queue by kind, so that those of a kind that a claimer does not run are passed over at once.
 type memQueue struct {
 	name  string
 	count [len(states)]int
-	kinds []*memKind // few; they stay
+	kinds map[string][]*memKind // the versions of those that have tasks, by name
 }
 
 func (q *memQueue) waiting() int {
@@ -14,15 +17,26 @@ func (q *memQueue) waiting() int {
 }
 
 func (q *memQueue) kind(name string, version int) *memKind {
-	for _, k := range q.kinds {
-		if k.version == version && k.name == name {
+	for _, k := range q.kinds[name] {
+		if k.version == version {
 			return k
 		}
 	}
 	k := &memKind{q: q, name: name, version: version, lanes: map[laneID]*lane{}}
 	k.plain.kind, k.plain.at = k, -1
-	q.kinds = append(q.kinds, k)
+	q.kinds[name] = append(q.kinds[name], k)
 	return k
+}
+
+// left forgets a kind when its last task has left it: with Options.AnyKind their names are the clients'.
+func (k *memKind) left() {
+	if k.tasks > 0 {
+		return
+	}
+	versions := k.q.kinds
+	if versions[k.name] = slices.DeleteFunc(versions[k.name], func(o *memKind) bool { return o == k }); len(versions[k.name]) == 0 {
+		delete(versions, k.name)
+	}
 }
 
 // memKind holds the waiting tasks of one kind and version: by lanes those that are due, by time those that were not when last looked at.
@@ -30,6 +44,7 @@ type memKind struct {
 	q       *memQueue
 	name    string
 	version int
+	tasks   int              // in any state
 	plain   lane             // of priority 0 and no key, as most tasks are
 	lanes   map[laneID]*lane // the others that have tasks
 	ready   heap[*lane]      // those with tasks, but for those that the claim under way has passed over
@@ -167,10 +182,12 @@ type memClaim struct {
 
 func (q *memQueue) claim(c *Claim, buf []*memKind) memClaim {
 	m := memClaim{Claim: c, kinds: buf[:0]}
-	for _, k := range q.kinds {
-		if highest, ok := c.Kinds[k.name]; ok && k.version <= highest && (len(k.ready) > 0 || len(k.future) > 0) {
-			k.promote(c.Now)
-			m.kinds = append(m.kinds, k)
+	for name, highest := range c.Kinds {
+		for _, k := range q.kinds[name] {
+			if k.version <= highest && (len(k.ready) > 0 || len(k.future) > 0) {
+				k.promote(c.Now)
+				m.kinds = append(m.kinds, k)
+			}
 		}
 	}
 	return m

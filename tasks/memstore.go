@@ -218,6 +218,8 @@ func (s *MemStore) Delete(ctx context.Context, id string, revision uint64, now t
 	s.byID.remove(id, hash, e.seq)
 	s.bySeq.remove(e.seq)
 	e.kind.q.count[e.state]--
+	e.kind.tasks--
+	e.kind.left()
 	if u := e.unique(); u != nil && s.unique[u.Key] == e {
 		if e.holds(now) {
 			s.kept.push(&keptKey{e})
@@ -303,6 +305,7 @@ func (s *MemStore) Restore(t *Task, deleted bool) error {
 		s.insertLocked(e, s.byID.hash(e.id), ever)
 		return nil
 	}
+	e.kind.left()
 	s.holdLocked(e, ever)
 	if s.unique[t.Unique.Key] == e {
 		s.kept.push(&keptKey{e})
