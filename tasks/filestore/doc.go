@@ -34,14 +34,14 @@
 //
 // # What is under it, and why
 //
-// 16 submitters, 200-byte payloads, ext4, 2 cores, acknowledged after fsync (make bench-tasks, medians of 3 rounds; the disk's own pace varies
+// 16 submitters, 200-byte payloads, ext4, 2 cores, acknowledged after fsync (make bench-tasks, medians of 5 rounds; the disk's own pace varies
 // by half between rounds):
 //
-//	append to a file of zeros, grouped fsync   74,132 a second   1.00
-//	this store under a Manager, submit         42,073            0.57
-//	submit + run, this store                   31,862            0.46 of append + grouped fsync of both ends
-//
-// In an earlier run, in which the append made 44,682: pebble, Set with Sync, 13,577 (0.30); bbolt, Batch, 11,290 (0.25).
+//	append to a file of zeros, grouped fsync   45,293 a second   1.00
+//	this store under a Manager, submit         28,813            0.64
+//	pebble, Set with Sync                      14,982            0.33
+//	bbolt, Batch                               12,598            0.28
+//	submit + run, this store                   21,151            0.54 of append + grouped fsync of both ends
 //
 // bbolt writes whole pages of a tree twice. pebble would be a large dependency; tasks would be in it, in
 // its cache and in memory. Segments of zeros are where it beats the plain append: 4 kB and fdatasync take 0.30 ms in them, 0.51 ms after
