@@ -59,7 +59,8 @@ type Broker interface {
 	Publish(ctx context.Context, channel string, payload jsontext.Value, h History) (Position, error)
 
 	// Interest says that an attached hub wants, or no longer wants, what matches a name or pattern. When it has returned with on, every
-	// event published from then on, through any node, is delivered. Calls for one name come one after another, on and off in turn.
+	// event published from then on, through any node, is delivered. Calls for one name come one after another, on and off in turn. With off, ctx
+	// ends after 10 s, and an error is logged.
 	Interest(ctx context.Context, r Receiver, name string, on bool) error
 
 	// Since returns the newest position of a channel with history and what was published after the position since, oldest first. When some
@@ -77,7 +78,8 @@ type Replay struct {
 
 // PresenceBroker is a Broker that keeps who is in which channel. Joins and leaves reach Receiver.Presence of every hub with an
 // interest in the channel, this one included, those of one member in order. Members of a hub that is detached or gone leave by
-// themselves. Calls for one member of a channel come one after another, Join and Leave in turn.
+// themselves. Calls for one member of a channel come one after another, Join and Leave in turn; their ctx ends after 10 s, and their errors are
+// logged.
 type PresenceBroker interface {
 	Join(ctx context.Context, r Receiver, channel string, m Member) error
 	Leave(ctx context.Context, r Receiver, channel string, m Member) error

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/genropy/genro-asgi-go/wsx"
 )
@@ -359,6 +360,48 @@ func (b *failingBroker) Since(ctx context.Context, channel string, since wsx.Pos
 
 func (b *failingBroker) Join(ctx context.Context, r wsx.Receiver, channel string, m wsx.Member) error {
 	return errors.Join(b.join, b.MemoryBroker.Join(ctx, r, channel, m))
+}
+
+// hangingBroker does nothing, for as long as it may, where a connection's end waits for it.
+type hangingBroker struct{ *wsx.MemoryBroker }
+
+func hang(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (b hangingBroker) Interest(ctx context.Context, r wsx.Receiver, name string, on bool) error {
+	if !on {
+		return hang(ctx)
+	}
+	return b.MemoryBroker.Interest(ctx, r, name, on)
+}
+
+func (hangingBroker) Join(ctx context.Context, _ wsx.Receiver, _ string, _ wsx.Member) error {
+	return hang(ctx)
+}
+
+func (hangingBroker) Leave(ctx context.Context, _ wsx.Receiver, _ string, _ wsx.Member) error {
+	return hang(ctx)
+}
+
+func TestHub_ABrokerThatHangsKeepsNobodyForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hangingBroker{wsx.NewMemoryBroker()}, map[string]wsx.ChannelOptions{"a": {Presence: true}}, nil)
+		s := dialSocket(t, r.client, "ws://wsx.test/")
+		begin := time.Now()
+		s.send(subscribeTo("1", "a", ""))
+		if m := s.read(); !strings.Contains(m, `"id":1`) || strings.Contains(m, "error") {
+			t.Error(m)
+		}
+		_ = s.c.CloseNow()
+		if err := r.server.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took > 31*time.Second {
+			t.Errorf("a subscription and its end took %v, want three times 10 s at most", took)
+		}
+	})
 }
 
 func TestHub_AFailingBrokerRefusesSubscriptionsForTheTimeBeing(t *testing.T) {

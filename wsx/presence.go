@@ -30,6 +30,8 @@ func (u *subscriptions) present(s *subscription, n int) {
 	before := u.joined[s.name]
 	now := membership{before.subscriptions + n, before.member}
 	broker := s.hub.broker.(PresenceBroker) // Configure has seen to it
+	ctx, done := brokerContext()
+	defer done()
 	var err error
 	switch {
 	case before.subscriptions == 0: // and n is 1
@@ -38,11 +40,11 @@ func (u *subscriptions) present(s *subscription, n int) {
 		}
 		now.member = u.conn.member()
 		u.joined[s.name] = now
-		err = broker.Join(context.Background(), receiver{s.hub}, s.name, now.member)
+		err = broker.Join(ctx, receiver{s.hub}, s.name, now.member)
 	case now.subscriptions == 0:
 		delete(u.joined, s.name)
 		if s.hub.attached() { // else the broker knows by itself
-			err = broker.Leave(context.Background(), receiver{s.hub}, s.name, now.member)
+			err = broker.Leave(ctx, receiver{s.hub}, s.name, now.member)
 		}
 	default:
 		u.joined[s.name] = now

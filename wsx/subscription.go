@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -305,6 +306,13 @@ func (h *Hub) unsubscribe(s *subscription, code string) bool {
 	return true
 }
 
+// brokerWait is how long a broker may take for what no caller waits for: a connection's end does.
+const brokerWait = 10 * time.Second
+
+func brokerContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), brokerWait)
+}
+
 // unlisten is the reverse of listen.
 func (h *Hub) unlisten(s *subscription) {
 	stripe := h.stripe(s.name)
@@ -313,7 +321,9 @@ func (h *Hub) unlisten(s *subscription) {
 	if t, last := h.leave(s); !last || !t.wanted || !h.attached() {
 		return
 	}
-	if err := h.broker.Interest(context.Background(), receiver{h}, s.name, false); err != nil {
+	ctx, done := brokerContext()
+	defer done()
+	if err := h.broker.Interest(ctx, receiver{h}, s.name, false); err != nil {
 		h.log.Warn("wsx: the broker keeps an interest", "channel", s.name, "error", err.Error())
 	}
 }
