@@ -234,20 +234,14 @@ func (q *queue) alarmLocked(at, now time.Time) {
 	})
 }
 
-// attemptLocked is the attempt of t here, nil when there is none.
-func (q *queue) attemptLocked(t *Task) *attempt {
-	if t.Fence == 0 {
-		return nil // nobody has claimed it yet
-	}
-	return q.runs[t.ID]
-}
-
 // changed is told of every change of a task of the queue.
 func (q *queue) changed(t *Task) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if a := q.attemptLocked(t); a != nil && t.Revision > a.task.Revision && (t.State != Running || t.Fence != a.task.Fence) {
-		a.lost(t) // or this is its own doing, and it is over
+	if t.Fence > 0 { // else nobody has claimed it yet
+		if a := q.runs[t.ID]; a != nil && t.Revision > a.task.Revision && (t.State != Running || t.Fence != a.task.Fence) {
+			a.lost(t) // or this is its own doing, and it is over
+		}
 	}
 	switch {
 	case !t.State.Waiting() || q.opts.Concurrency < 0 || !q.m.running.Load():

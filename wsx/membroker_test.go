@@ -132,14 +132,35 @@ func TestMemoryBroker_ABusyChannelHoldsUpNoOther(t *testing.T) {
 			t.Fatal("they wait for the busy channel")
 		}
 	}
-	detached := make(chan error, 1)
-	go func() { detached <- detach() }()
-	select {
-	case err := <-detached:
-		t.Error("detached in the middle of an event", err)
-	case hub.goes <- struct{}{}:
+	hub.goes <- struct{}{}
+	if err := detach(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestMemoryBroker_DetachWaitsForAnEventUnderWay: nothing of the hub is called once it has returned.
+func TestMemoryBroker_DetachWaitsForAnEventUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := wsx.NewMemoryBroker()
+		hub := &stuck{has: make(chan struct{}), goes: make(chan struct{})}
+		detach, err := b.Attach(hub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Interest(t.Context(), hub, "busy", true); err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = b.Publish(t.Context(), "busy", []byte("1"), wsx.History{}) }()
+		<-hub.has
+		detached := make(chan error, 1)
+		go func() { detached <- detach() }()
+		synctest.Wait()
+		if len(detached) > 0 {
+			t.Error("detached in the middle of an event")
+		}
+		hub.goes <- struct{}{}
 		if err := <-detached; err != nil {
 			t.Error(err)
 		}
-	}
+	})
 }
