@@ -19,7 +19,10 @@ test: ## run the tests of every module with the race detector
 cover: ## the same, and fail when a package is covered by less than MINIMUM_COVERAGE per cent
 	@scripts/each $(CURDIR)/scripts/cover $(MINIMUM_COVERAGE)
 
-check: check-format vet lint lint-selftest standalone test-consumers cover ## all that CI checks
+test-sockets: ## run the tests of the WebSockets without the race detector, under which their sockets are read and written in another way
+	go test ./internal/wsconn ./wsx/...
+
+check: check-format vet lint lint-selftest standalone test-consumers test-sockets cover ## all that CI checks
 
 fmt: $(LINTER) ## format every Go file
 	$(LINTER) fmt
@@ -79,4 +82,4 @@ fuzz: ## run every fuzz target for FUZZTIME (60s)
 $(LINTER): tools/go.mod tools/go.sum
 	cd tools && GOWORK=off go build -buildvcs=false -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-.PHONY: help demo test cover check fmt check-format vet lint lint-selftest standalone test-consumers bench bench-wsx bench-executor chaos-executor hostile recovery peers mutants fuzz chaos-tasks bench-tasks
+.PHONY: help demo test test-sockets cover check fmt check-format vet lint lint-selftest standalone test-consumers bench bench-wsx bench-executor chaos-executor hostile recovery peers mutants fuzz chaos-tasks bench-tasks
