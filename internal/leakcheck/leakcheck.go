@@ -1,4 +1,5 @@
-// Package leakcheck fails a package's tests when they leave goroutines behind. It is for TestMain only.
+// Package leakcheck fails a package's tests when they leave goroutines behind. It is for TestMain
+// only.
 package leakcheck
 
 import (
@@ -14,7 +15,8 @@ import (
 // grace is how long goroutines that were told to stop may take to be gone.
 const grace = 5 * time.Second
 
-// Main runs the tests and exits; it exits with 1 when they pass but a goroutine of theirs is still there after 5 s.
+// Main runs the tests and exits; it exits with 1 when they pass but a goroutine of theirs is still
+// there after 5 s.
 //
 //	func TestMain(m *testing.M) { leakcheck.Main(m) }
 func Main(m *testing.M) { os.Exit(verdict(m.Run(), grace, os.Stderr)) }
@@ -28,7 +30,8 @@ func verdict(code int, wait time.Duration, out io.Writer) int {
 	if len(left) == 0 {
 		return 0
 	}
-	fmt.Fprintf(out, "leakcheck: %d goroutines left:\n\n%s\n", len(left), strings.Join(left, "\n\n"))
+	fmt.Fprintf(out, "leakcheck: %d goroutines left:\n\n%s\n", len(left),
+		strings.Join(left, "\n\n"))
 	return 1
 }
 
@@ -65,10 +68,12 @@ func others() []string {
 	return left
 }
 
-// ours reports whether a stack belongs to the testing package, the runtime or the fuzzing and signal machinery.
+// ours reports whether a stack belongs to the testing package, the runtime or the fuzzing and
+// signal machinery.
 func ours(stack string) bool {
 	for _, mark := range [...]string{
-		"testing.(*M).", "testing.runFuzz", "testing.(*F).", "testing.tRunner.func", "os/signal.signal_recv", "os/signal.loop",
+		"testing.(*M).", "testing.runFuzz", "testing.(*F).", "testing.tRunner.func",
+		"os/signal.signal_recv", "os/signal.loop",
 		"runtime.ensureSigM", "runtime.ReadTrace", "runtime/pprof.", "internal/fuzz.",
 	} {
 		if strings.Contains(stack, mark) {

@@ -1,6 +1,7 @@
 package leakcheck
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -14,17 +15,31 @@ func TestVerdict_NamesTheGoroutine(t *testing.T) {
 	stop := make(chan struct{})
 	go forgotten(stop)
 	var out strings.Builder
-	if code := verdict(0, 50*time.Millisecond, &out); code != 1 || !strings.Contains(out.String(), "leakcheck.forgotten") {
+	if code := verdict(0, 50*time.Millisecond, &out); code != 1 ||
+		!strings.Contains(out.String(), "leakcheck.forgotten") {
 		t.Errorf("code %d: %s", code, out.String())
 	}
 	out.Reset()
-	if code := verdict(2, time.Hour, &out); code != 2 || out.Len() > 0 {
-		t.Errorf("code %d for tests that failed: %s", code, out.String())
+	for _, failed := range []int{1, 2} {
+		if code := verdict(failed, time.Hour, &out); code != failed || out.Len() > 0 {
+			t.Errorf("code %d for tests that failed: %s", code, out.String())
+		}
+	}
+	for _, stack := range Left(0) {
+		if strings.Contains(stack, "\x00") {
+			t.Errorf("more than the stack: %q", stack)
+		}
 	}
 	close(stop)
-	for _, stack := range Left(time.Second) {
-		if strings.Contains(stack, "forgotten") {
-			t.Errorf("still reported: %s", stack)
-		}
+	// until it is gone: go test ends a wait for ever
+	for strings.Contains(strings.Join(Left(0), "\n"), "forgotten") {
+		runtime.Gosched()
+	}
+}
+
+func TestOurs(t *testing.T) {
+	if !ours("goroutine 1 [chan receive]:\ntesting.(*M).Run(0x1)\n") ||
+		ours("goroutine 7 [select]:\nmain.work()\n") {
+		t.Error("a goroutine of the testing package is told from others")
 	}
 }

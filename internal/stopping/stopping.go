@@ -1,15 +1,40 @@
-// Package stopping is how a request learns that its server begins to stop, and how a connection that leaves net/http makes the
-// server wait for it, between packages that do not know each other.
+// Package stopping is how a request learns that what it began has to end: that its server begins to
+// stop, or that the credentials it came with do. It is also how a connection that leaves net/http
+// makes the server wait for it. It stands between packages that do not know each other.
 package stopping
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 type key struct{}
 
+// ExpiryKey is the key of what WithExpiry puts into a context, for contexts that answer for their
+// values themselves.
+type ExpiryKey struct{}
+
+// WithExpiry returns a context whose requests have credentials that end at a time. What may last
+// for ever, such as an event stream, ends then; an ordinary request, which was let in before, goes
+// on. The zero time is no end, also where ctx has one.
+func WithExpiry(ctx context.Context, at time.Time) context.Context {
+	if at.IsZero() && Expiry(ctx).IsZero() {
+		return ctx
+	}
+	return context.WithValue(ctx, ExpiryKey{}, at)
+}
+
+// Expiry is when the credentials of the request of ctx end; the zero time is never.
+func Expiry(ctx context.Context) time.Time {
+	at, _ := ctx.Value(ExpiryKey{}).(time.Time)
+	return at
+}
+
 type attachKey struct{}
 
-// Attach registers what leaves net/http with the server of its request. begun ends when the shutdown begins: say good-bye and
-// release. cut ends when there is no more time. ok is false when the server has been drained already.
+// Attach registers what leaves net/http with the server of its request. begun ends when the
+// shutdown begins: say good-bye and release. cut ends when there is no more time. ok is false when
+// the server has been drained already.
 type Attach func() (begun, cut context.Context, release func(), ok bool)
 
 // WithAttach returns a context whose requests are attached by f.
@@ -25,7 +50,8 @@ func To(ctx context.Context) (begun, cut context.Context, release func(), ok boo
 	return context.Background(), context.Background(), func() {}, true
 }
 
-// With returns a context whose requests are told by begun, which is cancelled when the server begins to stop.
+// With returns a context whose requests are told by begun, which is cancelled when the server
+// begins to stop.
 func With(ctx, begun context.Context) context.Context {
 	return context.WithValue(ctx, key{}, begun)
 }

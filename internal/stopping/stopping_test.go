@@ -3,6 +3,7 @@ package stopping_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/genropy/genro-asgi-go/internal/leakcheck"
 	"github.com/genropy/genro-asgi-go/internal/stopping"
@@ -29,9 +30,10 @@ func TestTo_AttachesToTheServer(t *testing.T) {
 	released := false
 	cut, stop := context.WithCancel(context.Background())
 	defer stop()
-	ctx := stopping.WithAttach(t.Context(), func() (context.Context, context.Context, func(), bool) {
-		return t.Context(), cut, func() { released = true }, true
-	})
+	ctx := stopping.WithAttach(t.Context(),
+		func() (context.Context, context.Context, func(), bool) {
+			return t.Context(), cut, func() { released = true }, true
+		})
 	begun, gotCut, release, ok := stopping.To(ctx)
 	release()
 	if begun != t.Context() || gotCut != cut || !released || !ok {
@@ -41,5 +43,17 @@ func TestTo_AttachesToTheServer(t *testing.T) {
 	release()
 	if begun.Done() != nil || gotCut.Done() != nil || !ok {
 		t.Error("without a server there is an end")
+	}
+}
+
+func TestExpiry_IsThatOfTheInnermost(t *testing.T) {
+	at := time.Now().Add(time.Hour)
+	none := stopping.WithExpiry(t.Context(), time.Time{})
+	ctx := stopping.WithExpiry(none, at)
+	if !stopping.Expiry(none).IsZero() || !stopping.Expiry(ctx).Equal(at) {
+		t.Errorf("%v, %v", stopping.Expiry(none), stopping.Expiry(ctx))
+	}
+	if again := stopping.Expiry(stopping.WithExpiry(ctx, time.Time{})); !again.IsZero() {
+		t.Errorf("credentials without an end have one: %v", again)
 	}
 }
