@@ -10,52 +10,73 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/genropy/genro-asgi-go/internal/describe"
+	"github.com/genropy/genro-asgi-go/internal/httpconn"
 	"github.com/genropy/genro-asgi-go/internal/respwriter"
 	"github.com/genropy/genro-asgi-go/internal/stopping"
 )
 
-// App joins a handler to the components it needs and serves it: Run starts the components in order, serves, and on a
-// signal drains what is under way and stops the components in reverse (see the package comment, "Shutdown").
+// App joins a handler to the components it needs and serves it: Run starts the components in order,
+// serves, and on a signal drains what is under way and stops the components in reverse (see the
+// package comment, "Shutdown").
 //
-// It is an http.Handler and a Component itself, so that it can be mounted or nested, and started and stopped
-// without serving. The exported fields are options, to be set before Run, Serve, Start or the first request; every zero value
-// is valid. An App lives once. All methods may be called concurrently.
+// It is an http.Handler and a Component itself, so that it can be mounted or nested, and started
+// and stopped without serving. The exported fields are options, to be set before Run, Serve, Start
+// or the first request; every zero value is valid. An App lives once. All methods may be called
+// concurrently.
 type App struct {
-	// Debug lets clients see the text of internal errors and of failed readiness checks. Never in production.
+	// Debug lets clients see the text of internal errors and of failed readiness checks. Never in
+	// production.
 	Debug bool
 
 	// Logger takes what the App has to say; nil means slog.Default().
 	Logger *slog.Logger
 
-	// Errors says how errors become problems in the handlers of this App. Debug and Logger above hold where its own are zero.
+	// Errors says how errors become problems in the handlers of this App. Debug and Logger above
+	// hold where its own are zero.
 	Errors ErrorOptions
+
+	// Validator looks at the input of every typed handler that is a struct; see
+	// ContextWithValidator. Nil is none.
+	Validator func(v any) error
 
 	// State holds what all handlers share; they reach it by AppState(ctx).
 	State State
 
-	// Lifespan has the deadlines of the components' hooks; zero means 30 s for each Start and 10 s for each Stop.
+	// Lifespan has the deadlines of the components' hooks; zero means 30 s for each Start and 10 s
+	// for each Stop.
 	Lifespan LifespanOptions
 
-	// Server is passed through to net/http; set what you need of it (TLSConfig, Protocols and HTTP2 for h2c, ConnContext,
-	// BaseContext, ErrorLog, …) but Addr and Handler, which are not used. With a TLSConfig, which must hold a certificate
-	// or a way to get one, the App serves TLS, without one clear text. Instead of net/http's absent limits, zero means here:
+	// Server is passed through to net/http; set what you need of it (TLSConfig, Protocols and HTTP2
+	// for h2c, ConnContext, BaseContext, ErrorLog, …) but Addr and Handler, which are not used.
+	// With a TLSConfig, which must hold a certificate or a way to get one, the App serves TLS,
+	// without one clear text. Instead of net/http's absent limits, zero means here:
 	//
 	//	ReadHeaderTimeout  5 s
 	//	IdleTimeout        60 s
 	//	MaxHeaderBytes     16 KiB (net/http allows 4 KiB more)
-	//	ReadTimeout        30 s, for header and body; it ends with the body and does not limit the answer. A handler that
-	//	                   expects more: http.NewResponseController(w).SetReadDeadline(later)
-	//	WriteTimeout       none, as it would cut streams: they have deadlines for each write
+	//	ReadTimeout        30 s, for header and body; it ends with the body and does not limit the
+	//	                   answer. A handler that expects more calls
+	//	                   http.NewResponseController(w).SetReadDeadline(later)
+	//	WriteTimeout       none, as it would cut streams: see SendTimeout
 	//
-	// A negative time means none. Functions registered with RegisterOnShutdown run only when the requests are drained: a
-	// stream that is to end at shutdown watches Shutdown(ctx).
+	// A negative time means none. Functions registered with RegisterOnShutdown run only when the
+	// requests are drained: a stream that is to end at shutdown watches ShutdownContext(ctx).
 	Server http.Server
 
-	// ShutdownDelay is how long the App goes on serving once it is unready, for load balancers to notice; 0 means not at all.
+	// SendTimeout is how long the client may take for each 128 KiB of an answer, be it a file or of
+	// a handler of others, before the connection is cut; 0 means 30 s, which makes some 4 KiB/s the
+	// slowest client, negative none. Streams (Stream, StreamFunc, SSE) and whoever calls
+	// http.ResponseController.SetWriteDeadline have deadlines of their own, and Server.WriteTimeout
+	// takes its place.
+	SendTimeout time.Duration
+
+	// ShutdownDelay is how long the App goes on serving once it is unready, for load balancers to
+	// notice; 0 means not at all.
 	ShutdownDelay time.Duration
 
-	// ShutdownTimeout is how long the shutdown may take in all after the delay; 0 means 30 s. Requests and streams have the
-	// first two thirds of it, the components what is left.
+	// ShutdownTimeout is how long the shutdown may take in all after the delay; 0 means 30 s.
+	// Requests and streams have the first two thirds of it, the components what is left.
 	ShutdownTimeout time.Duration
 
 	handler    http.Handler
@@ -67,7 +88,7 @@ type App struct {
 	isStarted  atomic.Bool
 	readiness  readiness
 	shutdown   shutdown
-	conns      conns
+	conns      httpconn.Tracker
 }
 
 const (
@@ -75,6 +96,7 @@ const (
 	defaultIdleTimeout       = 60 * time.Second
 	defaultMaxHeaderBytes    = 16 << 10
 	defaultReadTimeout       = 30 * time.Second
+	defaultSendTimeout       = 30 * time.Second
 	defaultShutdownTimeout   = 30 * time.Second
 )
 
@@ -84,15 +106,16 @@ var (
 	_ Component    = (*Lifespan)(nil)
 )
 
-// New makes an App of a handler (nil answers 404 to everything) and components in the order in which they are to be started.
-// A *Background among them is the one that After uses.
+// New makes an App of a handler (nil answers 404 to everything) and components in the order in
+// which they are to be started. A *Background among them is the one that After uses. It panics
+// where a component is nil.
 func New(handler http.Handler, components ...Component) *App {
 	if handler == nil {
 		handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			WriteError(w, r, NewHTTPError(http.StatusNotFound, ""))
 		})
 	}
-	a := &App{handler: handler, life: NewLifespan(nil, components...)}
+	a := &App{handler: handler, life: newLifespan("New", nil, components)}
 	for _, c := range components {
 		if b, ok := c.(*Background); ok {
 			a.background = b
@@ -105,6 +128,9 @@ func New(handler http.Handler, components ...Component) *App {
 
 // configure reads the options, once.
 func (a *App) configure() {
+	if a.life == nil {
+		panic("asgi: an App is made by New")
+	}
 	a.configured.Do(func() {
 		a.life.opts = a.Lifespan
 		a.readiness.checks = a.life.checks()
@@ -121,6 +147,8 @@ func (a *App) logger() *slog.Logger {
 	}
 	return a.Logger
 }
+
+func (a *App) sendTimeout() time.Duration { return orDefault(a.SendTimeout, defaultSendTimeout) }
 
 // String is the name of the App's lifespan, "app" if it has none.
 func (a *App) String() string {
@@ -146,11 +174,25 @@ func (a *App) checks() []check {
 	return a.readiness.checks
 }
 
-// ServeHTTP serves a request by the App's handler, with the App's error options and shutdown signal in its context. It works before
-// Start too; once Stop has drained the App, it answers 503.
+// ServeHTTP serves a request by the App's handler, with the App's error options and shutdown signal
+// in its context. It works before Start too; once Stop has drained the App, it answers 503.
 func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p, ok := w.(*describe.Probe); ok {
+		p.Enter(a.handler)
+		return
+	}
+	if appOf(r.Context()) == nil { // else whoever put the App there has seen to it
+		if paced := httpconn.Pace(w, r, a.sendTimeout()); paced != nil {
+			w = paced
+			defer paced.Extend()
+		}
+	}
+	a.serve(w, r)
+}
+
+func (a *App) serve(w http.ResponseWriter, r *http.Request) {
 	a.configure()
-	if !a.shutdown.requests.enter() {
+	if !a.shutdown.requests.acquire() {
 		w.Header().Set("Connection", "close")
 		WriteError(w, r, NewHTTPError(http.StatusServiceUnavailable, ""))
 		return
@@ -165,17 +207,18 @@ func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close") // in HTTP/2 too: net/http turns it into GOAWAY
 	}
 	if r.ProtoMajor == 1 && r.Header["Upgrade"] != nil {
-		leave := sync.OnceFunc(a.shutdown.requests.leave)
-		defer leave()
-		w = &upgradeWriter{respwriter.New(w, nil), leave}
+		release := sync.OnceFunc(a.shutdown.requests.release)
+		defer release()
+		w = &upgradeWriter{respwriter.New(w, nil), release}
 	} else {
-		defer a.shutdown.requests.leave()
+		defer a.shutdown.requests.release()
 	}
 	a.handler.ServeHTTP(w, r)
 }
 
-// upgradeWriter stops counting a request whose connection is hijacked: as with http.Server.Shutdown, who hijacked it sees to
-// its end. A WebSocket of this module holds the App by itself (see attach).
+// upgradeWriter stops counting a request whose connection is hijacked: as with
+// http.Server.Shutdown, who hijacked it sees to its end. A WebSocket of this module holds the App
+// by itself (see attach).
 type upgradeWriter struct {
 	*respwriter.Writer
 	hijacked func()
@@ -196,6 +239,9 @@ func (a *App) context(ctx context.Context) context.Context {
 	ctx = ContextWithErrors(ContextWithAppState(ctx, &a.State), &a.Errors)
 	if a.background != nil {
 		ctx = ContextWithBackground(ctx, a.background)
+	}
+	if a.Validator != nil {
+		ctx = ContextWithValidator(ctx, a.Validator)
 	}
 	ctx = stopping.WithAttach(ContextWithShutdown(ctx, a.shutdown.begun), a.attach)
 	return context.WithValue(ctx, appKey{}, a)

@@ -20,8 +20,9 @@ import (
 	"github.com/genropy/genro-asgi-go/asgi/asgitest"
 )
 
-// load keeps clients sending to base until it refuses connections, and counts the requests that reached the handler and the answers
-// that came back whole. Its requests are POST, which http.Transport never repeats by itself.
+// load keeps clients sending to base until it refuses connections, and counts the requests that
+// reached the handler and the answers that came back whole. Its requests are POST, which
+// http.Transport never repeats by itself.
 type load struct {
 	accepted, answered atomic.Int64
 	warm               chan struct{} // closed once every client was answered
@@ -73,7 +74,7 @@ func listen(t testing.TB) (net.Listener, string) {
 	return l, "http://" + l.Addr().String()
 }
 
-// With http.Server.Shutdown alone this fails: see conns.
+// With http.Server.Shutdown alone this fails: see internal/httpconn.
 func TestApp_ShutdownUnderLoadLosesNoRequest(t *testing.T) {
 	for round := range 100 {
 		var l load
@@ -96,8 +97,8 @@ func TestApp_ShutdownUnderLoadLosesNoRequest(t *testing.T) {
 	}
 }
 
-// lateConn hands a request on only when the server has done something to its connection: what a real one does when the
-// bytes arrive in the instant in which the server shuts down.
+// lateConn hands a request on only when the server has done something to its connection: what a
+// real one does when the bytes arrive in the instant in which the server shuts down.
 type lateConn struct {
 	net.Conn
 	armed   chan struct{} // closed once the next read is to be held
@@ -154,7 +155,10 @@ func (l oneListener) Accept() (net.Conn, error) {
 
 // http.Server.Shutdown alone runs the handler and loses its answer here.
 func TestApp_ShutdownAnswersTheRequestThatJustArrived(t *testing.T) {
-	late := &lateConn{armed: make(chan struct{}), holding: make(chan struct{}), touched: make(chan struct{})}
+	late := &lateConn{
+		armed: make(chan struct{}), holding: make(chan struct{}),
+		touched: make(chan struct{}),
+	}
 	requests := 0
 	app := newApp(func(w http.ResponseWriter, r *http.Request) {
 		requests++
@@ -177,7 +181,8 @@ func TestApp_ShutdownAnswersTheRequestThatJustArrived(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() {
-		served <- app.Serve(ctx, oneListener{l, func(conn net.Conn) net.Conn { late.Conn = conn; return late }})
+		served <- app.Serve(ctx,
+			oneListener{l, func(conn net.Conn) net.Conn { late.Conn = conn; return late }})
 	}()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
 	if err != nil {
@@ -186,7 +191,8 @@ func TestApp_ShutdownAnswersTheRequestThatJustArrived(t *testing.T) {
 	defer conn.Close()
 	answers := bufio.NewReader(conn)
 	exchange := func(body string, between func()) string {
-		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body),
+			body)
 		between()
 		resp, err := http.ReadResponse(answers, nil)
 		if err != nil {
@@ -221,7 +227,7 @@ func TestApp_ShutdownSequence(t *testing.T) {
 				j.note(fmt.Sprint("slow ", err))
 			case "/stream":
 				begun <- struct{}{}
-				<-asgi.Shutdown(r.Context()).Done()
+				<-asgi.ShutdownContext(r.Context()).Done()
 				j.note("stream")
 			case "/quick":
 				j.note("quick")
@@ -283,7 +289,8 @@ func TestApp_DrainDeadline(t *testing.T) {
 		begin := time.Now()
 		cancel()
 		err := <-served
-		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 requests or sockets") {
+		if !errors.Is(err, context.DeadlineExceeded) ||
+			!strings.Contains(err.Error(), "1 requests or sockets") {
 			t.Errorf("error %v", err)
 		}
 		if took := time.Since(begin); took != 8*time.Second { // two thirds, and the component
@@ -408,13 +415,15 @@ func TestApp_MountedIsDrainedByStop(t *testing.T) {
 		}
 		wg.Wait()
 		j.want(t, "+a", "answered <nil>", "-a")
-		if w := serve(); w.Code != 503 || w.Header().Get("Content-Type") != "application/problem+json" {
+		if w := serve(); w.Code != 503 ||
+			w.Header().Get("Content-Type") != "application/problem+json" {
 			t.Errorf("after the stop: %d %v", w.Code, w.Header())
 		}
 	})
 }
 
-// A connection that its handler took over is the business of whoever took it, as with http.Server.Shutdown.
+// A connection that its handler took over is the business of whoever took it, as with
+// http.Server.Shutdown.
 func TestApp_HijackedConnectionIsLeftToTheComponents(t *testing.T) {
 	var mu sync.Mutex
 	var taken net.Conn

@@ -36,7 +36,10 @@ func TestApp_Protocols(t *testing.T) {
 	}{
 		"TLS":             {true, protocols((*http.Protocols).SetHTTP1), "HTTP/1.1 true"},
 		"HTTP/2 over TLS": {true, protocols((*http.Protocols).SetHTTP2), "HTTP/2.0 true"},
-		"h2c":             {false, protocols((*http.Protocols).SetUnencryptedHTTP2), "HTTP/2.0 false"},
+		"h2c": {
+			false, protocols((*http.Protocols).SetUnencryptedHTTP2),
+			"HTTP/2.0 false",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -45,20 +48,26 @@ func TestApp_Protocols(t *testing.T) {
 			app := newApp(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/slow" {
 					begun <- struct{}{}
-					<-asgi.Shutdown(r.Context()).Done()
+					<-asgi.ShutdownContext(r.Context()).Done()
 				}
 				fmt.Fprint(w, r.Proto, " ", r.TLS != nil)
 			})
 			app.Server.Protocols = c.protocols
 			app.Server.ConnState = func(net.Conn, http.ConnState) { states.Add(1) }
-			app.Server.ConnContext = func(ctx context.Context, _ net.Conn) context.Context { return ctx }
-			app.Server.BaseContext = func(net.Listener) context.Context { return context.Background() }
+			app.Server.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+				return ctx
+			}
+			app.Server.BaseContext = func(net.Listener) context.Context {
+				return context.Background()
+			}
 			transport := &http.Transport{Protocols: c.protocols}
 			client := &http.Client{Transport: transport}
 			l, url := listen(t)
 			if c.tls {
 				app.Server.TLSConfig = &tls.Config{Certificates: cert.TLS.Certificates}
-				transport.TLSClientConfig = cert.Client().Transport.(*http.Transport).TLSClientConfig.Clone() // Transport changes it
+				// Transport changes it
+				transport.TLSClientConfig = cert.Client().
+					Transport.(*http.Transport).TLSClientConfig.Clone()
 				url = "https://" + l.Addr().String()
 			}
 			defer transport.CloseIdleConnections()
@@ -102,8 +111,11 @@ func TestApp_Protocols(t *testing.T) {
 	}
 }
 
-// running runs an app that is stopped by signals of the process to itself; the test catches them too, so that none of them ends it.
-func running(t *testing.T, app *asgi.App, started <-chan struct{}) (result <-chan error, send func()) {
+// running runs an app that is stopped by signals of the process to itself; the test catches them
+// too, so that none of them ends it.
+func running(t *testing.T, app *asgi.App, started <-chan struct{}) (result <-chan error,
+	send func(),
+) {
 	t.Helper()
 	caught := make(chan os.Signal, 8)
 	signal.Notify(caught, syscall.SIGTERM)
@@ -126,10 +138,12 @@ func running(t *testing.T, app *asgi.App, started <-chan struct{}) (result <-cha
 func TestApp_RunStopsOnASignal(t *testing.T) {
 	var j journal
 	started := make(chan struct{})
-	app := newApp(nil, j.component("a", nil, nil), asgi.Hooks{OnStart: func(context.Context) error { close(started); return nil }})
+	app := newApp(nil, j.component("a", nil, nil),
+		asgi.Hooks{OnStart: func(context.Context) error { close(started); return nil }})
 	done, send := running(t, app, started)
 	send()
-	if err := <-done; err != nil && !errors.Is(err, context.Canceled) { // the signal may come before Start has returned
+	if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+		// the signal may come before Start has returned
 		t.Error(err)
 	}
 	j.want(t, "+a", "-a")

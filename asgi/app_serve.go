@@ -12,9 +12,10 @@ import (
 	"syscall"
 )
 
-// Run listens on the TCP address addr (as net.Listen takes it, such as ":8080") and serves as Serve does, until ctx ends or the process gets
-// SIGINT or SIGTERM. A second such signal stops at once: what is under way is cut off and the components' contexts
-// have ended. A third has its ordinary effect, the end of the process.
+// Run listens on the TCP address addr (as net.Listen takes it, such as ":8080") and serves as Serve
+// does, until ctx ends or the process gets SIGINT or SIGTERM. A second such signal stops at once:
+// what is under way is cut off and the components' contexts have ended. A third has its ordinary
+// effect, the end of the process.
 func (a *App) Run(ctx context.Context, addr string) error {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -23,19 +24,25 @@ func (a *App) Run(ctx context.Context, addr string) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	return a.serve(ctx, l, signals)
+	return a.run(ctx, l, signals)
 }
 
-// Serve starts the components, serves on l until ctx ends or Stop is called, and shuts down. It closes l. The values of ctx are those
-// of the requests' contexts unless Server.BaseContext is set. It handles no signals.
+// Serve starts the components, serves on l until ctx ends or Stop is called, and shuts down. It
+// closes l. The values of ctx are those of the requests' contexts unless Server.BaseContext is set.
+// It handles no signals.
 //
-// The error is nil after a clean stop, and joined of all that went wrong otherwise: a component that did not start, requests cut
-// off because they took too long, components that did not stop.
-func (a *App) Serve(ctx context.Context, l net.Listener) error { return a.serve(ctx, l, nil) }
+// The error is nil after a clean stop, and joined of all that went wrong otherwise: a component
+// that did not start, requests cut off because they took too long, components that did not stop.
+func (a *App) Serve(ctx context.Context, l net.Listener) error {
+	if l == nil {
+		return errors.New("asgi: Serve: the listener is nil")
+	}
+	return a.run(ctx, l, nil)
+}
 
 var errSecondSignal = errors.New("asgi: stopped by a second signal")
 
-func (a *App) serve(ctx context.Context, l net.Listener, signals chan os.Signal) error {
+func (a *App) run(ctx context.Context, l net.Listener, signals chan os.Signal) error {
 	defer l.Close() // done before by the shutdown; here for the ways out before it
 	ctx, end := context.WithCancelCause(ctx)
 	stopCtx, stopNow := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -52,15 +59,11 @@ func (a *App) serve(ctx context.Context, l net.Listener, signals chan os.Signal)
 	}
 	a.prepare(ctx)
 	accepted := make(chan error, 1)
-	if ok, done := a.conns.serving(l); ok {
+	if stopped, ok := a.conns.Serving(l); ok {
 		a.logger().InfoContext(ctx, "asgi: serving", "address", l.Addr().String())
 		go func() {
-			defer done()
-			if a.Server.TLSConfig != nil {
-				accepted <- a.Server.ServeTLS(l, "", "")
-			} else {
-				accepted <- a.Server.Serve(l)
-			}
+			defer stopped()
+			accepted <- a.accept(l)
 		}()
 	} else {
 		accepted <- nil
@@ -79,8 +82,25 @@ func (a *App) serve(ctx context.Context, l net.Listener, signals chan os.Signal)
 	return errors.Join(failed, a.Stop(stopCtx))
 }
 
+// accept serves until the listener ends. A panic here is that of a function in Server, such as a
+// BaseContext that gives nil: it is an error of Serve, which stops the components, as net/http's
+// own would end the process.
+func (a *App) accept(l net.Listener) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicError(v)
+		}
+	}()
+	if a.Server.TLSConfig != nil {
+		return a.Server.ServeTLS(l, "", "")
+	}
+	return a.Server.Serve(l)
+}
+
 // watchSignals ends at the first signal and stops now at the second.
-func watchSignals(signals chan os.Signal, returned <-chan struct{}, end, stopNow context.CancelCauseFunc) {
+func watchSignals(signals chan os.Signal, returned <-chan struct{},
+	end, stopNow context.CancelCauseFunc,
+) {
 	for _, cancel := range [...]func(os.Signal){
 		func(s os.Signal) { end(fmt.Errorf("asgi: signal: %v", s)) },
 		func(os.Signal) { stopNow(errSecondSignal) },
@@ -98,12 +118,7 @@ func watchSignals(signals chan os.Signal, returned <-chan struct{}, end, stopNow
 // prepare completes the http.Server.
 func (a *App) prepare(ctx context.Context) {
 	srv := &a.Server
-	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor == 2 {
-			a.conns.isHTTP2(r.Context())
-		}
-		a.ServeHTTP(w, r)
-	})
+	srv.Handler = http.HandlerFunc(a.serve)
 	srv.ReadHeaderTimeout = orDefault(srv.ReadHeaderTimeout, defaultReadHeaderTimeout)
 	srv.ReadTimeout = orDefault(srv.ReadTimeout, defaultReadTimeout)
 	srv.IdleTimeout = orDefault(srv.IdleTimeout, defaultIdleTimeout)
@@ -113,7 +128,7 @@ func (a *App) prepare(ctx context.Context) {
 	if srv.ErrorLog == nil {
 		srv.ErrorLog = slog.NewLogLogger(a.logger().Handler(), slog.LevelWarn)
 	}
-	base, connContext, connState := srv.BaseContext, srv.ConnContext, srv.ConnState
+	base := srv.BaseContext
 	srv.BaseContext = func(l net.Listener) context.Context {
 		parent := context.WithoutCancel(ctx)
 		if base != nil {
@@ -123,16 +138,5 @@ func (a *App) prepare(ctx context.Context) {
 		a.shutdown.cancelBase.Store(&cancel)
 		return a.context(parent)
 	}
-	srv.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-		if connContext != nil {
-			ctx = connContext(ctx, conn)
-		}
-		return context.WithValue(ctx, connKey{}, a.conns.track(conn))
-	}
-	srv.ConnState = func(conn net.Conn, state http.ConnState) {
-		a.conns.state(conn, state, srv.ReadTimeout)
-		if connState != nil {
-			connState(conn, state)
-		}
-	}
+	a.conns.Watch(srv, a.sendTimeout())
 }

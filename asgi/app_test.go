@@ -35,7 +35,8 @@ func newApp(h http.HandlerFunc, components ...asgi.Component) *asgi.App {
 func TestApp_ServesBetweenStartAndStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var j journal
-		app := newApp(func(http.ResponseWriter, *http.Request) { j.note("request") }, j.component("a", nil, nil), j.component("b", nil, nil))
+		app := newApp(func(http.ResponseWriter, *http.Request) { j.note("request") },
+			j.component("a", nil, nil), j.component("b", nil, nil))
 		c := asgitest.New(t, app)
 		c.Get("/").Want(200)
 		if err := c.Close(); err != nil {
@@ -59,7 +60,8 @@ func TestApp_ContextOfRequests(t *testing.T) {
 	type userKey struct{}
 	app := newApp(func(w http.ResponseWriter, r *http.Request) {
 		greeting, _ := key.Get(asgi.AppState(r.Context()))
-		fmt.Fprint(w, greeting, " ", r.Context().Value(userKey{}), " ", asgi.Shutdown(r.Context()).Err())
+		fmt.Fprint(w, greeting, " ", r.Context().Value(userKey{}), " ",
+			asgi.ShutdownContext(r.Context()).Err())
 	})
 	key.Set(&app.State, "hello")
 
@@ -79,7 +81,7 @@ func TestApp_ContextOfRequests(t *testing.T) {
 	t.Run("mounted", func(t *testing.T) {
 		mounted := newApp(func(w http.ResponseWriter, r *http.Request) {
 			_, there := key.Get(asgi.AppState(r.Context()))
-			fmt.Fprint(w, there, asgi.Shutdown(r.Context()).Done() != nil)
+			fmt.Fprint(w, there, asgi.ShutdownContext(r.Context()).Done() != nil)
 		})
 		w := httptest.NewRecorder()
 		mounted.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
@@ -140,7 +142,8 @@ func TestApp_RunCannotListen(t *testing.T) {
 	l, _ := listen(t)
 	defer l.Close()
 	var j journal
-	if err := newApp(nil, j.component("a", nil, nil)).Run(t.Context(), l.Addr().String()); err == nil {
+	if err := newApp(nil, j.component("a", nil, nil)).Run(t.Context(), l.Addr().String()); err ==
+		nil {
 		t.Error("listened twice")
 	}
 	j.want(t) // found before anything was started
@@ -153,7 +156,8 @@ func (brokenListener) Accept() (net.Conn, error) { return nil, errA }
 func TestApp_BrokenListenerStopsComponents(t *testing.T) {
 	var j journal
 	l, _ := listen(t)
-	if err := newApp(nil, j.component("a", nil, errB)).Serve(t.Context(), brokenListener{l}); !errors.Is(err, errA) || !errors.Is(err, errB) {
+	if err := newApp(nil, j.component("a", nil, errB)).Serve(t.Context(),
+		brokenListener{l}); !errors.Is(err, errA) || !errors.Is(err, errB) {
 		t.Errorf("error %v", err)
 	}
 	j.want(t, "+a", "-a")
@@ -198,17 +202,27 @@ func TestApp_ServerDefaults(t *testing.T) {
 	cases := map[string]struct{ set, want *http.Server }{
 		"zero": {
 			&http.Server{},
-			&http.Server{ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10},
+			&http.Server{
+				ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+				IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+			},
 		},
 		"set": {
-			&http.Server{ReadHeaderTimeout: 1, ReadTimeout: -1, IdleTimeout: 3, MaxHeaderBytes: 4, WriteTimeout: 5},
-			&http.Server{ReadHeaderTimeout: 1, ReadTimeout: -1, IdleTimeout: 3, MaxHeaderBytes: 4, WriteTimeout: 5},
+			&http.Server{
+				ReadHeaderTimeout: 1, ReadTimeout: -1, IdleTimeout: 3, MaxHeaderBytes: 4,
+				WriteTimeout: 5,
+			},
+			&http.Server{
+				ReadHeaderTimeout: 1, ReadTimeout: -1, IdleTimeout: 3, MaxHeaderBytes: 4,
+				WriteTimeout: 5,
+			},
 		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			app := newApp(nil)
-			app.Server.ReadHeaderTimeout, app.Server.ReadTimeout = c.set.ReadHeaderTimeout, c.set.ReadTimeout
+			app.Server.ReadHeaderTimeout, app.Server.ReadTimeout = c.set.ReadHeaderTimeout,
+				c.set.ReadTimeout
 			app.Server.IdleTimeout, app.Server.WriteTimeout = c.set.IdleTimeout, c.set.WriteTimeout
 			app.Server.MaxHeaderBytes = c.set.MaxHeaderBytes
 			l, _ := listen(t)
@@ -218,9 +232,12 @@ func TestApp_ServerDefaults(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := &app.Server
-			if got.ReadHeaderTimeout != c.want.ReadHeaderTimeout || got.ReadTimeout != c.want.ReadTimeout ||
-				got.IdleTimeout != c.want.IdleTimeout || got.WriteTimeout != c.want.WriteTimeout || got.MaxHeaderBytes != c.want.MaxHeaderBytes {
-				t.Errorf("got %v %v %v %v %d", got.ReadHeaderTimeout, got.ReadTimeout, got.IdleTimeout, got.WriteTimeout, got.MaxHeaderBytes)
+			if got.ReadHeaderTimeout != c.want.ReadHeaderTimeout ||
+				got.ReadTimeout != c.want.ReadTimeout ||
+				got.IdleTimeout != c.want.IdleTimeout || got.WriteTimeout != c.want.WriteTimeout ||
+				got.MaxHeaderBytes != c.want.MaxHeaderBytes {
+				t.Errorf("got %v %v %v %v %d", got.ReadHeaderTimeout, got.ReadTimeout,
+					got.IdleTimeout, got.WriteTimeout, got.MaxHeaderBytes)
 			}
 		})
 	}
@@ -258,7 +275,8 @@ func TestApp_SlowBodyIsCutOff(t *testing.T) {
 				client := asgitest.New(t, newApp(func(w http.ResponseWriter, r *http.Request) {
 					begin := time.Now()
 					if c.extend > 0 {
-						if err := http.NewResponseController(w).SetReadDeadline(begin.Add(c.extend)); err != nil {
+						if err := http.NewResponseController(w).
+							SetReadDeadline(begin.Add(c.extend)); err != nil {
 							t.Error(err)
 						}
 					}
@@ -285,8 +303,8 @@ func TestApp_MountedInAnotherApp(t *testing.T) {
 		begun := make(chan struct{})
 		inner := newApp(func(_ http.ResponseWriter, r *http.Request) {
 			close(begun)
-			<-asgi.Shutdown(r.Context()).Done()
-			ended <- context.Cause(asgi.Shutdown(r.Context()))
+			<-asgi.ShutdownContext(r.Context()).Done()
+			ended <- context.Cause(asgi.ShutdownContext(r.Context()))
 		})
 		c := asgitest.New(t, newApp(inner.ServeHTTP, inner))
 		var wg sync.WaitGroup

@@ -16,33 +16,35 @@ type BackgroundOptions struct {
 	// Workers is how many functions run at a time. Default 8 (0).
 	Workers int
 
-	// Queue is how many functions may be accepted and not yet done, those that run included. Default 1024 (0).
+	// Queue is how many functions may be accepted and not yet done, those that run included.
+	// Default 1024 (0).
 	Queue int
 
-	// Timeout is how long one function may run before its context ends. Default 1 minute (0); negative means no limit.
+	// Timeout is how long one function may run before its context ends. Default 1 minute (0);
+	// negative means no limit.
 	Timeout time.Duration
 
 	// Logger gets the functions' errors and panics. Nil means slog.Default().
 	Logger *slog.Logger
 }
 
-// Background runs functions that no one waits for, such as sending a mail after the answer. It is bounded, it holds no
-// goroutine while there is nothing to do, and a function that fails or panics is logged and stops no other. What is
-// accepted lives in memory only: work that must survive a crash belongs in a task queue.
+// Background runs functions that no one waits for, such as sending a mail after the answer. It is
+// bounded, it holds no goroutine while there is nothing to do, and a function that fails or panics
+// is logged and stops no other. What is accepted lives in memory only: work that must survive a
+// crash belongs in a task queue.
 //
 // It is a Component that needs no Start; Stop drains it. All methods are safe for concurrent use.
 type Background struct {
 	opts BackgroundOptions
+	life context.Context         // what runs ends with it: Stop has given up waiting
+	kill context.CancelCauseFunc // of life
+	idle chan struct{}           // closed when stopped and nothing is accepted any more
 
-	mu       sync.Mutex
-	accepted int // reserved, queued and running
-	running  int // goroutines
-	queue    []work
-	stopped  bool
-	idle     chan struct{} // closed when stopped and nothing is accepted
-
-	life context.Context // ends when Stop gives up waiting
-	kill context.CancelCauseFunc
+	mu       sync.Mutex // guards what follows; not held while a function runs
+	accepted int        // functions that have a place: reserved, queued and running
+	running  int        // goroutines that run functions, at most Workers
+	queue    []work     // accepted and not yet begun
+	stopped  bool       // nothing more is accepted
 }
 
 type work struct {
@@ -83,10 +85,14 @@ func NewBackground(opts *BackgroundOptions) *Background {
 	return b
 }
 
-// Go runs a function soon. The function's context has the values of ctx but not its end: it ends after Timeout, or when
-// Stop gives up waiting. Of a request's values the state stays and RequestFrom finds none; those that are reused after
-// it, such as chi's RouteContext, must be read before. The error is ErrBackgroundFull or ErrBackgroundStopped.
+// Go runs a function soon. The function's context has the values of ctx but not its end: it ends
+// after Timeout, or when Stop gives up waiting. Of a request's values the state stays and
+// RequestFrom finds none; those that are reused after it, such as chi's RouteContext, must be read
+// before. The error is ErrBackgroundFull or ErrBackgroundStopped.
 func (b *Background) Go(ctx context.Context, fn func(context.Context) error) error {
+	if fn == nil {
+		return errors.New("asgi: Background.Go: the function is nil")
+	}
 	if err := b.reserve(); err != nil {
 		return err
 	}
@@ -94,8 +100,8 @@ func (b *Background) Go(ctx context.Context, fn func(context.Context) error) err
 	return nil
 }
 
-// detach is ctx without its end and without the request, which must not be used once its handler has returned. The
-// request's state stays.
+// detach is ctx without its end and without the request, which must not be used once its handler
+// has returned. The request's state stays.
 func detach(ctx context.Context) context.Context {
 	ctx = context.WithoutCancel(ctx)
 	if r, ok := RequestFrom(ctx); ok {
@@ -168,7 +174,8 @@ func (b *Background) run(w work) {
 		defer stop()
 	}
 	if err := protect(ctx, w.run); err != nil {
-		b.opts.Logger.LogAttrs(ctx, slog.LevelError, "background work failed", slog.Any("error", err))
+		b.opts.Logger.LogAttrs(ctx, slog.LevelError, "background work failed",
+			slog.Any("error", err))
 	}
 }
 
@@ -185,9 +192,9 @@ func protect(ctx context.Context, fn func(context.Context) error) (err error) {
 // Start does nothing: a Background is ready once it is made.
 func (b *Background) Start(context.Context) error { return nil }
 
-// Stop accepts nothing more and waits until all that was accepted is done. When ctx ends before, the contexts of what
-// runs are cancelled, what is queued runs with a context that has ended, and the error says how much was left. Stop is
-// idempotent.
+// Stop accepts nothing more and waits until all that was accepted is done. When ctx ends before,
+// the contexts of what runs are cancelled, what is queued runs with a context that has ended, and
+// the error says how much was left. Stop is idempotent.
 func (b *Background) Stop(ctx context.Context) error {
 	b.mu.Lock()
 	if !b.stopped {
@@ -220,16 +227,22 @@ func ContextWithBackground(ctx context.Context, b *Background) context.Context {
 	return context.WithValue(ctx, backgroundKey{}, b)
 }
 
-var errNoBackground = errors.New("asgi: After needs a Background in the context; see ContextWithBackground")
+var errNoBackground = errors.New(
+	"asgi: After: the context has no Background: give asgi.New one among its components " +
+		"(asgi.NewBackground(nil)), or put one there by asgi.ContextWithBackground")
 
-// After runs a function once the answer of the request of ctx is written, by the context's Background. The place in its
-// queue is taken at once: ErrBackgroundFull and ErrBackgroundStopped are told while they can still be answered. The
-// function does not run when the request ends in an error. Where ctx belongs to no request of this package, the
-// function runs soon, as by Background.Go. For the function's context see there.
+// After runs a function once the answer of the request of ctx is written, by the context's
+// Background. The place in its queue is taken at once: ErrBackgroundFull and ErrBackgroundStopped
+// are told while they can still be answered. The function does not run when the request ends in an
+// error. Where ctx belongs to no request of this package, the function runs soon, as by
+// Background.Go. For the function's context see there.
 func After(ctx context.Context, fn func(context.Context) error) error {
 	b, _ := ctx.Value(backgroundKey{}).(*Background)
-	if b == nil {
+	switch {
+	case b == nil:
 		return errNoBackground
+	case fn == nil:
+		return errors.New("asgi: After: the function is nil")
 	}
 	r, ok := RequestFrom(ctx)
 	if !ok {

@@ -25,7 +25,10 @@ func background(opts asgi.BackgroundOptions) *asgi.Background {
 
 func TestBackground_OneFailureStopsNoOther(t *testing.T) {
 	var log bytes.Buffer
-	b := asgi.NewBackground(&asgi.BackgroundOptions{Workers: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	b := asgi.NewBackground(&asgi.BackgroundOptions{
+		Workers: 1,
+		Logger:  slog.New(slog.NewTextHandler(&log, nil)),
+	})
 	var ran atomic.Int32
 	for _, fn := range []func(context.Context) error{
 		func(context.Context) error { panic("boom-1") },
@@ -39,7 +42,8 @@ func TestBackground_OneFailureStopsNoOther(t *testing.T) {
 	if err := b.Stop(t.Context()); err != nil || ran.Load() != 1 {
 		t.Errorf("%v, %d ran", err, ran.Load())
 	}
-	if got := log.String(); !strings.Contains(got, "boom-1") || !strings.Contains(got, "fail-2") || strings.Count(got, "\n") != 2 {
+	if got := log.String(); !strings.Contains(got, "boom-1") || !strings.Contains(got, "fail-2") ||
+		strings.Count(got, "\n") != 2 {
 		t.Errorf("log %s", got)
 	}
 }
@@ -116,7 +120,8 @@ func TestBackground_StopGivesUpAndCancels(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := b.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "2 background") {
+		if err := b.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) ||
+			!strings.Contains(err.Error(), "2 background") {
 			t.Errorf("error %v", err)
 		}
 		for range 2 {
@@ -196,7 +201,8 @@ func TestAfter_InATypedFunctionAndOutsideOfARequest(t *testing.T) {
 	typed := func(ctx context.Context, _ struct{}) (addOut, error) {
 		return addOut{1}, asgi.After(ctx, func(context.Context) error { ran.Add(1); return nil })
 	}
-	if w := serve(t, asgi.Handle(typed), httptest.NewRequestWithContext(ctx, "GET", "/", nil)); w.Code != 200 {
+	if w := serve(t, asgi.Handle(typed),
+		httptest.NewRequestWithContext(ctx, "GET", "/", nil)); w.Code != 200 {
 		t.Errorf("status %d", w.Code)
 	}
 	if _, err := typed(ctx, struct{}{}); err != nil {
@@ -208,7 +214,8 @@ func TestAfter_InATypedFunctionAndOutsideOfARequest(t *testing.T) {
 	if _, err := typed(t.Context(), struct{}{}); err == nil {
 		t.Error("no error without a Background")
 	}
-	if w := serve(t, asgi.Handle(typed), httptest.NewRequestWithContext(ctx, "GET", "/", nil)); w.Code != 503 {
+	if w := serve(t, asgi.Handle(typed),
+		httptest.NewRequestWithContext(ctx, "GET", "/", nil)); w.Code != 503 {
 		t.Errorf("status %d after Stop", w.Code)
 	}
 }
@@ -230,7 +237,8 @@ func TestAfter_WorkMayEnlistMoreAndSeesTheState(t *testing.T) {
 			})
 		})
 	})
-	serve(t, h, httptest.NewRequestWithContext(asgi.ContextWithBackground(t.Context(), b), "GET", "/", nil))
+	serve(t, h,
+		httptest.NewRequestWithContext(asgi.ContextWithBackground(t.Context(), b), "GET", "/", nil))
 	if got := <-seen; got != "v" {
 		t.Errorf("state %q", got)
 	}
@@ -245,7 +253,8 @@ func TestAfter_StopWaitsForARequestThatHoldsAPlace(t *testing.T) {
 		var ran atomic.Bool
 		stopped := make(chan error, 1)
 		h := asgi.Respond(func(r *asgi.Request) (asgi.Response, error) {
-			if err := asgi.After(r.Context(), func(context.Context) error { ran.Store(true); return nil }); err != nil {
+			if err := asgi.After(r.Context(),
+				func(context.Context) error { ran.Store(true); return nil }); err != nil {
 				return nil, err
 			}
 			go func() { stopped <- b.Stop(context.Background()) }()
@@ -258,7 +267,9 @@ func TestAfter_StopWaitsForARequestThatHoldsAPlace(t *testing.T) {
 				return err
 			}), nil
 		})
-		serve(t, h, httptest.NewRequestWithContext(asgi.ContextWithBackground(t.Context(), b), "GET", "/", nil))
+		serve(t, h,
+			httptest.NewRequestWithContext(asgi.ContextWithBackground(t.Context(), b), "GET", "/",
+				nil))
 		if err := <-stopped; err != nil || !ran.Load() {
 			t.Errorf("%v, ran %v", err, ran.Load())
 		}

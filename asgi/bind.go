@@ -1,59 +1,77 @@
 package asgi
 
 import (
-	"encoding"
 	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
 	"strings"
 
-	"github.com/go-json-experiment/json"
+	"github.com/genropy/genro-asgi-go/internal/typed"
+	"github.com/genropy/genro-asgi-go/problem"
 )
 
-// binder fills values of one type from requests. It is made once, at registration, and then only read.
+// binder fills values of one type from requests. It is made once, at registration, and then only
+// read.
 type binder struct {
-	fields   []boundField
-	body     bool // something comes from the JSON body
-	validate bool // the type or the pointer to it has Validate
+	fields []boundField
+	above  []reflect.Type // the structs that compile is in
+	body   bool           // something comes from the JSON body
+	form   bool           // something comes from a form, and nothing from a JSON body
+	input  *typed.Input
+	decode func(body []byte, v any) error // input's
 }
 
 // boundField is a field that does not come from the body.
 type boundField struct {
-	in      string // "path", "query", "header" or "cookie"
-	name    string
-	index   []int
-	set     setter
-	list    bool   // the field is a slice, and set is for its elements
-	pointer string // in what in names
-	member  string // where the body would have it
+	in       string // "path", "query", "header", "cookie" or "form"
+	name     string
+	index    []int
+	set      typed.Setter  // nil for files
+	empty    bool          // an empty text is a value of it
+	list     bool          // the field is a slice, and set is for its elements
+	fallback reflect.Value // what it has by its default tag, else not valid
+	text     string        // of that tag
+	pointer  string        // in what in names
+	member   string        // where the body would have it
 }
 
-var sources = [...]string{"path", "query", "header", "cookie"}
+var sources = [...]string{"path", "query", "header", "cookie", "form"}
 
-// newBinder compiles the binder of t. A type that cannot be filled is a mistake of the program: it panics.
-func newBinder(t reflect.Type) *binder {
-	b := &binder{validate: reflect.PointerTo(t).Implements(reflect.TypeFor[validator]())}
-	if t.Kind() != reflect.Struct || decodesItself(t) {
+// newBinder compiles the binder of t. A type that cannot be filled is a mistake of the program: it
+// panics.
+func newBinder(t reflect.Type, members typed.Members) *binder {
+	b := &binder{}
+	if t.Kind() != reflect.Struct || typed.DecodesItself(t) {
 		b.body = true
 	} else {
 		b.compile(t, t, nil)
 	}
-	checkDecodable(t, t, make(map[reflect.Type]bool))
-	if b.body && t.Kind() == reflect.Struct && !decodesItself(t) {
-		// The JSON package finds what is wrong with tags, such as two fields of one name, when it first meets the type.
-		if err := json.Unmarshal([]byte("{}"), reflect.New(t).Interface()); err != nil {
-			panic(fmt.Sprintf("asgi: Handle: %v: %v", t, err))
-		}
+	var err error
+	if b.input, err = typed.NewInput(t, members); err != nil {
+		panic(fmt.Sprintf("asgi: Handle: %v", err))
+	}
+	b.decode = b.input.Decode
+	if b.form && b.body {
+		panic(
+			fmt.Sprintf(
+				"asgi: Handle: %v: a request has either a form or a JSON body: a field without a "+
+					"tag needs one, or json:\"-\"", t))
 	}
 	return b
 }
 
 func (b *binder) compile(root, t reflect.Type, index []int) {
+	if slices.Contains(b.above, t) {
+		return // of a pointer that leads back: it has no fields of its own
+	}
+	b.above = append(b.above, t)
+	defer func() { b.above = b.above[:len(b.above)-1] }()
 	for f := range t.Fields() {
 		at := slices.Concat(index, f.Index)
 		fail := func(format string, args ...any) {
-			panic(fmt.Sprintf("asgi: Handle: %v: field %s: %s", root, f.Name, fmt.Sprintf(format, args...)))
+			panic(fmt.Sprintf("asgi: Handle: %v: field %s: %s", root, f.Name,
+				fmt.Sprintf(format, args...)))
 		}
 		in, name := sourceOf(f, fail)
 		jsonName, jsonOptions, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -71,7 +89,7 @@ func (b *binder) compile(root, t reflect.Type, index []int) {
 					fail("a pointer to an embedded struct must be exported")
 				}
 			}
-			if inner.Kind() == reflect.Struct && !decodesItself(inner) {
+			if inner.Kind() == reflect.Struct && !typed.DecodesItself(inner) {
 				b.compile(root, inner, at)
 			} else if jsonName != "-" {
 				b.body = true
@@ -99,7 +117,9 @@ func sourceOf(f reflect.StructField, fail func(string, ...any)) (in, name string
 	return in, name
 }
 
-func (b *binder) add(f reflect.StructField, index []int, in, name, jsonName string, fail func(string, ...any)) {
+func (b *binder) add(f reflect.StructField, index []int, in, name, jsonName string,
+	fail func(string, ...any),
+) {
 	if in == "header" {
 		name = http.CanonicalHeaderKey(name)
 	}
@@ -112,78 +132,57 @@ func (b *binder) add(f reflect.StructField, index []int, in, name, jsonName stri
 		jsonName = f.Name
 	}
 	bound := boundField{
-		in: in, name: name, index: index, set: scalarSetter(f.Type),
-		pointer: pointer(name), member: pointer(jsonName),
+		in: in, name: name, index: index, set: typed.NewSetter(f.Type),
+		empty:    in == "path" || typed.IsText(f.Type),
+		fallback: typed.Default(&f), text: f.Tag.Get("default"), pointer: typed.Pointer(name),
+		member: typed.Pointer(jsonName),
 	}
-	if bound.set == nil && f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() != reflect.Uint8 && (in == "query" || in == "header") {
+	file := in == "form" && (f.Type == fileType || f.Type == filesType)
+	if bound.set == nil && f.Type.Kind() == reflect.Slice &&
+		f.Type.Elem().Kind() != reflect.Uint8 && in != "path" && in != "cookie" {
 		bound.list = true
-		bound.set = scalarSetter(f.Type.Elem())
+		bound.set = typed.NewSetter(f.Type.Elem())
+		bound.empty = typed.IsText(f.Type.Elem())
 	}
-	if bound.set == nil {
+	switch {
+	case file:
+		bound.set, bound.list = nil, f.Type == filesType
+	case bound.set == nil:
 		fail("a %v cannot come from a %s", f.Type, in)
 	}
+	b.form = b.form || in == "form"
 	b.fields = append(b.fields, bound)
-}
-
-var decoders = [...]reflect.Type{
-	reflect.TypeFor[json.UnmarshalerFrom](), reflect.TypeFor[json.Unmarshaler](), reflect.TypeFor[encoding.TextUnmarshaler](),
-}
-
-// decodesItself reports whether t decodes by a method of its own.
-func decodesItself(t reflect.Type) bool {
-	for _, decoder := range decoders {
-		if reflect.PointerTo(t).Implements(decoder) {
-			return true
-		}
-	}
-	return false
-}
-
-// checkDecodable panics where t has a part that no JSON can become.
-func checkDecodable(root, t reflect.Type, seen map[reflect.Type]bool) {
-	if seen[t] || decodesItself(t) {
-		return
-	}
-	seen[t] = true
-	switch t.Kind() {
-	case reflect.Chan, reflect.Func, reflect.Complex64, reflect.Complex128, reflect.UnsafePointer:
-		panic(fmt.Sprintf("asgi: Handle: %v: a %v cannot come from JSON", root, t))
-	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
-		checkDecodable(root, t.Elem(), seen)
-	case reflect.Struct:
-		for f := range t.Fields() {
-			if f.IsExported() && f.Tag.Get("json") != "-" {
-				checkDecodable(root, f.Type, seen)
-			}
-		}
-	}
 }
 
 // bind fills what v points to.
 func (b *binder) bind(r *Request, v any) error {
-	if b.body && !r.mayLackBody() {
-		if err := r.decodeJSON(v); err != nil {
-			return err
-		}
+	var err error
+	switch {
+	case b.body:
+		err = r.decodeJSON(v, b.decode, r.mayLackBody())
+	case b.form:
+		err = r.loadForm()
+		b.input.Absent(v)
+	default:
+		err = r.readAhead(true)
+		b.input.Absent(v)
+	}
+	if err != nil {
+		return err
 	}
 	if len(b.fields) > 0 {
 		if err := b.bindFields(r, reflect.ValueOf(v).Elem()); err != nil {
 			return err
 		}
 	}
-	if b.validate {
-		if err := v.(validator).Validate(); err != nil {
-			return validationError(err)
-		}
+	if err := b.input.Validate(r.http.Context(), nil, v); err != nil {
+		return problem.OfValidation(err)
 	}
 	return nil
 }
 
-// mayLackBody reports a request without a body whose method gives it no meaning anyway (RFC 9110 section 9.3).
+// mayLackBody reports a method that gives a body no meaning by itself (RFC 9110 section 9.3).
 func (r *Request) mayLackBody() bool {
-	if r.http.ContentLength != 0 {
-		return false
-	}
 	switch r.http.Method {
 	case http.MethodGet, http.MethodHead, http.MethodDelete:
 		return true
@@ -196,8 +195,9 @@ func (b *binder) bindFields(r *Request, v reflect.Value) error {
 	for i := range b.fields {
 		f := &b.fields[i]
 		field := fieldAt(v, f.index)
-		if b.body && !field.IsZero() {
-			wrong = append(wrong, FieldError{Pointer: f.member, Detail: "is not part of the body but of the " + f.in})
+		if b.body && !f.untouched(field) {
+			wrong = append(wrong,
+				FieldError{Pointer: f.member, Detail: "is not part of the body but of the " + f.in})
 			continue
 		}
 		detail, at, err := f.fill(r, field)
@@ -209,9 +209,17 @@ func (b *binder) bindFields(r *Request, v reflect.Value) error {
 		}
 	}
 	if wrong != nil {
-		return invalidFields(http.StatusUnprocessableEntity, nil, wrong...)
+		return problem.Invalid(wrong...)
 	}
 	return nil
+}
+
+// untouched reports whether a field is what it was before the body was decoded.
+func (f *boundField) untouched(field reflect.Value) bool {
+	if f.fallback.IsValid() {
+		return reflect.DeepEqual(field.Interface(), f.fallback.Interface())
+	}
+	return field.IsZero()
 }
 
 // fieldAt is the field at an index path; embedded pointers on the way are made.
@@ -228,10 +236,13 @@ func fieldAt(v reflect.Value, index []int) reflect.Value {
 	return v
 }
 
-// fill sets the field, if the request has it. detail says what is wrong for the client; at is the JSON Pointer of the
-// element at fault within a list.
+// fill sets the field, if the request has it. detail says what is wrong for the client; at is the
+// JSON Pointer of the element at fault within a list.
 func (f *boundField) fill(r *Request, field reflect.Value) (detail, at string, err error) {
-	if f.list {
+	switch {
+	case f.set == nil:
+		return f.fillFiles(r, field), "", nil
+	case f.list:
 		return f.fillList(r, field)
 	}
 	var text string
@@ -244,8 +255,10 @@ func (f *boundField) fill(r *Request, field reflect.Value) (detail, at string, e
 		if text, n = q.first(f.name); q.err != nil {
 			return "", "", q.err
 		}
+	case "form":
+		text, n = r.form.first(f.name)
 	case "header":
-		values := r.http.Header[f.name]
+		values := r.header(f.name)
 		if n = len(values); n == 1 {
 			text = values[0]
 		}
@@ -259,22 +272,31 @@ func (f *boundField) fill(r *Request, field reflect.Value) (detail, at string, e
 	case 0:
 		return "", "", nil
 	case 1:
+		if text == "" && !f.empty {
+			return "", "", nil // what a form sends for a field that was left empty
+		}
 		return f.set(field, text), "", nil
 	}
-	return givenTwice, "", nil
+	return typed.GivenTwice, "", nil
 }
 
 func (f *boundField) fillList(r *Request, field reflect.Value) (detail, at string, err error) {
 	var texts []string
-	if f.in == "header" {
+	switch f.in {
+	case "header":
 		texts = r.Headers().List(f.name)
-	} else {
+	case "form":
+		texts = r.form.Values(f.name)
+	default:
 		q := r.Query()
 		if texts = q.Values(f.name); q.err != nil {
 			return "", "", q.err
 		}
 	}
-	if texts == nil {
+	if !f.empty {
+		texts = slices.DeleteFunc(texts, func(text string) bool { return text == "" })
+	}
+	if len(texts) == 0 {
 		return "", "", nil
 	}
 	list := reflect.MakeSlice(field.Type(), len(texts), len(texts))
@@ -285,4 +307,25 @@ func (f *boundField) fillList(r *Request, field reflect.Value) (detail, at strin
 	}
 	field.Set(list)
 	return "", "", nil
+}
+
+var (
+	fileType  = reflect.TypeFor[*FormFile]()
+	filesType = reflect.TypeFor[[]*FormFile]()
+)
+
+// fillFiles sets the uploaded file, or all of them.
+func (f *boundField) fillFiles(r *Request, field reflect.Value) (detail string) {
+	files := r.form.Files[f.name]
+	switch {
+	case f.list:
+		field.Set(reflect.ValueOf(files))
+	case len(files) > 1:
+		return typed.GivenTwice
+	case len(files) == 1:
+		field.Set(reflect.ValueOf(files[0]))
+	case r.form.Has(f.name):
+		return "must be a file"
+	}
+	return ""
 }

@@ -46,31 +46,71 @@ func TestRequest_JSONRefusesWhatDoesNotFit(t *testing.T) {
 		status int
 		want   string // in the problem
 	}{
-		"good":              {`{"name":"x","count":1}`, 200, `"name":"x"`},
-		"empty":             {``, 400, "The body is empty"},
-		"no JSON":           {`{"name":`, 400, "not valid JSON at byte"},
-		"trailing data":     {`{"name":"x"} {}`, 400, "not valid JSON at byte 13"},
-		"duplicate":         {`{"name":"x","name":"y"}`, 400, `"pointer":"/name","detail":"must be given once"`},
-		"unknown member":    {`{"x/y":1}`, 422, `{"in":"body","pointer":"/x~1y","detail":"is not known here"}`},
+		"good":          {`{"name":"x","count":1}`, 200, `"name":"x"`},
+		"empty":         {``, 400, "The body is empty"},
+		"no JSON":       {`{"name":`, 400, "not valid JSON at byte"},
+		"trailing data": {`{"name":"x"} {}`, 400, "not valid JSON at byte 13"},
+		"duplicate": {
+			`{"name":"x","name":"y"}`, 400,
+			`"pointer":"/name","detail":"must be given once"`,
+		},
+		"unknown member": {
+			`{"x/y":1}`, 422,
+			`{"in":"body","pointer":"/x~1y","detail":"is not known here"}`,
+		},
 		"other case":        {`{"Name":"x"}`, 422, `"pointer":"/Name"`},
 		"not UTF-8":         {"{\"name\":\"\xff\"}", 400, "not valid JSON"},
 		"number for string": {`{"name":1}`, 422, `"pointer":"/name","detail":"must be a string"`},
-		"string for number": {`{"count":"1"}`, 422, `"pointer":"/count","detail":"must be an integer"`},
-		"fraction":          {`{"count":1.5}`, 422, `"pointer":"/count","detail":"must be an integer"`},
-		"overflow":          {`{"count":128}`, 422, `"pointer":"/count","detail":"is out of range"`},
-		"negative":          {`{"n":-1}`, 422, `"pointer":"/n","detail":"must be an integer, 0 or more"`},
-		"unsigned overflow": {`{"n":99999999999999999999}`, 422, `"pointer":"/n","detail":"is out of range"`},
-		"float overflow":    {`{"price":1e99}`, 422, `"pointer":"/price","detail":"is out of range"`},
-		"float":             {`{"price":"x"}`, 422, `"pointer":"/price","detail":"must be a number"`},
-		"bool":              {`{"ok":0}`, 422, `"pointer":"/ok","detail":"must be true or false"`},
-		"array":             {`{"tags":{}}`, 422, `"pointer":"/tags","detail":"must be an array"`},
-		"object":            {`{"inner":[]}`, 422, `"pointer":"/inner","detail":"must be an object"`},
-		"element":           {`{"tags":["a",1]}`, 422, `"pointer":"/tags/1","detail":"must be a string"`},
-		"whole":             {`[]`, 422, `"pointer":"","detail":"must be an object"`},
-		"depth 32":          {strings.Repeat(`{"inner":`, 31) + "{}" + strings.Repeat("}", 31), 200, `"inner"`},
-		"depth 33":          {strings.Repeat(`{"inner":`, 32) + "{}" + strings.Repeat("}", 32), 400, "more than 32 levels"},
-		"brackets in text":  {`{"name":"` + strings.Repeat(`[{\"`, 50) + `"}`, 200, "[{"},
-		"wide, not deep":    {`{"tags":[` + strings.Repeat(`"[]",`, 40) + `"{"],"inner":{"inner":{}}}`, 200, "[]"},
+		"string for number": {
+			`{"count":"1"}`, 422,
+			`"pointer":"/count","detail":"must be an integer"`,
+		},
+		"fraction": {
+			`{"count":1.5}`, 422,
+			`"pointer":"/count","detail":"must be an integer"`,
+		},
+		"overflow": {
+			`{"count":128}`, 422,
+			`"pointer":"/count","detail":"is out of range"`,
+		},
+		"negative": {
+			`{"n":-1}`, 422,
+			`"pointer":"/n","detail":"must be an integer, 0 or more"`,
+		},
+		"unsigned overflow": {
+			`{"n":99999999999999999999}`, 422,
+			`"pointer":"/n","detail":"is out of range"`,
+		},
+		"float overflow": {
+			`{"price":1e99}`, 422,
+			`"pointer":"/price","detail":"is out of range"`,
+		},
+		"float": {
+			`{"price":"x"}`, 422,
+			`"pointer":"/price","detail":"must be a number"`,
+		},
+		"bool":  {`{"ok":0}`, 422, `"pointer":"/ok","detail":"must be true or false"`},
+		"array": {`{"tags":{}}`, 422, `"pointer":"/tags","detail":"must be an array"`},
+		"object": {
+			`{"inner":[]}`, 422,
+			`"pointer":"/inner","detail":"must be an object"`,
+		},
+		"element": {
+			`{"tags":["a",1]}`, 422,
+			`"pointer":"/tags/1","detail":"must be a string"`,
+		},
+		"whole": {`[]`, 422, `"pointer":"","detail":"must be an object"`},
+		"depth 32": {
+			strings.Repeat(`{"inner":`, 31) + "{}" + strings.Repeat("}", 31), 200,
+			`"inner"`,
+		},
+		"depth 33": {
+			strings.Repeat(`{"inner":`, 32) + "{}" + strings.Repeat("}", 32), 400,
+			"more than 32 levels",
+		},
+		"brackets in text": {`{"name":"` + strings.Repeat(`[{\"`, 50) + `"}`, 200, "[{"},
+		"wide, not deep": {`{"tags":[` + strings.Repeat(`"[]",`, 40) +
+			`"{"],"inner":{"inner":{}}}`, 200, "[]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := serve(t, echoItem, post("application/json", c.body))
@@ -249,7 +289,7 @@ func TestRequest_Form(t *testing.T) {
 			t.Errorf("%d, %v, %q", n, err, f.Get("b"))
 		}
 		var failed *asgi.HTTPError
-		if _, err := f.Int("b", 0); !errors.As(err, &failed) || failed.Extensions["errors"].([]asgi.FieldError)[0].In != "form" {
+		if _, err := f.Int("b", 0); !errors.As(err, &failed) || failed.Fields[0].In != "form" {
 			t.Errorf("error %v", err)
 		}
 		if again, err := r.Form(); again != f || err != nil {
@@ -270,16 +310,24 @@ func TestRequest_FormErrors(t *testing.T) {
 		r      *http.Request
 		status int
 	}{
-		"JSON":         {post("application/json", "{}"), 415},
-		"no type":      {post("", "a=b"), 415},
-		"malformed":    {post("application/x-www-form-urlencoded", "a=%zz"), 400},
-		"too large":    {post("application/x-www-form-urlencoded", strings.Repeat("x", 1<<20+1)), 413},
-		"no boundary":  {post("multipart/form-data", "x"), 400},
-		"no parts":     {post("multipart/form-data; boundary=x", "y"), 400},
-		"large part":   {chunked(multipartBody(t, [3]string{"f", "f.bin", strings.Repeat("x", 1<<20)})), 413},
-		"1000 parts":   {multipartBody(t, manyParts(1000)...), 204},
-		"1001 parts":   {multipartBody(t, manyParts(1001)...), 413},
-		"3 of 2 parts": {withLimits(multipartBody(t, field, field, [3]string{"f", "x", "y"}), &asgi.Limits{Parts: 2}), 413},
+		"JSON":      {post("application/json", "{}"), 415},
+		"no type":   {post("", "a=b"), 415},
+		"malformed": {post("application/x-www-form-urlencoded", "a=%zz"), 400},
+		"too large": {
+			post("application/x-www-form-urlencoded", strings.Repeat("x", 1<<20+1)),
+			413,
+		},
+		"no boundary": {post("multipart/form-data", "x"), 400},
+		"no parts":    {post("multipart/form-data; boundary=x", "y"), 400},
+		"large part": {
+			chunked(multipartBody(t, [3]string{"f", "f.bin", strings.Repeat("x", 1<<20)})), 413,
+		},
+		"1000 parts": {multipartBody(t, manyParts(1000)...), 204},
+		"1001 parts": {multipartBody(t, manyParts(1001)...), 413},
+		"3 of 2 parts": {
+			withLimits(multipartBody(t, field, field, [3]string{"f", "x", "y"}),
+				&asgi.Limits{Parts: 2}), 413,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if w := serve(t, h, c.r); w.Code != c.status {
@@ -344,7 +392,9 @@ func TestRequest_FormFilesAreRemovedHoweverTheHandlerEnds(t *testing.T) {
 			func() {
 				defer func() { _ = recover() }()
 				// A copy of the request: net/http removes the files only of the one it made.
-				serve(t, h, withLimits(multipartBody(t, [3]string{"f", "f.txt", "content"}, [3]string{"a", "", "b"}), limits))
+				serve(t, h,
+					withLimits(multipartBody(t, [3]string{"f", "f.txt", "content"},
+						[3]string{"a", "", "b"}), limits))
 			}()
 			if n := files(); n != 0 {
 				t.Errorf("%d files are left", n)
@@ -354,22 +404,23 @@ func TestRequest_FormFilesAreRemovedHoweverTheHandlerEnds(t *testing.T) {
 }
 
 func TestRequest_Parts(t *testing.T) {
-	see(t, multipartBody(t, [3]string{"a", "", "1"}, [3]string{"f", "x.txt", "2"}), func(r *asgi.Request) {
-		var got []string
-		for part, err := range r.Parts() {
-			if err != nil {
-				t.Fatal(err)
+	see(t, multipartBody(t, [3]string{"a", "", "1"}, [3]string{"f", "x.txt", "2"}),
+		func(r *asgi.Request) {
+			var got []string
+			for part, err := range r.Parts() {
+				if err != nil {
+					t.Fatal(err)
+				}
+				b, err := io.ReadAll(part)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, part.FormName()+"="+string(b)+part.FileName())
 			}
-			b, err := io.ReadAll(part)
-			if err != nil {
-				t.Fatal(err)
+			if strings.Join(got, " ") != "a=1 f=2x.txt" {
+				t.Errorf("got %q", got)
 			}
-			got = append(got, part.FormName()+"="+string(b)+part.FileName())
-		}
-		if strings.Join(got, " ") != "a=1 f=2x.txt" {
-			t.Errorf("got %q", got)
-		}
-	})
+		})
 	errOf := func(hr *http.Request) (err error) {
 		see(t, hr, func(r *asgi.Request) {
 			for _, e := range r.Parts() {
@@ -383,9 +434,14 @@ func TestRequest_Parts(t *testing.T) {
 		status int
 	}{
 		"another type": {post("text/plain", "x"), 415},
-		"too many":     {withLimits(multipartBody(t, manyParts(3)...), &asgi.Limits{Parts: 2}), 413},
-		"too large":    {withLimits(chunked(multipartBody(t, manyParts(3)...)), &asgi.Limits{Body: 50}), 413},
-		"malformed":    {post("multipart/form-data; boundary=x", "--x\r\nbad"), 400},
+		"too many": {
+			withLimits(multipartBody(t, manyParts(3)...), &asgi.Limits{Parts: 2}),
+			413,
+		},
+		"too large": {
+			withLimits(chunked(multipartBody(t, manyParts(3)...)), &asgi.Limits{Body: 50}), 413,
+		},
+		"malformed": {post("multipart/form-data; boundary=x", "--x\r\nbad"), 400},
 	} {
 		var failed *asgi.HTTPError
 		if err := errOf(c.r); !errors.As(err, &failed) || failed.Status != c.status {

@@ -6,14 +6,16 @@ import (
 	"time"
 )
 
-// Cookie is a cookie to set. What is left zero is the safe choice: for the whole site, for the browser's session, over
-// TLS only, hidden from scripts, and not sent along by other sites' forms.
+// Cookie is a cookie to set. What is left zero is the safe choice: for the whole site, for the
+// browser's session, over TLS only, hidden from scripts, and not sent along by other sites' forms.
 type Cookie struct {
 	Name   string
-	Value  string        // bytes that RFC 6265 section 4.1.1 allows; encode anything else
-	Path   string        // default "/"
-	Domain string        // default: the host alone, without its subdomains
-	MaxAge time.Duration // rounded down to seconds, at least one; 0 means until the browser closes, negative deletes the cookie
+	Value  string // bytes that RFC 6265 section 4.1.1 allows; encode anything else
+	Path   string // default "/"
+	Domain string // default: the host alone, without its subdomains
+	// rounded down to seconds, at least one; 0 means until the browser closes, negative deletes the
+	// cookie
+	MaxAge time.Duration
 
 	Insecure bool          // sent over plain HTTP too
 	Script   bool          // readable by scripts in the page

@@ -14,13 +14,15 @@ import (
 	"github.com/genropy/genro-asgi-go/asgi"
 )
 
-// show serves one request and prints the answer.
+// show serves one request and prints the answer, the field errors of a problem on a line of their
+// own.
 func show(h http.Handler, method, target, body string) {
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	fmt.Println(w.Code, strings.TrimSpace(w.Body.String()))
+	answer := strings.Replace(w.Body.String(), `,"errors":`, ",\n \"errors\":", 1)
+	fmt.Println(w.Code, strings.TrimSpace(answer))
 }
 
 func ExampleHandle() {
@@ -43,7 +45,8 @@ func ExampleHandle() {
 	// Output:
 	// 200 {"id":7,"notes":"by noon"}
 	// 404 {"title":"Not Found","status":404,"detail":"There is no such order."}
-	// 422 {"title":"Unprocessable Entity","status":422,"detail":"The request has invalid fields.","errors":[{"in":"path","pointer":"/id","detail":"must be an integer"}]}
+	// 422 {"title":"Unprocessable Entity","status":422,"detail":"The request has invalid fields.",
+	//  "errors":[{"in":"path","pointer":"/id","detail":"must be an integer"}]}
 }
 
 func ExampleRespond() {
@@ -54,13 +57,15 @@ func ExampleRespond() {
 		if err := r.JSON(&in); err != nil {
 			return nil, err
 		}
-		return asgi.JSON("Hello "+in.Name).Status(http.StatusCreated).Header("Location", "/greetings/1"), nil
+		return asgi.JSON("Hello "+in.Name).Status(http.StatusCreated).Header("Location",
+			"/greetings/1"), nil
 	})
 	show(h, "POST", "/greetings", `{"name":"Ada"}`)
 	show(h, "POST", "/greetings", `{"nom":"Ada"}`)
 	// Output:
 	// 201 "Hello Ada"
-	// 422 {"title":"Unprocessable Entity","status":422,"detail":"The request has invalid fields.","errors":[{"in":"body","pointer":"/nom","detail":"is not known here"}]}
+	// 422 {"title":"Unprocessable Entity","status":422,"detail":"The request has invalid fields.",
+	//  "errors":[{"in":"body","pointer":"/nom","detail":"is not known here"}]}
 }
 
 func ExampleRequest_Query() {
@@ -79,7 +84,8 @@ func ExampleRequest_Query() {
 	show(h, "GET", "/?limit=ten", "")
 	// Output:
 	// 200 20 since 2024
-	// 422 {"title":"Unprocessable Entity","status":422,"detail":"The request has invalid fields.","errors":[{"in":"query","pointer":"/limit","detail":"must be an integer"}]}
+	// 422 {"title":"Unprocessable Entity","status":422,"detail":"The request has invalid fields.",
+	//  "errors":[{"in":"query","pointer":"/limit","detail":"must be an integer"}]}
 }
 
 func ExampleSSE() {
@@ -92,7 +98,9 @@ func ExampleSSE() {
 			}
 		}
 	}
-	h := asgi.Respond(func(*asgi.Request) (asgi.Response, error) { return asgi.SSE(count, nil), nil })
+	h := asgi.Respond(func(*asgi.Request) (asgi.Response, error) {
+		return asgi.SSE(count, nil), nil
+	})
 	show(h, "GET", "/", "")
 	// Output:
 	// 200 event: count
@@ -121,7 +129,9 @@ func ExampleFile() {
 
 func ExampleFileFS() {
 	files := fstest.MapFS{"robots.txt": {Data: []byte("User-agent: *")}} // usually an embed.FS
-	show(asgi.Respond(func(*asgi.Request) (asgi.Response, error) { return asgi.FileFS(files, "robots.txt"), nil }), "GET", "/", "")
+	show(asgi.Respond(func(*asgi.Request) (asgi.Response, error) {
+		return asgi.FileFS(files, "robots.txt"), nil
+	}), "GET", "/", "")
 	// Output: 200 User-agent: *
 }
 
@@ -148,7 +158,9 @@ func ExampleAfter() {
 		return asgi.Text("thank you"), err
 	})
 	w := httptest.NewRecorder()
-	h(w, httptest.NewRequestWithContext(asgi.ContextWithBackground(context.Background(), work), "POST", "/", nil))
+	h(w,
+		httptest.NewRequestWithContext(asgi.ContextWithBackground(context.Background(), work),
+			"POST", "/", nil))
 	_ = work.Stop(context.Background())
 	fmt.Println(w.Body)
 	// Output:

@@ -13,30 +13,38 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/genropy/genro-asgi-go/internal/httpheader"
 	"github.com/genropy/genro-asgi-go/internal/respwriter"
 )
 
-// File answers with a file in dir. name is a path within dir with forward slashes, and may come from the request: it
-// cannot lead out of dir, not by "..", not by a symbolic link (os.Root). A leading slash is ignored.
+// File answers with a file in dir. name is a path within dir with forward slashes, and may come
+// from the request: it cannot lead out of dir, not by "..", not by a symbolic link (os.Root). A
+// leading slash is ignored.
 //
-// Ranges, If-Range, If-Modified-Since and If-None-Match are answered as RFC 9110 says; the ETag is made of the time of
-// change and the size unless the handler set one. The media type comes from the name's extension, else from the
-// content, unless the handler set it. What is missing, a directory or no regular file, or has a name part beginning
-// with a dot is answered as 404, what the server may not read as 403.
+// Ranges, If-Range, If-Modified-Since and If-None-Match are answered as RFC 9110 says; the ETag is
+// made of the time of change and the size unless the handler set one. The media type comes from the
+// name's extension, else from the content, unless the handler set it. What is missing, a directory
+// or no regular file, or has a name part beginning with a dot is answered as 404, what the server
+// may not read as 403.
 func File(dir, name string) *Reply {
 	return fileReply(name, func(name string) (fs.File, error) {
 		root, err := os.OpenRoot(dir)
 		if err != nil {
-			return nil, errors.New("asgi: open the directory of files: " + err.Error()) // not wrapped: it is no 404
+			// not wrapped: it is no 404
+			return nil, errors.New("asgi: open the directory of files: " + err.Error())
 		}
 		defer root.Close()
 		return openRegular(root.FS(), name)
 	})
 }
 
-// FileFS answers with a file of fsys, such as an embed.FS, as File does. Of a file system that cannot seek the whole file is
-// sent, without ranges; one that knows no times of change gives no ETag.
+// FileFS answers with a file of fsys, such as an embed.FS, as File does. Of a file system that
+// cannot seek the whole file is sent, without ranges; one that knows no times of change gives no
+// ETag.
 func FileFS(fsys fs.FS, name string) *Reply {
+	if fsys == nil {
+		return new(Reply).fail(errors.New("asgi: FileFS: the file system is nil"))
+	}
 	return fileReply(name, func(name string) (fs.File, error) { return openRegular(fsys, name) })
 }
 
@@ -59,7 +67,9 @@ func fileReply(name string, open func(string) (fs.File, error)) *Reply {
 		})}
 }
 
-func serveFile(w *respwriter.Writer, r *http.Request, name string, open func(string) (fs.File, error)) error {
+func serveFile(w *respwriter.Writer, r *http.Request, name string,
+	open func(string) (fs.File, error),
+) error {
 	if !fs.ValidPath(name) || hidden(name) {
 		return NewHTTPError(http.StatusNotFound, "")
 	}
@@ -78,6 +88,7 @@ func serveFile(w *respwriter.Writer, r *http.Request, name string, open func(str
 		h.Set("Etag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), info.Size()))
 	}
 	if seeker, ok := file.(io.ReadSeeker); ok {
+		r = httpheader.WithRange(r, info.Size())
 		http.ServeContent(w, r, path.Base(name), info.ModTime(), seeker)
 		return nil
 	}
@@ -98,7 +109,9 @@ func serveFile(w *respwriter.Writer, r *http.Request, name string, open func(str
 }
 
 // hidden reports whether a part of the path begins with a dot, as .git and .env do.
-func hidden(name string) bool { return strings.HasPrefix(name, ".") || strings.Contains(name, "/.") }
+func hidden(name string) bool {
+	return strings.HasPrefix(name, ".") || strings.Contains(name, "/.")
+}
 
 func fileError(err error) error {
 	switch {
@@ -116,7 +129,8 @@ func notThere(err error) bool {
 		return true
 	}
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return errno == syscall.EINVAL || errno == syscall.ENOTDIR || errno == syscall.ENAMETOOLONG || errno == syscall.ELOOP
+		return errno == syscall.EINVAL || errno == syscall.ENOTDIR ||
+			errno == syscall.ENAMETOOLONG || errno == syscall.ELOOP
 	}
 	// What is left of path errors is os.Root refusing a path that leads out.
 	_, ok := errors.AsType[*fs.PathError](err)

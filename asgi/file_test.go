@@ -22,7 +22,8 @@ func tree(t *testing.T) string {
 	base := t.TempDir()
 	dir := filepath.Join(base, "public")
 	for name, content := range map[string]string{
-		"secret.txt": canary, "public/a.txt": "0123456789", "public/sub/b.html": "<p>", "public/.env": canary, "public/.git/config": canary,
+		"secret.txt": canary, "public/a.txt": "0123456789", "public/sub/b.html": "<p>",
+		"public/.env": canary, "public/.git/config": canary,
 	} {
 		path := filepath.Join(base, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -32,7 +33,10 @@ func tree(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	for link, target := range map[string]string{"out.txt": "../secret.txt", "abs.txt": filepath.Join(base, "secret.txt"), "in.txt": "a.txt", "loop": "loop"} {
+	for link, target := range map[string]string{
+		"out.txt": "../secret.txt",
+		"abs.txt": filepath.Join(base, "secret.txt"), "in.txt": "a.txt", "loop": "loop",
+	} {
 		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
 			t.Fatal(err)
 		}
@@ -49,9 +53,12 @@ func TestFile_ServesOnlyWhatIsInTheDirectory(t *testing.T) {
 	}
 	for name, status := range map[string]int{
 		"a.txt": 200, "/a.txt": 200, "sub/b.html": 200, "in.txt": 200,
-		"../secret.txt": 404, "sub/../../secret.txt": 404, "/../secret.txt": 404, "//a.txt": 404, "sub//b.html": 404, "./a.txt": 404,
-		"out.txt": 404, "abs.txt": 404, "loop": 404, "pipe": 404, "none": 404, "sub": 404, "sub/": 404, "": 404, ".": 404,
-		".env": 404, ".git/config": 404, "a.txt/x": 404, "a\x00b": 404, strings.Repeat("x", 5000): 404, `..\secret.txt`: 404,
+		"../secret.txt": 404, "sub/../../secret.txt": 404, "/../secret.txt": 404, "//a.txt": 404,
+		"sub//b.html": 404, "./a.txt": 404,
+		"out.txt": 404, "abs.txt": 404, "loop": 404, "pipe": 404, "none": 404, "sub": 404,
+		"sub/": 404, "": 404, ".": 404,
+		".env": 404, ".git/config": 404, "a.txt/x": 404, "a\x00b": 404,
+		strings.Repeat("x", 5000): 404, `..\secret.txt`: 404,
 	} {
 		w := serve(t, give(asgi.File(dir, name)), httptest.NewRequest("GET", "/", nil))
 		if w.Code != status || strings.Contains(w.Body.String(), canary) {
@@ -61,7 +68,8 @@ func TestFile_ServesOnlyWhatIsInTheDirectory(t *testing.T) {
 			problemOf(t, w)
 		}
 	}
-	if w := serve(t, give(asgi.File(filepath.Join(dir, "none"), "a.txt")), httptest.NewRequest("GET", "/", nil)); w.Code != 500 {
+	if w := serve(t, give(asgi.File(filepath.Join(dir, "none"), "a.txt")),
+		httptest.NewRequest("GET", "/", nil)); w.Code != 500 {
 		t.Errorf("status %d for a directory that is not there", w.Code)
 	}
 }
@@ -71,7 +79,8 @@ func TestFile_AnswersConditionsAndRanges(t *testing.T) {
 	h := give(asgi.File(dir, "a.txt"))
 	whole := serve(t, h, httptest.NewRequest("GET", "/", nil))
 	etag, modified := whole.Header().Get("Etag"), whole.Header().Get("Last-Modified")
-	if whole.Body.String() != "0123456789" || etag == "" || modified == "" || whole.Header().Get("X-Content-Type-Options") != "nosniff" {
+	if whole.Body.String() != "0123456789" || etag == "" || modified == "" ||
+		whole.Header().Get("X-Content-Type-Options") != "nosniff" {
 		t.Fatalf("%q, %v", whole.Body, whole.Header())
 	}
 	for name, c := range map[string]struct {
@@ -104,8 +113,11 @@ func TestFile_AnswersConditionsAndRanges(t *testing.T) {
 	if w := serve(t, h, httptest.NewRequest("GET", "/", nil)); w.Header().Get("Etag") == etag {
 		t.Error("a changed file keeps its ETag")
 	}
-	w := serve(t, give(asgi.File(dir, "a.txt").Header("ETag", `"v1"`).Header("Content-Type", "text/x").Attachment("x.txt")), httptest.NewRequest("GET", "/", nil))
-	if h := w.Header(); h.Get("Etag") != `"v1"` || h.Get("Content-Type") != "text/x" || !strings.HasPrefix(h.Get("Content-Disposition"), "attachment") {
+	w := serve(t,
+		give(asgi.File(dir, "a.txt").Header("ETag", `"v1"`).Header("Content-Type",
+			"text/x").Attachment("x.txt")), httptest.NewRequest("GET", "/", nil))
+	if h := w.Header(); h.Get("Etag") != `"v1"` || h.Get("Content-Type") != "text/x" ||
+		!strings.HasPrefix(h.Get("Content-Disposition"), "attachment") {
 		t.Errorf("headers %v", h)
 	}
 }
@@ -147,7 +159,8 @@ func TestFileFS(t *testing.T) {
 				t.Errorf("%d, %q", w.Code, w.Body)
 			}
 			w = serve(t, give(asgi.FileFS(c.fsys, c.name)), httptest.NewRequest("HEAD", "/", nil))
-			if w.Code != c.status || w.Body.Len() != 0 || c.status == 200 && w.Header().Get("Content-Length") == "" {
+			if w.Code != c.status || w.Body.Len() != 0 || c.status == 200 &&
+				w.Header().Get("Content-Length") == "" {
 				t.Errorf("HEAD: %d, %q, %v", w.Code, w.Body, w.Header())
 			}
 		})
@@ -155,8 +168,10 @@ func TestFileFS(t *testing.T) {
 }
 
 func TestFile_OverASocket(t *testing.T) {
-	response, body, err := fetch(t, server(t, give(asgi.File(tree(t), "sub/b.html"))), http.MethodGet)
-	if err != nil || body != "<p>" || response.ContentLength != 3 || response.Header.Get("Content-Type") != "text/html; charset=utf-8" {
+	response, body, err := fetch(t, server(t, give(asgi.File(tree(t), "sub/b.html"))),
+		http.MethodGet)
+	if err != nil || body != "<p>" || response.ContentLength != 3 ||
+		response.Header.Get("Content-Type") != "text/html; charset=utf-8" {
 		t.Errorf("%v, %q, %v", err, body, response)
 	}
 }

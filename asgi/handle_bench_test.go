@@ -33,14 +33,16 @@ func respondAdd(r *asgi.Request) (asgi.Response, error) {
 	return asgi.JSON(addOut{in.A + in.B}), nil
 }
 
-// bareAdd is the same handler in net/http: type checked, body limited, unknown members and trailing data refused.
+// bareAdd is the same handler in net/http: type checked, body limited, unknown members and trailing
+// data refused.
 func bareAdd(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Content-Type") != "application/json" {
 		http.Error(w, "not JSON", http.StatusUnsupportedMediaType)
 		return
 	}
 	var in addIn
-	if err := json.UnmarshalRead(http.MaxBytesReader(w, r.Body, 1<<20), &in, json.RejectUnknownMembers(true)); err != nil {
+	if err := json.UnmarshalRead(http.MaxBytesReader(w, r.Body, 1<<20), &in,
+		json.RejectUnknownMembers(true)); err != nil {
 		http.Error(w, "bad request", http.StatusBadRequest)
 		return
 	}
@@ -129,7 +131,11 @@ func BenchmarkPostJSON(b *testing.B) {
 	for _, c := range []struct {
 		name string
 		h    http.Handler
-	}{{"net-http", http.HandlerFunc(bareAdd)}, {"Handle", asgi.Handle(add)}, {"Respond", asgi.Respond(respondAdd)}} {
+	}{
+		{"net-http", http.HandlerFunc(bareAdd)},
+		{"Handle", asgi.Handle(add)},
+		{"Respond", asgi.Respond(respondAdd)},
+	} {
 		b.Run(c.name, func(b *testing.B) {
 			body := `{"a":2,"b":40}`
 			r := httptest.NewRequest("POST", "/add", bytes.NewReader([]byte(body)))
@@ -143,7 +149,11 @@ func BenchmarkGetParams(b *testing.B) {
 	for _, c := range []struct {
 		name string
 		h    http.Handler
-	}{{"net-http", http.HandlerFunc(bareGet)}, {"Handle", asgi.Handle(get)}, {"Respond", asgi.Respond(respondGet)}} {
+	}{
+		{"net-http", http.HandlerFunc(bareGet)},
+		{"Handle", asgi.Handle(get)},
+		{"Respond", asgi.Respond(respondGet)},
+	} {
 		b.Run(c.name, func(b *testing.B) {
 			r := httptest.NewRequest("GET", "/things/30?limit=10", nil)
 			r.SetPathValue("id", "30")

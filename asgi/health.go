@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/genropy/genro-asgi-go/internal/describe"
 )
 
 const (
@@ -18,23 +20,38 @@ const (
 
 var errCheckRunning = errors.New("asgi: the check before this one has not returned yet")
 
-// Live answers 200 {"status":"live"} for as long as the process can answer at all; it asks nobody. For an
-// orchestrator's liveness probe, whose failure means a restart.
+// Live answers 200 {"status":"live"} for as long as the process can answer at all; it asks nobody.
+// For an orchestrator's liveness probe, whose failure means a restart.
+//
+//go:noinline
 func (a *App) Live() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p, ok := w.(*describe.Probe); ok {
+			p.Add(healthOperation("live", "Whether the process is alive", http.StatusOK))
+			return
+		}
 		writeHealth(w, r, http.StatusOK, health{Status: "live"})
 	})
 }
 
-// Ready answers 200 {"status":"ready"} while the App is started, not shutting down, and every component that has
-// a method Ready(ctx) error returns nil from it; 503 with the status "starting", "stopping" or "failing" otherwise. For a
-// readiness probe, whose failure means that no more traffic is sent.
+// Ready answers 200 {"status":"ready"} while the App is started, not shutting down, and every
+// component that has a method Ready(ctx) error returns nil from it; 503 with the status "starting",
+// "stopping" or "failing" otherwise. For a readiness probe, whose failure means that no more
+// traffic is sent.
 //
-// The checks run side by side, 2 s each at most; one outcome answers all requests of the next second, so a flood of probes
-// is no flood of checks. A check still running from before counts as failed and is not called again. Failures are
-// logged; their text is in the answer (member "checks") only with App.Debug.
+// The checks run side by side, 2 s each at most; one outcome answers all requests of the next
+// second, so a flood of probes is no flood of checks. A check still running from before counts as
+// failed and is not called again. Failures are logged; their text is in the answer (member
+// "checks") only with App.Debug.
+//
+//go:noinline
 func (a *App) Ready() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p, ok := w.(*describe.Probe); ok {
+			p.Add(healthOperation("ready", "Whether the app takes requests", http.StatusOK,
+				http.StatusServiceUnavailable))
+			return
+		}
 		status, h := http.StatusServiceUnavailable, health{}
 		switch {
 		case !a.isStarted.Load():
@@ -69,7 +86,8 @@ func writeHealth(w http.ResponseWriter, r *http.Request, status int, h health) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_ = json.MarshalWrite(w, h, json.Deterministic(true)) // the prober is gone: nobody is left to tell
+		// the prober is gone: nobody is left to tell
+		_ = json.MarshalWrite(w, h, json.Deterministic(true))
 	}
 }
 
@@ -111,13 +129,15 @@ func (l *Lifespan) checks() []check {
 type readiness struct {
 	checks []check
 
-	mu     sync.Mutex // held while the checks run: who waits for it is answered by their outcome
-	at     time.Time
-	failed []*ComponentError
+	// mu guards what follows. It is held while the checks run, 2 s at most, on purpose: a request
+	// that waits for it is answered by their outcome and runs none of its own.
+	mu     sync.Mutex
+	at     time.Time         // when the checks have run
+	failed []*ComponentError // of the checks that failed then
 }
 
-// outcome runs the checks, or returns what they gave a moment ago. They do not end with the request that caused them, as
-// others wait for them too.
+// outcome runs the checks, or returns what they gave a moment ago. They do not end with the request
+// that caused them, as others wait for them too.
 func (s *readiness) outcome(ctx context.Context, a *App) []*ComponentError {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,7 +156,8 @@ func (s *readiness) outcome(ctx context.Context, a *App) []*ComponentError {
 		if err != nil {
 			failure := &ComponentError{Component: s.checks[i].name, Op: "ready", Err: err}
 			s.failed = append(s.failed, failure)
-			a.logger().WarnContext(ctx, "asgi: not ready", "component", failure.Component, "error", err)
+			a.logger().WarnContext(ctx, "asgi: not ready", "component", failure.Component, "error",
+				err)
 		}
 	}
 	s.at = time.Now()

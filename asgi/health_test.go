@@ -60,12 +60,36 @@ func TestApp_ReadyChecks(t *testing.T) {
 		want       string
 		logged     string
 	}{
-		"all fine":          {[]asgi.Component{fine, unchecked{}}, false, `OK {"status":"ready"}`, ""},
-		"one fails":         {[]asgi.Component{fine, bad}, false, `Service Unavailable {"status":"failing"}`, "a broke"},
-		"in debug":          {[]asgi.Component{fine, bad}, true, `Service Unavailable {"status":"failing","checks":{"bad":"a broke"}}`, "component=bad"},
-		"one panics":        {[]asgi.Component{wild}, false, `Service Unavailable {"status":"failing"}`, "canary-7f3a"},
-		"one is too slow":   {[]asgi.Component{slow}, false, `Service Unavailable {"status":"failing"}`, "deadline"},
-		"nested in another": {[]asgi.Component{asgi.NewLifespan(nil, bad)}, false, `Service Unavailable {"status":"failing"}`, "component=bad"},
+		"all fine": {
+			[]asgi.Component{fine, unchecked{}},
+			false, `OK {"status":"ready"}`,
+			"",
+		},
+		"one fails": {
+			[]asgi.Component{fine, bad},
+			false,
+			`Service Unavailable {"status":"failing"}`, "a broke",
+		},
+		"in debug": {
+			[]asgi.Component{fine, bad},
+			true,
+			`Service Unavailable {"status":"failing","checks":{"bad":"a broke"}}`, "component=bad",
+		},
+		"one panics": {
+			[]asgi.Component{wild},
+			false,
+			`Service Unavailable {"status":"failing"}`, "canary-7f3a",
+		},
+		"one is too slow": {
+			[]asgi.Component{slow},
+			false,
+			`Service Unavailable {"status":"failing"}`, "deadline",
+		},
+		"nested in another": {
+			[]asgi.Component{asgi.NewLifespan(nil, bad)},
+			false,
+			`Service Unavailable {"status":"failing"}`, "component=bad",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -119,7 +143,8 @@ func TestApp_ReadyCheckThatHangsIsNotRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
 		release := make(chan struct{})
-		app := newApp(nil, asgi.Hooks{OnReady: func(context.Context) error { asked++; <-release; return nil }})
+		app := newApp(nil,
+			asgi.Hooks{OnReady: func(context.Context) error { asked++; <-release; return nil }})
 		if err := app.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -4,41 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"time"
 )
-
-// Hooks is a Component made of plain functions. Each may be nil.
-type Hooks struct {
-	Name    string                      // in errors and logs; "hooks" if empty
-	OnStart func(context.Context) error // nil starts at once
-	OnStop  func(context.Context) error // nil stops at once
-	OnReady func(context.Context) error // nil is ready while started
-}
-
-// Start runs OnStart.
-func (h Hooks) Start(ctx context.Context) error { return callHook(ctx, h.OnStart) }
-
-// Stop runs OnStop.
-func (h Hooks) Stop(ctx context.Context) error { return callHook(ctx, h.OnStop) }
-
-// Ready runs OnReady.
-func (h Hooks) Ready(ctx context.Context) error { return callHook(ctx, h.OnReady) }
-
-// String is the name.
-func (h Hooks) String() string {
-	if h.Name == "" {
-		return "hooks"
-	}
-	return h.Name
-}
-
-func callHook(ctx context.Context, hook func(context.Context) error) error {
-	if hook == nil {
-		return nil
-	}
-	return hook(ctx)
-}
 
 // LifespanOptions configure a Lifespan. The zero value is valid.
 type LifespanOptions struct {
@@ -53,45 +22,37 @@ const (
 )
 
 var (
-	// ErrStarted is returned by Start of a Lifespan or App that was started or stopped before: each lives once.
+	// ErrStarted is returned by Start of a Lifespan or App that was started or stopped before: each
+	// lives once.
 	ErrStarted = errors.New("asgi: started or stopped before")
 
-	// ErrHookAbandoned is the error of a hook that ignored the end of its context for 1 s. Its goroutine was left behind.
+	// ErrHookAbandoned is the error of a hook that ignored the end of its context for 1 s. Its
+	// goroutine was left behind.
 	ErrHookAbandoned = errors.New("asgi: hook ignored the end of its context and was left behind")
 )
 
-// ComponentError is the error of one component's hook. Errors of several are joined: errors.As finds the first,
-// and the text of the whole names each.
-type ComponentError struct {
-	Component string // its name: String() if it has it, its type otherwise
-	Op        string // "start", "stop" or "ready"
-	Err       error  // wraps ErrHookAbandoned when the hook was left behind; a panic's text and stack when it panicked
-}
-
-// Error names the operation and the component.
-func (e *ComponentError) Error() string { return e.Op + " " + e.Component + ": " + e.Err.Error() }
-
-// Unwrap gives Err.
-func (e *ComponentError) Unwrap() error { return e.Err }
-
-// Lifespan starts components in order and stops them in reverse. It is a Component itself, so lifespans nest; a nested
-// one has the deadlines of its own options and not the outer's, as it is not one hook but many.
+// Lifespan starts components in order and stops them in reverse. It is a Component itself, so
+// lifespans nest; a nested one has the deadlines of its own options and not the outer's, as it is
+// not one hook but many.
 //
-// What a component leaves running must not depend on the context of its Start, which ends with it. Stop is called only
-// after Start returned nil, so a Start that fails cleans up after itself; one that was left behind is not stopped even if it
-// succeeds later. A component may have further methods: String() string names it in errors and logs (its type does
-// otherwise), and Ready(ctx) error is asked by App.Ready.
+// What a component leaves running must not depend on the context of its Start, which ends with it.
+// Stop is called only after Start returned nil, so a Start that fails cleans up after itself; one
+// that was left behind is not stopped even if it succeeds later. A component may have further
+// methods: String() string names it in errors and logs (its type does otherwise), and Ready(ctx)
+// error is asked by App.Ready.
 //
-// A Lifespan lives once: it is started once and stopped once. All methods may be called concurrently.
+// A Lifespan lives once: it is started once and stopped once. All methods may be called
+// concurrently.
 type Lifespan struct {
 	opts       LifespanOptions
 	components []Component
 
-	mu        sync.Mutex
+	stopped chan struct{} // closed at phaseStopped
+	stopErr error         // what Stop returns; valid when stopped is closed
+
+	mu        sync.Mutex // guards what follows; not held while a hook runs
 	phase     phase
-	interrupt context.CancelCauseFunc // while starting
-	over      chan struct{}           // closed at phaseStopped
-	stopErr   error                   // valid at phaseStopped
+	interrupt context.CancelCauseFunc // ends the context of a Start under way
 }
 
 type phase int
@@ -104,9 +65,19 @@ const (
 	phaseStopped
 )
 
-// NewLifespan makes a lifespan of components in the order in which they are to be started. opts may be nil.
+// NewLifespan makes a lifespan of components in the order in which they are to be started. opts may
+// be nil; it panics where a component is, or is a nil pointer.
 func NewLifespan(opts *LifespanOptions, components ...Component) *Lifespan {
-	l := &Lifespan{components: components, over: make(chan struct{})}
+	return newLifespan("NewLifespan", opts, components)
+}
+
+func newLifespan(name string, opts *LifespanOptions, components []Component) *Lifespan {
+	for i, c := range components {
+		if v := reflect.ValueOf(c); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+			panic(fmt.Sprintf("asgi: %s: component %d is nil (%T)", name, i+1, c))
+		}
+	}
+	l := &Lifespan{components: components, stopped: make(chan struct{})}
 	if opts != nil {
 		l.opts = *opts
 	}
@@ -121,9 +92,9 @@ func (l *Lifespan) String() string {
 	return l.opts.Name
 }
 
-// Start starts the components one after the other. When one fails or ctx ends, those already started are stopped in
-// reverse, each with its stop deadline whatever became of ctx, and the errors of all are returned joined; the Lifespan
-// is then stopped. ErrStarted when it is not new.
+// Start starts the components one after the other. When one fails or ctx ends, those already
+// started are stopped in reverse, each with its stop deadline whatever became of ctx, and the
+// errors of all are returned joined; the Lifespan is then stopped. ErrStarted when it is not new.
 func (l *Lifespan) Start(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -158,49 +129,51 @@ func (l *Lifespan) Start(ctx context.Context) error {
 	}
 	l.phase = phaseStopping
 	l.mu.Unlock()
-	// The rollback's errors are the caller's of Start, who hears of them here; Stop has nothing of its own to report.
+	// The rollback's errors are the caller's of Start, who hears of them here; Stop has nothing of
+	// its own to report.
 	err = errors.Join(err, l.stop(context.WithoutCancel(ctx), n))
-	l.stopped(nil)
+	l.setStopped(nil)
 	return err
 }
 
-// Stop stops the components in reverse order. One that fails, panics or is left behind does not keep the others from
-// being stopped; all errors are returned joined. When ctx ends, the remaining hooks are still called, with the ended context.
+// Stop stops the components in reverse order. One that fails, panics or is left behind does not
+// keep the others from being stopped; all errors are returned joined. When ctx ends, the remaining
+// hooks are still called, with the ended context.
 //
-// A Stop while Start is under way ends Start's context with the cause ErrShutdown and waits for it to roll back; Start
-// returns the errors. A Stop before Start makes Start impossible. Further calls wait for the first and return what it
-// returned, or the end of their ctx.
+// A Stop while Start is under way ends Start's context with the cause ErrShutdown and waits for it
+// to roll back; Start returns the errors. A Stop before Start makes Start impossible. Further calls
+// wait for the first and return what it returned, or the end of their ctx.
 func (l *Lifespan) Stop(ctx context.Context) error {
 	l.mu.Lock()
 	switch l.phase {
 	case phaseNew:
 		l.phase = phaseStopping
 		l.mu.Unlock()
-		l.stopped(nil)
+		l.setStopped(nil)
 		return nil
 	case phaseStarted:
 		l.phase = phaseStopping
 		l.mu.Unlock()
 		err := l.stop(ctx, len(l.components))
-		l.stopped(err)
+		l.setStopped(err)
 		return err
 	case phaseStarting:
 		l.interrupt(ErrShutdown)
 	}
 	l.mu.Unlock()
 	select {
-	case <-l.over:
+	case <-l.stopped:
 		return l.stopErr
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-func (l *Lifespan) stopped(err error) {
+func (l *Lifespan) setStopped(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.phase, l.stopErr = phaseStopped, err
-	close(l.over)
+	close(l.stopped)
 }
 
 // stop stops the first n components in reverse.
@@ -222,7 +195,8 @@ func (l *Lifespan) hook(ctx context.Context, c Component, op string) error {
 	if _, ok := c.(lifespan); ok {
 		err = run(c, ctx)
 	} else {
-		err = runBounded(ctx, limit, hookGrace, func(ctx context.Context) error { return run(c, ctx) })
+		err = runBounded(ctx, limit, hookGrace,
+			func(ctx context.Context) error { return run(c, ctx) })
 	}
 	if err != nil {
 		return &ComponentError{Component: componentName(c), Op: op, Err: err}
@@ -232,13 +206,6 @@ func (l *Lifespan) hook(ctx context.Context, c Component, op string) error {
 
 // lifespan is a component made of others, whose hooks have deadlines of their own.
 type lifespan interface{ checks() []check }
-
-func componentName(c Component) string {
-	if _, ok := c.(fmt.Stringer); ok {
-		return fmt.Sprint(c) // not c.String(): fmt survives a nil receiver
-	}
-	return fmt.Sprintf("%T", c)
-}
 
 func orDefault(d, otherwise time.Duration) time.Duration {
 	if d == 0 {

@@ -51,7 +51,8 @@ var (
 
 func TestLifespan_StartsInOrderAndStopsInReverse(t *testing.T) {
 	var j journal
-	l := asgi.NewLifespan(nil, j.component("a", nil, nil), j.component("b", nil, nil), j.component("c", nil, nil))
+	l := asgi.NewLifespan(nil, j.component("a", nil, nil), j.component("b", nil, nil),
+		j.component("c", nil, nil))
 	if err := l.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,8 @@ func TestLifespan_StartsInOrderAndStopsInReverse(t *testing.T) {
 
 func TestLifespan_FailedStartIsRolledBackWithAllErrors(t *testing.T) {
 	var j journal
-	l := asgi.NewLifespan(nil, j.component("a", nil, errA), j.component("b", nil, nil), j.component("c", errB, nil), j.component("d", nil, nil))
+	l := asgi.NewLifespan(nil, j.component("a", nil, errA), j.component("b", nil, nil),
+		j.component("c", errB, nil), j.component("d", nil, nil))
 	err := l.Start(t.Context())
 	j.want(t, "+a", "+b", "+c", "-b", "-a")
 	if !errors.Is(err, errA) || !errors.Is(err, errB) {
@@ -91,8 +93,14 @@ func TestLifespan_StopGoesOnPastErrorsAndPanics(t *testing.T) {
 	l := asgi.NewLifespan(nil,
 		j.component("a", nil, errA),
 		asgi.Hooks{Name: "panics", OnStop: func(context.Context) error { panic(errB) }},
-		asgi.Hooks{Name: "panics too", OnStop: func(context.Context) error { panic("no error value") }},
-		asgi.Hooks{Name: "exits", OnStop: func(context.Context) error { runtime.Goexit(); return nil }},
+		asgi.Hooks{
+			Name:   "panics too",
+			OnStop: func(context.Context) error { panic("no error value") },
+		},
+		asgi.Hooks{
+			Name:   "exits",
+			OnStop: func(context.Context) error { runtime.Goexit(); return nil },
+		},
 		j.component("e", nil, nil))
 	if err := l.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -102,7 +110,10 @@ func TestLifespan_StopGoesOnPastErrorsAndPanics(t *testing.T) {
 	if !errors.Is(err, errA) || !errors.Is(err, errB) {
 		t.Errorf("error %v", err)
 	}
-	for _, text := range []string{"stop exits: ", "stop panics: panic: b broke", "stop panics too: panic: no error value", "lifespan_test.go"} {
+	for _, text := range []string{
+		"stop exits: ", "stop panics: panic: b broke",
+		"stop panics too: panic: no error value", "lifespan_test.go",
+	} {
 		if !strings.Contains(err.Error(), text) {
 			t.Errorf("%q is missing in %v", text, err)
 		}
@@ -126,7 +137,8 @@ func TestLifespan_NeverStartedStops(t *testing.T) {
 
 func TestLifespan_Nested(t *testing.T) {
 	var j journal
-	inner := asgi.NewLifespan(&asgi.LifespanOptions{Name: "inner"}, j.component("b", nil, nil), j.component("c", nil, errA))
+	inner := asgi.NewLifespan(&asgi.LifespanOptions{Name: "inner"}, j.component("b", nil, nil),
+		j.component("c", nil, errA))
 	outer := asgi.NewLifespan(nil, j.component("a", nil, nil), inner, j.component("d", nil, nil))
 	if err := outer.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -170,8 +182,11 @@ func TestLifespan_HookDeadlines(t *testing.T) {
 		start, stop time.Duration
 	}{
 		"defaults": {nil, 30 * time.Second, 10 * time.Second},
-		"options":  {&asgi.LifespanOptions{StartTimeout: time.Second, StopTimeout: 2 * time.Second}, time.Second, 2 * time.Second},
-		"none":     {&asgi.LifespanOptions{StartTimeout: -1, StopTimeout: -1}, 0, 0},
+		"options": {
+			&asgi.LifespanOptions{StartTimeout: time.Second, StopTimeout: 2 * time.Second},
+			time.Second, 2 * time.Second,
+		},
+		"none": {&asgi.LifespanOptions{StartTimeout: -1, StopTimeout: -1}, 0, 0},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -204,7 +219,7 @@ func TestLifespan_HookThatIgnoresItsContextIsLeftBehind(t *testing.T) {
 		var j journal
 		release := make(chan struct{})
 		l := asgi.NewLifespan(nil, j.component("a", nil, nil), asgi.Hooks{
-			Name:   "deaf",
+			Name:   "hangs",
 			OnStop: func(context.Context) error { <-release; return nil },
 		})
 		if err := l.Start(t.Context()); err != nil {
@@ -212,7 +227,8 @@ func TestLifespan_HookThatIgnoresItsContextIsLeftBehind(t *testing.T) {
 		}
 		begin := time.Now()
 		err := l.Stop(t.Context())
-		if !errors.Is(err, asgi.ErrHookAbandoned) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "deaf") {
+		if !errors.Is(err, asgi.ErrHookAbandoned) || !errors.Is(err, context.DeadlineExceeded) ||
+			!strings.Contains(err.Error(), "hangs") {
 			t.Errorf("error %v", err)
 		}
 		if took := time.Since(begin); took != 11*time.Second { // the deadline and the grace
@@ -230,7 +246,8 @@ func TestLifespan_SlowHookGetsItsGrace(t *testing.T) {
 			<-time.After(900 * time.Millisecond) // it tidies up
 			return errA
 		}})
-		if err := l.Start(t.Context()); !errors.Is(err, errA) || errors.Is(err, asgi.ErrHookAbandoned) {
+		if err := l.Start(t.Context()); !errors.Is(err, errA) ||
+			errors.Is(err, asgi.ErrHookAbandoned) {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -242,7 +259,10 @@ func TestLifespan_EndOfContextRollsBackWithFreshDeadlines(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		l := asgi.NewLifespan(nil,
-			asgi.Hooks{OnStop: func(ctx context.Context) error { stopCtxErr = ctx.Err(); return nil }},
+			asgi.Hooks{OnStop: func(ctx context.Context) error {
+				stopCtxErr = ctx.Err()
+				return nil
+			}},
 			asgi.Hooks{OnStart: sleep(5 * time.Second)})
 		if err := l.Start(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v", err)
@@ -272,7 +292,8 @@ func TestLifespan_StopDuringStart(t *testing.T) {
 				return context.Cause(ctx)
 			}
 		},
-		"also one that succeeds nevertheless": func(started chan<- struct{}) func(context.Context) error {
+		"also one that succeeds " +
+			"nevertheless": func(started chan<- struct{}) func(context.Context) error {
 			return func(ctx context.Context) error {
 				close(started)
 				<-ctx.Done()
@@ -284,7 +305,8 @@ func TestLifespan_StopDuringStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var j journal
 			started := make(chan struct{})
-			l := asgi.NewLifespan(nil, j.component("a", nil, nil), asgi.Hooks{OnStart: hook(started)})
+			l := asgi.NewLifespan(nil, j.component("a", nil, nil),
+				asgi.Hooks{OnStart: hook(started)})
 			result := make(chan error, 1)
 			go func() { result <- l.Start(context.Background()) }()
 			<-started
@@ -330,10 +352,6 @@ func TestLifespan_UnnamedComponentsHaveTheirType(t *testing.T) {
 	if err == nil || err.Error() != "start asgi_test.neverStarts: a broke" {
 		t.Errorf("error %v", err)
 	}
-	err = asgi.NewLifespan(nil, nil).Start(t.Context())
-	if err == nil || !strings.HasPrefix(err.Error(), "start <nil>: panic: ") {
-		t.Errorf("error of a nil component: %v", err)
-	}
 }
 
 type neverStarts struct{}
@@ -347,7 +365,10 @@ func ExampleLifespan() {
 	}
 	l := asgi.NewLifespan(nil,
 		asgi.Hooks{Name: "db", OnStart: say("open db"), OnStop: say("close db")},
-		asgi.Hooks{Name: "mail", OnStart: func(context.Context) error { return errors.New("no server") }},
+		asgi.Hooks{
+			Name:    "mail",
+			OnStart: func(context.Context) error { return errors.New("no server") },
+		},
 	)
 	fmt.Println(l.Start(context.Background()))
 	// Output:

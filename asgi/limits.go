@@ -3,21 +3,26 @@ package asgi
 import (
 	"context"
 	"net/http"
+
+	"github.com/genropy/genro-asgi-go/internal/describe"
 )
 
 // Limits bound what one request may bring. Nil and the zero value are the defaults.
 type Limits struct {
-	// Body is the size of the whole body in bytes, a multipart one too. Default 1 MiB (0); negative means no limit.
+	// Body is the size of the whole body in bytes, a multipart one too. Default 1 MiB (0); negative
+	// means no limit, but that the text fields of a form, which are kept in memory, may then have
+	// 10 MiB together.
 	Body int64
 
 	// Depth is how deep a JSON body may nest. Default 32 (0).
 	Depth int
 
-	// Parts is how many parts a multipart body may have. Default 1000 (0), and no more than that for Form.
+	// Parts is how many parts a multipart body may have. Default 1000 (0).
 	Parts int
 
-	// Memory is how much of the files of a form is kept in memory, in bytes; what is beyond it goes to temporary files,
-	// which are removed when the handler returns. Default 1 MiB (0); negative means none.
+	// Memory is how much of the files of a form is kept in memory, in bytes; what is beyond it goes
+	// to temporary files, which are removed when the handler returns. Default 1 MiB (0); negative
+	// means none.
 	Memory int64
 }
 
@@ -58,8 +63,19 @@ func ContextWithLimits(ctx context.Context, l *Limits) context.Context {
 // Wrap is a middleware that sets the limits of one handler or of a subtree of routes:
 //
 //	r.With((&asgi.Limits{Body: 64 << 20}).Wrap).Post("/photos", asgi.Respond(upload))
+//
+// It panics where next is nil.
+//
+//go:noinline
 func (l *Limits) Wrap(next http.Handler) http.Handler {
+	if next == nil {
+		panic("asgi: Limits.Wrap: the handler is nil")
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p, ok := w.(*describe.Probe); ok {
+			p.Enter(next)
+			return
+		}
 		next.ServeHTTP(w, r.WithContext(ContextWithLimits(r.Context(), l)))
 	})
 }

@@ -82,7 +82,8 @@ func TestRequest_TellsWhatTheClientSent(t *testing.T) {
 		if found, _ := asgi.RequestFrom(ctx); found != r {
 			t.Error("a derived context leads to another request")
 		}
-		if _, ok := r.Context().Deadline(); ok || r.Context().Done() == nil != (r.HTTP().Context().Done() == nil) {
+		if _, ok := r.Context().Deadline(); ok ||
+			r.Context().Done() == nil != (r.HTTP().Context().Done() == nil) {
 			t.Error("the context has another end than the request's")
 		}
 	})
@@ -114,7 +115,9 @@ func TestRequest_StateIsSharedWithMiddleware(t *testing.T) {
 }
 
 func TestRequest_URLIsWhatTheClientSaw(t *testing.T) {
-	plain := func() *http.Request { return httptest.NewRequest("GET", "http://app.example:8080/v1/x%2Fy?q=1", nil) }
+	plain := func() *http.Request {
+		return httptest.NewRequest("GET", "http://app.example:8080/v1/x%2Fy?q=1", nil)
+	}
 	for name, c := range map[string]struct {
 		r    func() *http.Request
 		want string
@@ -138,14 +141,18 @@ func TestRequest_URLIsWhatTheClientSaw(t *testing.T) {
 		}, "http://app.example:8080/v1/x%2Fy?q=1"},
 		"with untrusted headers": {func() *http.Request {
 			r := plain()
-			for _, name := range []string{"X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded", "X-Real-Ip"} {
+			for _, name := range []string{
+				"X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded",
+				"X-Real-Ip",
+			} {
 				r.Header.Set(name, "evil.example")
 			}
 			return r
 		}, "http://app.example:8080/v1/x%2Fy?q=1"},
 		"behind a proxy": {func() *http.Request {
 			r := plain()
-			return r.WithContext(asgi.ContextWithForwarded(r.Context(), asgi.Forwarded{Scheme: "https", Host: "shop.example"}))
+			return r.WithContext(asgi.ContextWithForwarded(r.Context(),
+				asgi.Forwarded{Scheme: "https", Host: "shop.example"}))
 		}, "https://shop.example/v1/x%2Fy?q=1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -154,7 +161,8 @@ func TestRequest_URLIsWhatTheClientSaw(t *testing.T) {
 				if got := u.String(); got != c.want {
 					t.Errorf("got  %s\nwant %s", got, c.want)
 				}
-				if want := strings.Join(strings.SplitN(c.want, "/", 4)[:3], "/"); u.Origin() != want {
+				if want := strings.Join(strings.SplitN(c.want, "/", 4)[:3], "/"); u.Origin() !=
+					want {
 					t.Errorf("origin %s, want %s", u.Origin(), want)
 				}
 				if u.Secure() != strings.HasPrefix(c.want, "https:") || u.Query().Get("q") != "1" {
@@ -167,7 +175,8 @@ func TestRequest_URLIsWhatTheClientSaw(t *testing.T) {
 
 func TestRequest_ClientBehindAProxy(t *testing.T) {
 	hr := httptest.NewRequest("GET", "/", nil)
-	ctx := asgi.ContextWithForwarded(t.Context(), asgi.Forwarded{Client: asgi.ParseAddress("2001:db8::1")})
+	ctx := asgi.ContextWithForwarded(t.Context(),
+		asgi.Forwarded{Client: asgi.ParseAddress("2001:db8::1")})
 	see(t, hr.WithContext(ctx), func(r *asgi.Request) {
 		if got := r.Client().Host; got != "2001:db8::1" {
 			t.Errorf("client %q", got)
@@ -194,7 +203,8 @@ func TestAddress_Parse(t *testing.T) {
 			t.Errorf("%q: %#v when read again", in, again)
 		}
 	}
-	if ip, ok := asgi.ParseAddress("[::ffff:192.0.2.1]:1").IP(); ip != netip.MustParseAddr("192.0.2.1") || !ok {
+	if ip, ok := asgi.ParseAddress("[::ffff:192.0.2.1]:1").IP(); ip !=
+		netip.MustParseAddr("192.0.2.1") || !ok {
 		t.Errorf("IP %v, %v", ip, ok)
 	}
 	if _, ok := asgi.ParseAddress("@").IP(); ok {
@@ -204,7 +214,8 @@ func TestAddress_Parse(t *testing.T) {
 
 func TestHeaders_List(t *testing.T) {
 	h := asgi.Headers{"Accept": {`a;q="x,\"y", b ,,`, "\tc"}, "Empty": {""}}
-	if got, want := h.List("accept"), []string{`a;q="x,\"y"`, "b", "c"}; !reflect.DeepEqual(got, want) {
+	if got, want := h.List("accept"), []string{`a;q="x,\"y"`, "b", "c"}; !reflect.DeepEqual(got,
+		want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got := h.List("Empty"); got != nil {
@@ -219,7 +230,9 @@ func TestHeaders_List(t *testing.T) {
 }
 
 func TestQueryParams_TypedGetters(t *testing.T) {
-	q := asgi.ParseQuery("i=-7&f=1.5&b=true&t=2024-02-29T12:00:00Z&d=1m30s&s=a+b%21&e=&twice=1&twice=2&bad=x&big=99999999999999999999&nan=NaN&x%2Fy=z")
+	q := asgi.ParseQuery(
+		"i=-7&f=1.5&b=true&t=2024-02-29T12:00:00Z&d=1m30s&s=a+b%21&e=&twice=1&twice=2&bad=x&" +
+			"big=99999999999999999999&nan=NaN&x%2Fy=z")
 	at := time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC)
 	get := func(value any, err error) any {
 		if err != nil {
@@ -227,7 +240,7 @@ func TestQueryParams_TypedGetters(t *testing.T) {
 			if !errors.As(err, &failed) {
 				return err
 			}
-			fields, _ := failed.Extensions["errors"].([]asgi.FieldError)
+			fields := failed.Fields
 			if failed.Status != 422 || len(fields) != 1 || fields[0].In != "query" {
 				return failed
 			}
@@ -240,24 +253,31 @@ func TestQueryParams_TypedGetters(t *testing.T) {
 		got  [2]any
 		want any
 	}{
-		"int":                  {pack(q.Int("i", 1)), -7},
-		"float":                {pack(q.Float("f", 1)), 1.5},
-		"bool":                 {pack(q.Bool("b", false)), true},
-		"time":                 {pack(q.Time("t", time.Time{})), at},
-		"duration":             {pack(q.Duration("d", 0)), 90 * time.Second},
-		"string":               {pack(q.String("s", "")), "a b!"},
-		"empty string":         {pack(q.String("e", "x")), ""},
-		"default int":          {pack(q.Int("none", 3)), 3},
-		"default string":       {pack(q.String("none", "d")), "d"},
-		"default time":         {pack(q.Time("none", at)), at},
-		"no int":               {pack(q.Int("bad", 3)), "/bad must be an integer"},
-		"empty int":            {pack(q.Int("e", 3)), "/e must be an integer"},
-		"too large":            {pack(q.Int("big", 3)), "/big is out of range"},
-		"no float":             {pack(q.Float("bad", 3)), "/bad must be a finite number"},
-		"not a number":         {pack(q.Float("nan", 3)), "/nan must be a finite number"},
-		"no bool":              {pack(q.Bool("bad", false)), "/bad must be true or false"},
-		"no time":              {pack(q.Time("bad", at)), "/bad must be a time such as 2006-01-02T15:04:05Z (RFC 3339)"},
-		"no duration":          {pack(q.Duration("bad", 0)), "/bad must be a duration such as 1m30s"},
+		"int":            {pack(q.Int("i", 1)), -7},
+		"float":          {pack(q.Float("f", 1)), 1.5},
+		"bool":           {pack(q.Bool("b", false)), true},
+		"time":           {pack(q.Time("t", time.Time{})), at},
+		"duration":       {pack(q.Duration("d", 0)), 90 * time.Second},
+		"string":         {pack(q.String("s", "")), "a b!"},
+		"empty string":   {pack(q.String("e", "x")), ""},
+		"default int":    {pack(q.Int("none", 3)), 3},
+		"default string": {pack(q.String("none", "d")), "d"},
+		"default time":   {pack(q.Time("none", at)), at},
+		"no int":         {pack(q.Int("bad", 3)), "/bad must be an integer"},
+		"empty int":      {pack(q.Int("e", 3)), 3}, // a field of a form that was left empty
+		"empty time":     {pack(q.Time("e", at)), at},
+		"too large":      {pack(q.Int("big", 3)), "/big is out of range"},
+		"no float":       {pack(q.Float("bad", 3)), "/bad must be a finite number"},
+		"not a number":   {pack(q.Float("nan", 3)), "/nan must be a finite number"},
+		"no bool":        {pack(q.Bool("bad", false)), "/bad must be true or false"},
+		"no time": {
+			pack(q.Time("bad", at)),
+			"/bad must be a time such as 2006-01-02T15:04:05Z (RFC 3339)",
+		},
+		"no duration": {
+			pack(q.Duration("bad", 0)),
+			"/bad must be a duration such as 1m30s",
+		},
 		"twice":                {pack(q.Int("twice", 3)), "/twice must be given once"},
 		"a name to be escaped": {pack(q.Int("x/y", 3)), "/x~1y must be an integer"},
 	} {
@@ -268,7 +288,8 @@ func TestQueryParams_TypedGetters(t *testing.T) {
 			}
 		})
 	}
-	if !q.Has("e") || q.Has("none") || q.Get("twice") != "1" || !reflect.DeepEqual(q.Values("twice"), []string{"1", "2"}) {
+	if !q.Has("e") || q.Has("none") || q.Get("twice") != "1" ||
+		!reflect.DeepEqual(q.Values("twice"), []string{"1", "2"}) {
 		t.Error("Has, Get or Values is wrong")
 	}
 	n := 0
@@ -286,7 +307,8 @@ func TestQueryParams_MalformedIs400(t *testing.T) {
 	for _, raw := range []string{"a=%zz", "%zz=1", "a=1;b=2", strings.Repeat("a&", 10001)} {
 		q := asgi.ParseQuery(raw)
 		var failed *asgi.HTTPError
-		if _, err := q.Int("a", 0); !errors.As(err, &failed) || failed.Status != 400 || q.Err() == nil {
+		if _, err := q.Int("a", 0); !errors.As(err, &failed) || failed.Status != 400 ||
+			q.Err() == nil {
 			t.Errorf("%.20q: %v, %v", raw, err, q.Err())
 		}
 	}
@@ -300,11 +322,28 @@ func TestCookie_SafeByDefault(t *testing.T) {
 		cookie asgi.Cookie
 		want   string
 	}{
-		"zero":    {asgi.Cookie{Name: "a", Value: "b"}, "a=b; Path=/; HttpOnly; Secure; SameSite=Lax"},
-		"relaxed": {asgi.Cookie{Name: "a", Value: "b", Path: "/x", Insecure: true, Script: true, SameSite: http.SameSiteStrictMode}, "a=b; Path=/x; SameSite=Strict"},
-		"aged":    {asgi.Cookie{Name: "a", MaxAge: 90 * time.Second}, "a=; Path=/; Max-Age=90; HttpOnly; Secure; SameSite=Lax"},
-		"short":   {asgi.Cookie{Name: "a", MaxAge: time.Millisecond}, "a=; Path=/; Max-Age=1; HttpOnly; Secure; SameSite=Lax"},
-		"deleted": {asgi.Cookie{Name: "a", MaxAge: -1}, "a=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax"},
+		"zero": {
+			asgi.Cookie{Name: "a", Value: "b"},
+			"a=b; Path=/; HttpOnly; Secure; SameSite=Lax",
+		},
+		"relaxed": {
+			asgi.Cookie{
+				Name: "a", Value: "b", Path: "/x", Insecure: true, Script: true,
+				SameSite: http.SameSiteStrictMode,
+			}, "a=b; Path=/x; SameSite=Strict",
+		},
+		"aged": {
+			asgi.Cookie{Name: "a", MaxAge: 90 * time.Second},
+			"a=; Path=/; Max-Age=90; HttpOnly; Secure; SameSite=Lax",
+		},
+		"short": {
+			asgi.Cookie{Name: "a", MaxAge: time.Millisecond},
+			"a=; Path=/; Max-Age=1; HttpOnly; Secure; SameSite=Lax",
+		},
+		"deleted": {
+			asgi.Cookie{Name: "a", MaxAge: -1},
+			"a=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := httptest.NewRecorder()
@@ -347,7 +386,8 @@ func TestRequest_SetsHeadersAndCookiesOfTheAnswer(t *testing.T) {
 		return asgi.Text("x").Header("X-Two", "2").Cookie(asgi.Cookie{Name: "b", Value: "2"}), nil
 	}), httptest.NewRequest("GET", "/", nil))
 	h := w.Header()
-	if h.Get("X-One") != "1" || h.Get("X-Two") != "2" || len(h["X-Two"]) != 1 || len(h["Set-Cookie"]) != 2 {
+	if h.Get("X-One") != "1" || h.Get("X-Two") != "2" || len(h["X-Two"]) != 1 ||
+		len(h["Set-Cookie"]) != 2 {
 		t.Errorf("headers %v", h)
 	}
 }

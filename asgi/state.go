@@ -2,18 +2,20 @@ package asgi
 
 import (
 	"context"
+	"fmt"
 	"sync"
 )
 
-// State is a set of typed values, of a request or of an app. The zero value is empty and ready; a nil *State is empty
-// and cannot be set. It is safe for concurrent use; the values in it are as safe as they are themselves. It must not be copied.
+// State is a set of typed values, of a request or of an app. The zero value is empty and ready; a
+// nil *State is empty and cannot be set. It is safe for concurrent use; the values in it are as
+// safe as they are themselves. It must not be copied.
 type State struct {
 	mu     sync.RWMutex
-	values map[any]any
+	values map[any]any // guarded by mu; by *Key
 }
 
-// Key names a value of type T in a State. Two keys are the same only if they are the same pointer: no other package can
-// read or overwrite a value without the key.
+// Key names a value of type T in a State. Two keys are the same only if they are the same pointer:
+// no other package can read or overwrite a value without the key.
 type Key[T any] struct{ name string }
 
 // NewKey makes a key. The name is for people only; it is usually kept in a package variable:
@@ -38,13 +40,16 @@ func (k *Key[T]) Get(s *State) (T, bool) {
 
 // Set puts a value into s, in place of one that is there.
 func (k *Key[T]) Set(s *State, value T) {
+	s.must(k.name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.set(k, value)
 }
 
-// GetOrSet is the value in s; where there is none, value is put there. Of concurrent callers only one sets.
+// GetOrSet is the value in s; where there is none, value is put there. Of concurrent callers only
+// one sets.
 func (k *Key[T]) GetOrSet(s *State, value T) T {
+	s.must(k.name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old, ok := s.values[k].(T); ok {
@@ -56,9 +61,23 @@ func (k *Key[T]) GetOrSet(s *State, value T) T {
 
 // Delete takes the value out of s, if there is one.
 func (k *Key[T]) Delete(s *State) {
+	if s == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.values, k)
+}
+
+// must panics where there is no state to set anything in.
+func (s *State) must(key string) {
+	if s == nil {
+		panic(
+			fmt.Sprintf(
+				"asgi: key %q: the State is nil: AppState is that of a request which an App "+
+					"serves, StateFrom that of one which "+
+					"Handle or Respond serves", key))
+	}
 }
 
 func (s *State) set(key, value any) {
@@ -73,13 +92,14 @@ type (
 	appStateKey struct{}
 )
 
-// ContextWithState makes s the state of the request with this context, so that a middleware and the handler share it.
+// ContextWithState makes s the state of the request with this context, so that a middleware and the
+// handler share it.
 func ContextWithState(ctx context.Context, s *State) context.Context {
 	return context.WithValue(ctx, stateKey{}, s)
 }
 
-// StateFrom is the state of the request: what ContextWithState put there, or else that of the Request the context belongs to.
-// It is nil, hence empty, where there is neither.
+// StateFrom is the state of the request: what ContextWithState put there, or else that of the
+// Request the context belongs to. It is nil, hence empty, where there is neither.
 func StateFrom(ctx context.Context) *State {
 	s, _ := ctx.Value(stateKey{}).(*State)
 	return s
@@ -90,7 +110,8 @@ func ContextWithAppState(ctx context.Context, s *State) context.Context {
 	return context.WithValue(ctx, appStateKey{}, s)
 }
 
-// AppState is the state of the app that serves the request with this context, nil, hence empty, outside of one.
+// AppState is the state of the app that serves the request with this context, nil, hence empty,
+// outside of one.
 func AppState(ctx context.Context) *State {
 	s, _ := ctx.Value(appStateKey{}).(*State)
 	return s

@@ -19,7 +19,8 @@ import (
 	"github.com/genropy/genro-asgi-go/asgi"
 )
 
-// pipes is a listener whose connections are in memory, so that a server lives in a synctest bubble, with its clock.
+// pipes is a listener whose connections are in memory, so that a server lives in a synctest bubble,
+// with its clock.
 type pipes struct {
 	conns chan net.Conn
 	done  chan struct{}
@@ -42,7 +43,8 @@ func (p *pipes) Close() error {
 
 func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
-// bubble serves h with short time-outs that streams must outlive; dial sends a request and gives the connection.
+// bubble serves h with short time-outs that streams must outlive; dial sends a request and gives
+// the connection.
 func bubble(t *testing.T, h http.Handler, base context.Context) (dial func(head string) net.Conn) {
 	t.Helper()
 	listener := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
@@ -88,19 +90,20 @@ func bodyOf(t *testing.T, c net.Conn) (string, error) {
 
 func TestStream_SendsEachChunkAtOnceAndOutlivesTheTimeouts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dial := bubble(t, give(asgi.StreamFunc("text/plain", func(ctx context.Context, w io.Writer) error {
-			for _, s := range []string{"one ", "two ", "three"} {
-				if _, err := io.Copy(w, strings.NewReader(s)); err != nil {
-					return err
+		dial := bubble(t,
+			give(asgi.StreamFunc("text/plain", func(ctx context.Context, w io.Writer) error {
+				for _, s := range []string{"one ", "two ", "three"} {
+					if _, err := io.Copy(w, strings.NewReader(s)); err != nil {
+						return err
+					}
+					select {
+					case <-ctx.Done():
+						return context.Cause(ctx)
+					case <-time.After(8 * time.Second):
+					}
 				}
-				select {
-				case <-ctx.Done():
-					return context.Cause(ctx)
-				case <-time.After(8 * time.Second):
-				}
-			}
-			return nil
-		})), t.Context())
+				return nil
+			})), t.Context())
 		start := time.Now()
 		response, err := http.ReadResponse(bufio.NewReader(dial(getStream)), nil)
 		if err != nil {
@@ -133,7 +136,8 @@ func TestStream_EndsWhenTheClientDoesNotRead(t *testing.T) {
 		})
 		bubble(t, give(h), t.Context())(getStream)
 		var failed *asgi.HTTPError
-		if err := <-ended; !errors.As(err, &failed) || failed.Status != asgi.StatusClientClosedRequest {
+		if err := <-ended; !errors.As(err, &failed) ||
+			failed.Status != asgi.StatusClientClosedRequest {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -150,7 +154,8 @@ func TestStream_IsCutAtShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stopping, stop := context.WithCancel(t.Context())
 		defer stop()
-		dial := bubble(t, give(asgi.Stream("text/plain", endless)), asgi.ContextWithShutdown(t.Context(), stopping))
+		dial := bubble(t, give(asgi.Stream("text/plain", endless)),
+			asgi.ContextWithShutdown(t.Context(), stopping))
 		time.AfterFunc(2500*time.Millisecond, stop)
 		body, err := bodyOf(t, dial(getStream))
 		if body != "xxx" || !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -176,11 +181,13 @@ func TestStream_StopsWhenTheClientIsGone(t *testing.T) {
 }
 
 func TestStream_OfNothing(t *testing.T) {
-	w := serve(t, give(asgi.Stream("text/csv", func(func([]byte, error) bool) {}).Status(201)), httptest.NewRequest("GET", "/", nil))
+	w := serve(t, give(asgi.Stream("text/csv", func(func([]byte, error) bool) {}).Status(201)),
+		httptest.NewRequest("GET", "/", nil))
 	if w.Code != 201 || w.Header().Get("Content-Type") != "text/csv" || w.Body.Len() != 0 {
 		t.Errorf("%d, %v", w.Code, w.Header())
 	}
-	w = serve(t, give(asgi.Stream("text/csv", oneChunk).Status(206)), httptest.NewRequest("GET", "/", nil))
+	w = serve(t, give(asgi.Stream("text/csv", oneChunk).Status(206)),
+		httptest.NewRequest("GET", "/", nil))
 	if w.Code != 206 || w.Body.String() != "x" {
 		t.Errorf("%d, %q", w.Code, w.Body)
 	}
@@ -210,15 +217,18 @@ func TestSSE_Format(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "event: tick\nid: 1\nretry: 1500\ndata: a\ndata: b\ndata: c\ndata: d\n\ndata: {\"sum\":3}\n\ndata: \n\nid: 2\n\n"
+	want := "event: tick\nid: 1\nretry: 1500\ndata: a\ndata: b\ndata: c\ndata: d\n\ndata: " +
+		"{\"sum\":3}\n\ndata: \n\nid: 2\n\n"
 	if body != want {
 		t.Errorf("got  %q\nwant %q", body, want)
 	}
 	h := response.Header
-	if h.Get("Content-Type") != "text/event-stream" || h.Get("Cache-Control") != "no-cache" || response.StatusCode != 200 {
+	if h.Get("Content-Type") != "text/event-stream" || h.Get("Cache-Control") != "no-cache" ||
+		response.StatusCode != 200 {
 		t.Errorf("%d, %v", response.StatusCode, h)
 	}
-	if response, body, err := fetch(t, s, "HEAD"); err != nil || body != "" || response.Header.Get("Content-Type") != "text/event-stream" {
+	if response, body, err := fetch(t, s, "HEAD"); err != nil || body != "" ||
+		response.Header.Get("Content-Type") != "text/event-stream" {
 		t.Errorf("HEAD: %v, %q", err, body)
 	}
 }
@@ -232,7 +242,8 @@ func TestSSE_FaultsCutTheStream(t *testing.T) {
 		"data of no JSON":        {Data: make(chan int)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, body, err := fetch(t, server(t, give(asgi.SSE(events(asgi.Event{Data: "good"}, bad), nil))), "GET")
+			_, body, err := fetch(t,
+				server(t, give(asgi.SSE(events(asgi.Event{Data: "good"}, bad), nil))), "GET")
 			if err == nil || body != "data: good\n\n" {
 				t.Errorf("%v, %q", err, body)
 			}
@@ -241,7 +252,8 @@ func TestSSE_FaultsCutTheStream(t *testing.T) {
 	failing := func(context.Context, string) iter.Seq2[asgi.Event, error] {
 		return func(yield func(asgi.Event, error) bool) { yield(asgi.Event{}, errors.New(canary)) }
 	}
-	if _, body, err := fetch(t, server(t, give(asgi.SSE(failing, nil))), "GET"); err == nil || body != "" {
+	if _, body, err := fetch(t, server(t, give(asgi.SSE(failing, nil))), "GET"); err == nil ||
+		body != "" {
 		t.Errorf("%v, %q", err, body)
 	}
 }
@@ -279,16 +291,20 @@ func TestSSE_BeatsWhileSilentAndEndsAtShutdown(t *testing.T) {
 		opts *asgi.SSEOptions
 		want string
 	}{
-		"default":  {nil, "data: x\n\n:\n\n:\n\n:\n\n"},
-		"every 4s": {&asgi.SSEOptions{Heartbeat: 4 * time.Second}, "data: x\n\n" + strings.Repeat(":\n\n", 11)},
-		"never":    {&asgi.SSEOptions{Heartbeat: -1}, "data: x\n\n"},
+		"default": {nil, "data: x\n\n:\n\n:\n\n:\n\n"},
+		"every 4s": {
+			&asgi.SSEOptions{Heartbeat: 4 * time.Second},
+			"data: x\n\n" + strings.Repeat(":\n\n", 11),
+		},
+		"never": {&asgi.SSEOptions{Heartbeat: -1}, "data: x\n\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				stopping, stop := context.WithCancel(t.Context())
 				defer stop()
 				ended := make(chan error, 1)
-				dial := bubble(t, give(asgi.SSE(waiting(ended), c.opts)), asgi.ContextWithShutdown(t.Context(), stopping))
+				dial := bubble(t, give(asgi.SSE(waiting(ended), c.opts)),
+					asgi.ContextWithShutdown(t.Context(), stopping))
 				time.AfterFunc(47*time.Second, stop)
 				body, err := bodyOf(t, dial(getStream))
 				if body != c.want || err != nil {
@@ -305,7 +321,9 @@ func TestSSE_BeatsWhileSilentAndEndsAtShutdown(t *testing.T) {
 func TestSSE_EndsWithTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
-		dial := bubble(t, give(asgi.SSE(waiting(ended), &asgi.SSEOptions{WriteTimeout: time.Second})), t.Context())
+		dial := bubble(t,
+			give(asgi.SSE(waiting(ended), &asgi.SSEOptions{WriteTimeout: time.Second})),
+			t.Context())
 		c := dial(getStream)
 		if _, err := c.Read(make([]byte, 4096)); err != nil { // the headers, and nothing more
 			t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/genropy/genro-asgi-go/internal/requestid"
 	"github.com/genropy/genro-asgi-go/internal/wsconn"
 )
 
@@ -40,38 +41,41 @@ func (s WebSocketState) String() string {
 	return fmt.Sprintf("WebSocketState(%d)", int(s))
 }
 
-// WebSocket is one WebSocket connection (RFC 6455) as its handler sees it; see HandleWebSocket and the package comment.
+// WebSocket is one WebSocket connection (RFC 6455) as its handler sees it; see HandleWebSocket and
+// the package comment.
 //
-// One goroutine at a time may receive. Accept and Deny are for the handler's own goroutine. All other methods are safe
-// for concurrent use.
+// One goroutine at a time may receive. Accept and Deny are for the handler's own goroutine. All
+// other methods are safe for concurrent use.
 type WebSocket struct {
 	endpoint *endpoint
 	request  *Request
-	depth    int // of JSON
-	cancel   context.CancelCauseFunc
-	follow   func() bool   // stops following the request's context
-	answered chan struct{} // closed when the handshake is answered, or is to be by denial
-	returned chan struct{} // closed when the handler has returned and the connection has ended
+	depth    int                     // how deep JSON may nest
+	cancel   context.CancelCauseFunc // of the handler's context
+	unfollow func() bool             // the handler's context no longer ends with the request's
+	answered chan struct{}           // closed when Accept has answered, or deny is to answer
+	returned chan struct{}           // closed when handler and connection have ended
 
-	writer http.ResponseWriter // these two are nil once answered is closed: they must not hold net/http's memory
+	// Of the handshake. writer and http are nil once answered is closed: they must not hold
+	// net/http's memory.
+	writer http.ResponseWriter
 	http   *http.Request
-	denial error // valid, unless accepted, when answered is closed
-	id     string
+	denial error  // what deny answers, nil if accepted; valid when answered is closed
+	id     string // of the request, for the log
 
-	mu     sync.Mutex
-	state  WebSocketState // never Closed: see State
-	conn   *wsconn.Conn   // nil before it is open
-	closed error          // why this side closed it: errClosedHere or ErrShutdown
-	ended  error          // what the reader found at its end
+	scratch []byte // of the goroutine that receives
 
-	scratch []byte // the reader's
+	mu       sync.Mutex     // guards what follows; held while the handshake is answered
+	state    WebSocketState // never Closed: see State
+	conn     *wsconn.Conn   // nil before it is open
+	closeErr error          // why this side closed it (errClosedHere, ErrShutdown); nil if not
+	readErr  error          // how the connection ended for who receives, nil if it has not
 }
 
 // errClosedHere marks a connection that the handler closed.
 var errClosedHere = errors.New("asgi: closed by this side")
 
-// Request is the handshake's request. It stays valid until the handler returns. Headers and cookies set on it before Accept go
-// out with the handshake.
+// Request is the handshake's request. It stays valid until the handler returns. Headers and cookies
+// set on it before Accept go out with the handshake.
 func (ws *WebSocket) Request() *Request { return ws.request }
 
 // Subprotocols are those that the client offers, in its order of preference.
@@ -105,7 +109,7 @@ func (ws *WebSocket) State() WebSocketState {
 }
 
 func (ws *WebSocket) stateLocked() WebSocketState {
-	if ws.state == WebSocketOpen && (ws.closed != nil || isDone(ws.conn)) {
+	if ws.state == WebSocketOpen && (ws.closeErr != nil || isDone(ws.conn)) {
 		return WebSocketClosed
 	}
 	return ws.state
@@ -120,12 +124,12 @@ func isDone(conn *wsconn.Conn) bool {
 	}
 }
 
-// Accept answers the handshake with 101. Of subprotocols, or else WebSocketOptions.Subprotocols, it selects the first that the client
-// offers too, or none, which is no error: see Subprotocol.
+// Accept answers the handshake with 101. Of subprotocols, or else WebSocketOptions.Subprotocols, it
+// selects the first that the client offers too, or none, which is no error: see Subprotocol.
 //
-// The error is that of the request's context when that has ended (the client went away, the handshake took too long), a
-// *WebSocketDisconnect when the connection broke meanwhile, and one that matches ErrWebSocketState when it was accepted or denied
-// before.
+// The error is that of the request's context when that has ended (the client went away, the
+// handshake took too long), a *WebSocketDisconnect when the connection broke meanwhile, and one
+// that matches ErrWebSocketState when it was accepted or denied before.
 func (ws *WebSocket) Accept(subprotocols ...string) error {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -135,14 +139,14 @@ func (ws *WebSocket) Accept(subprotocols ...string) error {
 	if err := context.Cause(ws.request.Context()); err != nil {
 		return err
 	}
-	if !ws.follow() { // ended this very moment
+	if !ws.unfollow() { // ended this very moment
 		return context.Cause(ws.http.Context())
 	}
 	opts := ws.endpoint.transport
 	if len(subprotocols) > 0 {
 		opts.Subprotocols = subprotocols
 	}
-	ws.id = requestID(ws.writer, ws.http)
+	ws.id = requestid.Of(ws.writer.Header(), ws.http)
 	conn, err := wsconn.Upgrade(ws.writer, ws.http, &opts)
 	if err != nil { // the answer is used up
 		ws.answerLocked(WebSocketDenied, nil)
@@ -156,9 +160,10 @@ func (ws *WebSocket) Accept(subprotocols ...string) error {
 	return nil
 }
 
-// Deny answers the handshake with an error, as WriteError does, instead of accepting it: an *HTTPError as it says, nil as 403. What a
-// *WebSocketError means before there is a WebSocket is in the package comment. The answer is written when Deny has returned; the request's
-// context ends with it. The error of Deny matches ErrWebSocketState when it was accepted or denied before.
+// Deny answers the handshake with an error, as WriteError does, instead of accepting it: an
+// *HTTPError as it says, nil as 403. What a *WebSocketError means before there is a WebSocket is in
+// the package comment. The answer is written when Deny has returned; the request's context ends
+// with it. The error of Deny matches ErrWebSocketState when it was accepted or denied before.
 func (ws *WebSocket) Deny(err error) error {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -190,11 +195,11 @@ func denial(err error) error {
 		return NewHTTPError(http.StatusForbidden, "")
 	}
 	raised, ok := errors.AsType[*WebSocketError](err)
-	if _, panicked := err.(*handlerPanicError); panicked || !ok { //nolint:errorlint // it is never wrapped
+	if _, panicked := errors.AsType[*handlerPanicError](err); panicked || !ok {
 		return err
 	}
 	answer := &HTTPError{Status: http.StatusForbidden, Detail: raised.Reason, Err: err}
-	if status := raised.Code - 4000; isErrorStatus(status) {
+	if status := raised.Code - 4000; status >= 400 && status <= 599 {
 		answer.Status = status
 	} else if raised.Code == closeInternal {
 		answer.Status = http.StatusInternalServerError
@@ -202,10 +207,11 @@ func denial(err error) error {
 	return answer
 }
 
-// Close sends a close frame behind what waits to be sent, waits up to 5 s for the peer's and ends the connection. code is
-// 1000 to 1014 without 1004 to 1006, or 3000 to 4999, and reason, which may be empty, at most 123 bytes of UTF-8; else nothing happens but the error.
-// It matches ErrWebSocketState before Accept. A connection that is closed already stays as it is, without an error. Any other error tells
-// that the peer did not answer.
+// Close sends a close frame behind what waits to be sent, waits up to 5 s for the peer's and ends
+// the connection. code is 1000 to 1014 without 1004 to 1006, or 3000 to 4999, and reason, which may
+// be empty, at most 123 bytes of UTF-8; else nothing happens but the error. It matches
+// ErrWebSocketState before Accept. A connection that is closed already stays as it is, without an
+// error. Any other error tells that the peer did not answer.
 //
 // A handler need not call it: what it returns closes the connection.
 func (ws *WebSocket) Close(code int, reason string) error {
@@ -213,7 +219,8 @@ func (ws *WebSocket) Close(code int, reason string) error {
 		return fmt.Errorf("asgi: WebSocket.Close: %d is no close code", code)
 	}
 	if len(reason) > maxCloseReason || !utf8.ValidString(reason) {
-		return fmt.Errorf("asgi: WebSocket.Close: the reason is not UTF-8 of at most %d bytes", maxCloseReason)
+		return fmt.Errorf("asgi: WebSocket.Close: the reason is not UTF-8 of at most %d bytes",
+			maxCloseReason)
 	}
 	ws.mu.Lock()
 	state, conn := ws.stateLocked(), ws.conn
@@ -233,15 +240,16 @@ func (ws *WebSocket) Close(code int, reason string) error {
 // close closes the connection unless it is closed, and waits for a close under way.
 func (ws *WebSocket) close(conn *wsconn.Conn, code int, reason string, why error) error {
 	ws.mu.Lock()
-	if ws.closed == nil && !isDone(conn) {
-		ws.closed = why
+	if ws.closeErr == nil && !isDone(conn) {
+		ws.closeErr = why
 	}
 	ws.mu.Unlock()
 	return conn.Close(websocket.StatusCode(code), reason)
 }
 
-// Ping sends a ping and waits for its pong until ctx ends, which leaves the connection as it is. Somebody must be receiving
-// meanwhile. Other errors are those of Send. Connections are kept alive without it.
+// Ping sends a ping and waits for its pong until ctx ends, which leaves the connection as it is.
+// Somebody must be receiving meanwhile. Other errors are those of Send. Connections are kept alive
+// without it.
 func (ws *WebSocket) Ping(ctx context.Context) error {
 	conn, err := ws.opened("Ping")
 	if err != nil {
@@ -257,25 +265,26 @@ func (ws *WebSocket) opened(op string) (*wsconn.Conn, error) {
 	switch {
 	case ws.state != WebSocketOpen:
 		return nil, &stateError{op, ws.state}
-	case ws.closed != nil:
-		return nil, ws.endLocked(op, nil)
-	case ws.ended != nil:
-		return nil, ws.ended
+	case ws.closeErr != nil:
+		return nil, ws.endErrorLocked(op, nil)
+	case ws.readErr != nil:
+		return nil, ws.readErr
 	}
 	return ws.conn, nil
 }
 
-// failed is the error of a call that failed with err: its context's, or the end of the connection as far as it is known.
+// failed is the error of a call that failed with err: its context's, or the end of the connection
+// as far as it is known.
 func (ws *WebSocket) failed(ctx context.Context, conn *wsconn.Conn, op string, err error) error {
 	if err == nil || isCause(ctx, err) && !isDone(conn) {
 		return err
 	}
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	if ws.ended != nil {
-		return ws.ended
+	if ws.readErr != nil {
+		return ws.readErr
 	}
-	return ws.endLocked(op, err)
+	return ws.endErrorLocked(op, err)
 }
 
 // isCause tells whether err is that ctx has ended.
@@ -284,13 +293,13 @@ func isCause(ctx context.Context, err error) bool {
 	return cause != nil && errors.Is(err, cause)
 }
 
-// endLocked tells why the connection ended, of which err is the sign.
-func (ws *WebSocket) endLocked(op string, err error) error {
-	if errors.Is(ws.closed, errClosedHere) {
+// endErrorLocked tells why the connection ended, of which err is the sign.
+func (ws *WebSocket) endErrorLocked(op string, err error) error {
+	if errors.Is(ws.closeErr, errClosedHere) {
 		return &stateError{op, WebSocketClosed}
 	}
-	if ws.closed != nil {
-		return ws.closed
+	if ws.closeErr != nil {
+		return ws.closeErr
 	}
 	if peer, ok := errors.AsType[websocket.CloseError](err); ok {
 		return &WebSocketDisconnect{Code: int(peer.Code), Reason: peer.Reason}
@@ -299,7 +308,8 @@ func (ws *WebSocket) endLocked(op string, err error) error {
 	switch {
 	case !ok:
 		return &WebSocketDisconnect{Code: closeAbnormal, Err: err}
-	case code == wsconn.StatusKeepalive:
+	// the network's doing as a rule
+	case code == wsconn.StatusKeepalive, code == wsconn.StatusTiming:
 		return &WebSocketDisconnect{Code: int(code), Reason: reason, Err: err}
 	}
 	return &WebSocketError{Code: int(code), Reason: reason, Err: err}

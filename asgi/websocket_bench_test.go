@@ -22,7 +22,7 @@ func rawEcho(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	defer conn.CloseNow() //nolint:errcheck // it has ended
+	defer conn.CloseNow() // it has ended
 	for {
 		typ, data, err := conn.Read(r.Context())
 		if err != nil {
@@ -34,7 +34,8 @@ func rawEcho(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// BenchmarkWebSocket_Echo echoes 64 bytes of text over the loopback interface, with 1 or 32 messages on their way. The client is bare bytes.
+// BenchmarkWebSocket_Echo echoes 64 bytes of text over the loopback interface, with 1 or 32
+// messages on their way. The client is bare bytes.
 func BenchmarkWebSocket_Echo(b *testing.B) {
 	byText := func(ctx context.Context, ws *asgi.WebSocket) error {
 		for {
@@ -88,9 +89,13 @@ func handshake(b *testing.B, srv *httptest.Server) net.Conn {
 	if err != nil {
 		b.Fatal(err)
 	}
-	fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	fmt.Fprintf(conn,
+		"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: "+
+			"websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "+
+			"dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	var head []byte
-	for one := make([]byte, 1); !bytes.HasSuffix(head, []byte("\r\n\r\n")); head = append(head, one...) {
+	for one := make([]byte, 1); !bytes.HasSuffix(head, []byte("\r\n\r\n")); head = append(head,
+		one...) {
 		if _, err := conn.Read(one); err != nil {
 			b.Fatal(err)
 		}

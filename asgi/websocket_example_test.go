@@ -39,7 +39,8 @@ func talk(url string, texts ...string) {
 func ExampleHandleWebSocket() {
 	adder := func(ctx context.Context, ws *asgi.WebSocket) error {
 		if ws.Request().Query().Get("token") == "" {
-			return asgi.NewHTTPError(http.StatusUnauthorized, "A token is needed.") // before Accept: a plain HTTP answer
+			// before Accept: a plain HTTP answer
+			return asgi.NewHTTPError(http.StatusUnauthorized, "A token is needed.")
 		}
 		if err := ws.Accept(); err != nil {
 			return err

@@ -1,13 +1,11 @@
 package asgi_test
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -16,12 +14,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
 	"github.com/go-chi/chi/v5"
-	chimiddleware "github.com/go-chi/chi/v5/middleware"
 
 	"github.com/genropy/genro-asgi-go/asgi"
 	"github.com/genropy/genro-asgi-go/asgi/asgitest"
@@ -77,7 +73,8 @@ func TestWebSocket_Subprotocols(t *testing.T) {
 				}
 				return err
 			}, &asgi.WebSocketOptions{Subprotocols: c.options})
-			conn, _, err := client.Dial(t.Context(), "/", &websocket.DialOptions{Subprotocols: c.offered})
+			conn, _, err := client.Dial(t.Context(), "/",
+				&websocket.DialOptions{Subprotocols: c.offered})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,17 +87,26 @@ func TestWebSocket_Subprotocols(t *testing.T) {
 }
 
 func TestWebSocket_Denial(t *testing.T) {
-	locked := &asgi.HTTPError{Status: 423, Detail: "Locked today.", Header: http.Header{"Retry-After": {"60"}}}
+	locked := &asgi.HTTPError{
+		Status: 423, Detail: "Locked today.",
+		Header: http.Header{"Retry-After": {"60"}},
+	}
 	cases := map[string]struct {
 		err    error
 		status int
 		detail string
 	}{
-		"nil":                      {nil, 403, ""},
-		"an HTTPError":             {locked, 423, "Locked today."},
-		"any error":                {errors.New(canary), 500, ""},
-		"a WebSocketError":         {&asgi.WebSocketError{Code: 1008, Reason: "Not now.", Err: errors.New(canary)}, 403, "Not now."},
-		"one with a code of HTTP":  {&asgi.WebSocketError{Code: 4401, Reason: "Who are you?"}, 401, "Who are you?"},
+		"nil":          {nil, 403, ""},
+		"an HTTPError": {locked, 423, "Locked today."},
+		"any error":    {errors.New(canary), 500, ""},
+		"a WebSocketError": {
+			&asgi.WebSocketError{Code: 1008, Reason: "Not now.", Err: errors.New(canary)}, 403,
+			"Not now.",
+		},
+		"one with a code of HTTP": {
+			&asgi.WebSocketError{Code: 4401, Reason: "Who are you?"}, 401,
+			"Who are you?",
+		},
 		"one without":              {&asgi.WebSocketError{Code: 4000}, 403, ""},
 		"an internal one":          {&asgi.WebSocketError{Code: 1011}, 500, ""},
 		"cancelled somewhere else": {context.Canceled, 500, ""},
@@ -119,7 +125,8 @@ func TestWebSocket_Denial(t *testing.T) {
 			t.Run(name+" "+how, func(t *testing.T) {
 				client, _ := memory(t, fn, nil)
 				resp := client.Send("GET", "/", nil, handshakeHeader()).Want(c.status)
-				if p := resp.Problem(); p.Detail != c.detail || strings.Contains(string(resp.Body), canary) {
+				if p := resp.Problem(); p.Detail != c.detail ||
+					strings.Contains(string(resp.Body), canary) {
 					t.Errorf("got %s", resp.Body)
 				}
 				if c.err == error(locked) && resp.Header.Get("Retry-After") != "60" {
@@ -138,16 +145,45 @@ func TestWebSocket_WhatIsNoHandshakeDoesNotReachTheHandler(t *testing.T) {
 		status int
 		header string
 	}{
-		"no upgrade":               {nil, "GET", func(h http.Header) { h.Del("Upgrade") }, 426, "Upgrade"},
-		"another version":          {nil, "GET", func(h http.Header) { h.Set("Sec-WebSocket-Version", "8") }, 426, "Sec-Websocket-Version"},
-		"no key":                   {nil, "GET", func(h http.Header) { h.Del("Sec-WebSocket-Key") }, 400, ""},
-		"another method":           {nil, "POST", func(http.Header) {}, 405, "Allow"},
-		"a foreign origin":         {nil, "GET", func(h http.Header) { h.Set("Origin", "http://evil.test") }, 403, ""},
-		"null":                     {nil, "GET", func(h http.Header) { h.Set("Origin", "null") }, 403, ""},
-		"two origins":              {nil, "GET", func(h http.Header) { h["Origin"] = []string{"http://app.test", "http://app.test"} }, 403, ""},
-		"another port":             {nil, "GET", func(h http.Header) { h.Set("Origin", "http://app.test:81") }, 403, ""},
-		"no origin, though needed": {&asgi.WebSocketOptions{RequireOrigin: true}, "GET", func(http.Header) {}, 403, ""},
-		"a host not ours":          {&asgi.WebSocketOptions{Hosts: []string{"app.example"}}, "GET", func(h http.Header) { h.Set("Origin", "http://app.test") }, 403, ""},
+		"no upgrade": {
+			nil, "GET", func(h http.Header) { h.Del("Upgrade") }, 426,
+			"Upgrade",
+		},
+		"another version": {
+			nil, "GET",
+			func(h http.Header) { h.Set("Sec-WebSocket-Version", "8") }, 426,
+			"Sec-Websocket-Version",
+		},
+		"no key": {
+			nil, "GET", func(h http.Header) { h.Del("Sec-WebSocket-Key") },
+			400, "",
+		},
+		"another method": {nil, "POST", func(http.Header) {}, 405, "Allow"},
+		"a foreign origin": {
+			nil, "GET",
+			func(h http.Header) { h.Set("Origin", "http://evil.test") }, 403, "",
+		},
+		"null": {
+			nil, "GET", func(h http.Header) { h.Set("Origin", "null") },
+			403, "",
+		},
+		"two origins": {
+			nil, "GET",
+			func(h http.Header) { h["Origin"] = []string{"http://app.test", "http://app.test"} },
+			403, "",
+		},
+		"another port": {
+			nil, "GET",
+			func(h http.Header) { h.Set("Origin", "http://app.test:81") }, 403, "",
+		},
+		"no origin, though needed": {
+			&asgi.WebSocketOptions{RequireOrigin: true}, "GET",
+			func(http.Header) {}, 403, "",
+		},
+		"a host not ours": {
+			&asgi.WebSocketOptions{Hosts: []string{"app.example"}}, "GET",
+			func(h http.Header) { h.Set("Origin", "http://app.test") }, 403, "",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -171,14 +207,22 @@ func TestWebSocket_WhatIsNoHandshakeDoesNotReachTheHandler(t *testing.T) {
 		opts   *asgi.WebSocketOptions
 		origin string
 	}{
-		"the own origin":   {nil, "http://app.test"},
-		"behind a proxy":   {nil, "https://app.test"},
-		"a listed one":     {&asgi.WebSocketOptions{AllowedOrigins: []string{"https://other.example"}}, "https://other.example"},
-		"required and own": {&asgi.WebSocketOptions{RequireOrigin: true, Hosts: []string{"app.test"}}, "http://app.test"},
+		"the own origin": {nil, "http://app.test"},
+		"behind a proxy": {nil, "https://app.test"},
+		"a listed one": {
+			&asgi.WebSocketOptions{AllowedOrigins: []string{"https://other.example"}},
+			"https://other.example",
+		},
+		"required and own": {
+			&asgi.WebSocketOptions{RequireOrigin: true, Hosts: []string{"app.test"}},
+			"http://app.test",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client, _ := memory(t, accepted(func(context.Context, *asgi.WebSocket) error { return nil }), c.opts)
-			conn, _, err := client.Dial(t.Context(), "/", &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {c.origin}}})
+			client, _ := memory(t,
+				accepted(func(context.Context, *asgi.WebSocket) error { return nil }), c.opts)
+			conn, _, err := client.Dial(t.Context(), "/",
+				&websocket.DialOptions{HTTPHeader: http.Header{"Origin": {c.origin}}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -226,22 +270,27 @@ func TestWebSocket_APanicBeforeAccept(t *testing.T) {
 	}
 	j.want(t, "recovered")
 
-	resp := serve(t, fn, middleware.Errors(&asgi.ErrorOptions{Logger: silent})).Send("GET", "/", nil, handshakeHeader()).Want(500)
+	resp := serve(t, fn, middleware.Errors(&asgi.ErrorOptions{Logger: silent})).Send("GET", "/",
+		nil, handshakeHeader()).Want(500)
 	if resp.Problem(); strings.Contains(string(resp.Body), canary) {
 		t.Errorf("got %s", resp.Body)
 	}
 
-	serve(t, func(context.Context, *asgi.WebSocket) error { panic("text") }, recoverer).Send("GET", "/", nil, handshakeHeader()).Want(http.StatusTeapot)
-	if err, _ := caught.(error); err == nil || !strings.HasPrefix(err.Error(), "text\n") || errors.Unwrap(err) != nil {
+	serve(t, func(context.Context, *asgi.WebSocket) error { panic("text") }, recoverer).Send("GET",
+		"/", nil, handshakeHeader()).Want(http.StatusTeapot)
+	if err, _ := caught.(error); err == nil || !strings.HasPrefix(err.Error(), "text\n") ||
+		errors.Unwrap(err) != nil {
 		t.Errorf("recovered %v", caught)
 	}
 
-	serve(t, func(context.Context, *asgi.WebSocket) error { panic(http.ErrAbortHandler) }, recoverer).Send("GET", "/", nil, handshakeHeader()).Want(http.StatusTeapot)
+	serve(t, func(context.Context, *asgi.WebSocket) error { panic(http.ErrAbortHandler) },
+		recoverer).Send("GET", "/", nil, handshakeHeader()).Want(http.StatusTeapot)
 	if caught != http.ErrAbortHandler {
 		t.Errorf("recovered %v", caught)
 	}
 
-	serve(t, func(context.Context, *asgi.WebSocket) error { runtime.Goexit(); return nil }, recoverer).Send("GET", "/", nil, handshakeHeader()).Want(500).Problem()
+	serve(t, func(context.Context, *asgi.WebSocket) error { runtime.Goexit(); return nil },
+		recoverer).Send("GET", "/", nil, handshakeHeader()).Want(500).Problem()
 }
 
 // The request stays: its headers, path values and state. What its owners take back is out of reach.
@@ -259,40 +308,50 @@ func TestWebSocket_TheRequestOutlivesTheHandshake(t *testing.T) {
 			next.ServeHTTP(w, r.WithContext(ctx))
 		})
 	})
-	r.Get("/rooms/{id}/{name}", asgi.HandleWebSocket(func(ctx context.Context, ws *asgi.WebSocket) error {
-		if err := ws.Request().SetCookie(asgi.Cookie{Name: "seat", Value: ws.Request().PathValue("id")}); err != nil {
-			t.Error(err)
-		}
-		if err := ws.Accept(); err != nil {
-			return err
-		}
-		returned.Wait() // chi's RouteContext is in its pool, and may be another request's
-		if err := ws.Request().SetCookie(asgi.Cookie{Name: "late", Value: "no matter"}); err != nil {
-			t.Error(err)
-		}
-		if _, ok := ctx.Deadline(); ok || ctx.Err() != nil {
-			t.Errorf("the context ended with the handshake: %v", ctx.Err())
-		}
-		if chi.RouteContext(ctx) != nil || chi.RouteContext(ws.Request().HTTP().Context()) != nil {
-			t.Error("chi's RouteContext can be reached")
-		}
-		req, ok := asgi.RequestFrom(ctx)
-		if !ok || req != ws.Request() {
-			t.Error("RequestFrom finds another request")
-		}
-		user, _ := key.Get(asgi.StateFrom(ctx))
-		return ws.SendText(ctx, strings.Join([]string{
-			req.PathValue("id"), req.PathValue("name"), req.Query().Get("q"), user, req.Headers().Get("X-Test"), fmt.Sprint(req.Client().Port > 0),
-		}, " "))
-	}, nil))
+	r.Get("/rooms/{id}/{name}",
+		asgi.HandleWebSocket(func(ctx context.Context, ws *asgi.WebSocket) error {
+			if err := ws.Request().SetCookie(asgi.Cookie{
+				Name:  "seat",
+				Value: ws.Request().PathValue("id"),
+			}); err != nil {
+				t.Error(err)
+			}
+			if err := ws.Accept(); err != nil {
+				return err
+			}
+			returned.Wait() // chi's RouteContext is in its pool, and may be another request's
+			if err := ws.Request().SetCookie(asgi.Cookie{Name: "late", Value: "no matter"}); err !=
+				nil {
+				t.Error(err)
+			}
+			if _, ok := ctx.Deadline(); ok || ctx.Err() != nil {
+				t.Errorf("the context ended with the handshake: %v", ctx.Err())
+			}
+			if chi.RouteContext(ctx) != nil ||
+				chi.RouteContext(ws.Request().HTTP().Context()) != nil {
+				t.Error("chi's RouteContext can be reached")
+			}
+			req, ok := asgi.RequestFrom(ctx)
+			if !ok || req != ws.Request() {
+				t.Error("RequestFrom finds another request")
+			}
+			user, _ := key.Get(asgi.StateFrom(ctx))
+			return ws.SendText(ctx, strings.Join([]string{
+				req.PathValue("id"), req.PathValue("name"), req.Query().Get("q"), user,
+				req.Headers().Get("X-Test"), fmt.Sprint(req.Client().Port > 0),
+			}, " "))
+		}, nil))
 	url := socket(t, r)
 	for i := range 20 {
 		returned.Add(1)
-		conn, resp, err := websocket.Dial(t.Context(), fmt.Sprintf("%s/rooms/%d/n%d?q=%d", url, i, i, i), &websocket.DialOptions{HTTPHeader: http.Header{"X-Test": {"yes"}}})
+		conn, resp, err := websocket.Dial(t.Context(),
+			fmt.Sprintf("%s/rooms/%d/n%d?q=%d", url, i, i, i),
+			&websocket.DialOptions{HTTPHeader: http.Header{"X-Test": {"yes"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := resp.Header.Values("Set-Cookie"); len(got) != 1 || !strings.HasPrefix(got[0], fmt.Sprintf("seat=%d;", i)) {
+		if got := resp.Header.Values("Set-Cookie"); len(got) != 1 ||
+			!strings.HasPrefix(got[0], fmt.Sprintf("seat=%d;", i)) {
 			t.Errorf("cookies %q", got)
 		}
 		want := fmt.Sprintf("%d n%d %d gio yes true", i, i, i)
@@ -303,133 +362,41 @@ func TestWebSocket_TheRequestOutlivesTheHandshake(t *testing.T) {
 	}
 }
 
-// chi's middlewares around the handshake, in any order: each sees one that is over at once.
-func TestWebSocket_UnderChisMiddlewares(t *testing.T) {
-	all := map[string]func(http.Handler) http.Handler{
-		"RequestID": chimiddleware.RequestID, "Recoverer": chimiddleware.Recoverer, "Timeout": chimiddleware.Timeout(50 * time.Millisecond),
-		"Compress": chimiddleware.Compress(5), "Throttle": chimiddleware.Throttle(1),
-		"Errors": middleware.Errors(nil), "Base": middleware.Base(func(w *middleware.Writer, r *http.Request, next http.Handler) { next.ServeHTTP(w, r) }),
-	}
-	names := slices.Sorted(func(yield func(string) bool) {
-		for name := range all {
-			if !yield(name) {
-				return
-			}
+func TestWebSocket_CompressesOnlyWhereBothWantIt(t *testing.T) {
+	for _, c := range []struct {
+		opts    *asgi.WebSocketOptions
+		offered websocket.CompressionMode
+		agreed  bool
+	}{
+		{nil, websocket.CompressionNoContextTakeover, false},
+		{&asgi.WebSocketOptions{}, websocket.CompressionContextTakeover, false},
+		{&asgi.WebSocketOptions{Compression: true}, websocket.CompressionDisabled, false},
+		{&asgi.WebSocketOptions{Compression: true}, websocket.CompressionNoContextTakeover, true},
+	} {
+		client, _ := memory(t, accepted(echo), c.opts)
+		_, resp, err := client.Dial(t.Context(), "/",
+			&websocket.DialOptions{CompressionMode: c.offered})
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
-	orders := [][]string{names, slices.Clone(names)}
-	slices.Reverse(orders[1])
-	for i := range names { // every one outermost and innermost once
-		orders = append(orders, slices.Concat(names[i:], names[:i]))
-	}
-	for _, order := range orders {
-		t.Run(strings.Join(order, " "), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := chi.NewRouter()
-				for _, name := range order {
-					r.Use(all[name])
-				}
-				r.Get("/", asgi.HandleWebSocket(accepted(echo), nil))
-				r.Get("/denied", asgi.HandleWebSocket(func(context.Context, *asgi.WebSocket) error { return asgi.NewHTTPError(401, "no") }, nil))
-				app := asgi.New(r)
-				app.Logger = silent
-				client := asgitest.New(t, app)
-				first := open(t, client)
-				synctest.Wait() // Throttle(1) lets one in at a time
-				second := open(t, client)
-				<-time.After(time.Second)
-				for range 2 {
-					for _, conn := range []*websocket.Conn{first, second} {
-						_ = conn.Write(t.Context(), websocket.MessageText, []byte("still here"))
-						if _, data, err := conn.Read(t.Context()); string(data) != "still here" || err != nil {
-							t.Errorf("%s, %v", data, err)
-						}
-					}
-					<-time.After(time.Second)
-				}
-				client.Send("GET", "/denied", nil, handshakeHeader()).Want(401)
-				for _, conn := range []*websocket.Conn{first, second} {
-					if err := conn.Close(1000, ""); err != nil {
-						t.Error(err)
-					}
-				}
-			})
-		})
+		if got := resp.Header.Get("Sec-WebSocket-Extensions"); strings.Contains(got,
+			"permessage-deflate") != c.agreed {
+			t.Errorf("%+v, offered %v: agreed on %q", c.opts, c.offered, got)
+		}
 	}
 }
 
-func TestWebSocket_TheHandshakesContextEndsTheWaitForAccept(t *testing.T) {
-	t.Run("a time-out", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			app := asgi.New(middleware.Errors(nil)(chimiddleware.Timeout(time.Second)(asgi.HandleWebSocket(func(ctx context.Context, ws *asgi.WebSocket) error {
-				<-ctx.Done()
-				err := ws.Accept()
-				if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
-					t.Errorf("accept: %v", err)
-				}
-				return err
-			}, nil))))
-			app.Logger = silent
-			asgitest.New(t, app).Send("GET", "/", nil, handshakeHeader()).Want(504).Problem()
-		})
-	})
-	t.Run("the client goes away", func(t *testing.T) {
-		entered, left := make(chan struct{}), make(chan error, 1)
-		client, _ := memory(t, func(ctx context.Context, ws *asgi.WebSocket) error {
-			close(entered)
-			<-ctx.Done()
-			err := ws.Accept()
-			left <- err
-			return err
-		}, nil)
-		ctx, cancel := context.WithCancel(t.Context())
-		go func() {
-			<-entered
-			cancel()
-		}()
-		if _, _, err := client.Dial(ctx, "/", nil); err == nil {
-			t.Error("it was accepted")
-		}
-		if err := <-left; !errors.Is(err, context.Canceled) {
-			t.Errorf("accept: %v", err)
-		}
-	})
-}
-
-// brokenWriter can be hijacked, it says.
-type brokenWriter struct{ http.ResponseWriter }
-
-func (brokenWriter) Hijack() (_ net.Conn, _ *bufio.ReadWriter, err error) {
-	return nil, nil, errors.New("broken")
-}
-
-func TestWebSocket_AnUpgradeThatFails(t *testing.T) {
-	left := make(chan error, 2)
-	h := asgi.HandleWebSocket(func(ctx context.Context, ws *asgi.WebSocket) error {
-		err := ws.Accept()
-		left <- err
-		if ws.State() != asgi.WebSocketDenied || ctx.Err() == nil {
-			t.Errorf("it is %v, %v", ws.State(), ctx.Err())
-		}
-		return err
-	}, nil)
-	r := httptest.NewRequest("GET", "/", nil)
-	r.Header = handshakeHeader()
-	h(brokenWriter{httptest.NewRecorder()}, r)
-	var gone *asgi.WebSocketDisconnect
-	if err := <-left; !errors.As(err, &gone) || gone.Code != 1006 || !strings.Contains(err.Error(), "broken") {
-		t.Errorf("accept: %v", err)
-	}
-}
-
-// After runs what it is given once the handler has ended well.
 func TestWebSocket_BackgroundWork(t *testing.T) {
-	for name, fail := range map[string]error{"ended well": nil, "ended in an error": errors.New("no")} {
+	for name, fail := range map[string]error{
+		"ended well":        nil,
+		"ended in an error": errors.New("no"),
+	} {
 		t.Run(name, func(t *testing.T) {
 			background := asgi.NewBackground(nil)
 			var ran atomic.Bool
 			h := asgi.HandleWebSocket(accepted(func(ctx context.Context, _ *asgi.WebSocket) error {
-				if err := asgi.After(ctx, func(context.Context) error { ran.Store(true); return nil }); err != nil {
+				if err := asgi.After(ctx,
+					func(context.Context) error { ran.Store(true); return nil }); err != nil {
 					t.Error(err)
 				}
 				if ran.Load() {

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"reflect"
 	"unicode/utf8"
 
 	"github.com/coder/websocket"
-	"github.com/go-json-experiment/json"
+
+	"github.com/genropy/genro-asgi-go/internal/input"
+	"github.com/genropy/genro-asgi-go/internal/typed"
 )
 
 // WebSocketMessage is one message, text or binary.
@@ -43,13 +46,13 @@ func (ws *WebSocket) read(ctx context.Context, op string) (binary bool, data []b
 	}
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	if ws.closed != nil {
-		return false, nil, ws.endLocked(op, err)
+	if ws.closeErr != nil {
+		return false, nil, ws.endErrorLocked(op, err)
 	}
-	if ws.ended == nil {
-		ws.ended = ws.endLocked(op, err)
+	if ws.readErr == nil {
+		ws.readErr = ws.endErrorLocked(op, err)
 	}
-	return false, nil, ws.ended
+	return false, nil, ws.readErr
 }
 
 // own makes data of read the caller's.
@@ -60,9 +63,10 @@ func own(data []byte) []byte {
 	return append([]byte{}, data...)
 }
 
-// Receive waits for the next message until ctx ends; then the error is the context's cause and the connection goes on, at the same
-// message. Other errors tell of the end of the connection, and the next call returns the same again: a *WebSocketDisconnect when the peer or
-// the network ended it, a *WebSocketError when the peer broke a rule, ErrShutdown when the server did, and one that matches
+// Receive waits for the next message until ctx ends; then the error is the context's cause and the
+// connection goes on, at the same message. Other errors tell of the end of the connection, and the
+// next call returns the same again: a *WebSocketDisconnect when the peer or the network ended it, a
+// *WebSocketError when the peer broke a rule, ErrShutdown when the server did, and one that matches
 // ErrWebSocketState when the handler did, or has not accepted yet.
 func (ws *WebSocket) Receive(ctx context.Context) (WebSocketMessage, error) {
 	binary, data, err := ws.read(ctx, "Receive")
@@ -72,8 +76,8 @@ func (ws *WebSocket) Receive(ctx context.Context) (WebSocketMessage, error) {
 	return WebSocketMessage{binary, own(data)}, nil
 }
 
-// ReceiveText is Receive for text. A binary message is consumed and gives a *WebSocketError with 1003: returned by the handler
-// it closes the connection, otherwise that goes on.
+// ReceiveText is Receive for text. A binary message is consumed and gives a *WebSocketError with
+// 1003: returned by the handler it closes the connection, otherwise that goes on.
 func (ws *WebSocket) ReceiveText(ctx context.Context) (string, error) {
 	binary, data, err := ws.read(ctx, "ReceiveText")
 	if err == nil && binary {
@@ -97,26 +101,25 @@ func (ws *WebSocket) ReceiveBytes(ctx context.Context) ([]byte, error) {
 	return own(data), nil
 }
 
-// ReceiveJSON is Receive for a message, text or binary, that is one JSON value, decoded into what v points to by the rules of
-// Request.JSON, Limits.Depth and Validate included. What does not fit is consumed and gives a *WebSocketError with 1007 whose Reason says
-// what is wrong and whose cause is the *HTTPError that Request.JSON would have given: returned by the handler it closes the
+// ReceiveJSON is Receive for a message, text or binary, that is one JSON value, decoded into what v
+// points to by the rules of Request.JSON, Limits.Depth and Validate included. What does not fit is
+// consumed and gives a *WebSocketError with 1007 whose Reason says what is wrong and whose cause is
+// the *HTTPError that Request.JSON would have given: returned by the handler it closes the
 // connection, otherwise that goes on. v may be half filled then.
 func (ws *WebSocket) ReceiveJSON(ctx context.Context, v any) error {
 	_, data, err := ws.read(ctx, "ReceiveJSON")
 	if err != nil {
 		return err
 	}
-	if nestsDeeper(data, ws.depth) {
+	if input.NestsDeeper(data, ws.depth) {
 		reason := fmt.Sprintf("the message nests more than %d levels deep", ws.depth)
 		return messageError(reason, NewHTTPError(http.StatusBadRequest, reason))
 	}
-	if err := json.Unmarshal(data, v, rejectUnknown); err != nil {
-		return messageError("the message is not valid JSON", jsonError(err))
+	if err := typed.Decode(data, v); err != nil {
+		return messageError("the message is not valid JSON", err)
 	}
-	if value, ok := v.(validator); ok {
-		if err := value.Validate(); err != nil {
-			return messageError("the message is not valid", validationError(err))
-		}
+	if err := typed.Validate(typed.Validator(ctx), v); err != nil {
+		return messageError("the message is not valid", typed.OfValidation(reflect.TypeOf(v), err))
 	}
 	return nil
 }
@@ -124,7 +127,7 @@ func (ws *WebSocket) ReceiveJSON(ctx context.Context, v any) error {
 func messageError(reason string, cause error) error {
 	var fields []FieldError
 	if answer, ok := errors.AsType[*HTTPError](cause); ok {
-		fields, _ = answer.Extensions["errors"].([]FieldError)
+		fields = answer.Fields
 	}
 	if len(fields) > 0 {
 		reason = fitReason(fields[0].Pointer + " " + fields[0].Detail)
@@ -132,15 +135,16 @@ func messageError(reason string, cause error) error {
 	return &WebSocketError{Code: closeInvalid, Reason: reason, Err: cause}
 }
 
-// Messages yields the messages that come until the connection ends. The end itself is yielded, once and last, as the error of
-// Receive unless it is an ordinary one: this side called Close, or the peer closed with 1000, 1001 (a page that was left) or no code. The
-// end of ctx is yielded too, and leaves the connection as it is.
+// Messages yields the messages that come until the connection ends. The end itself is yielded, once
+// and last, as the error of Receive unless it is an ordinary one: this side called Close, or the
+// peer closed with 1000, 1001 (a page that was left) or no code. The end of ctx is yielded too, and
+// leaves the connection as it is.
 func (ws *WebSocket) Messages(ctx context.Context) iter.Seq2[WebSocketMessage, error] {
 	return func(yield func(WebSocketMessage, error) bool) {
 		for {
 			message, err := ws.Receive(ctx)
 			if err != nil {
-				if !ws.endedWell(err) {
+				if !ws.isOrdinaryEnd(err) {
 					yield(WebSocketMessage{}, err)
 				}
 				return
@@ -152,8 +156,9 @@ func (ws *WebSocket) Messages(ctx context.Context) iter.Seq2[WebSocketMessage, e
 	}
 }
 
-// JSONMessages yields the messages that come, decoded as ReceiveJSON does, until the connection ends as with WebSocket.Messages. A message
-// that does not fit is yielded as its error; the sequence goes on after it unless the loop is left.
+// JSONMessages yields the messages that come, decoded as ReceiveJSON does, until the connection
+// ends as with WebSocket.Messages. A message that does not fit is yielded as its error; the
+// sequence goes on after it unless the loop is left.
 func JSONMessages[T any](ctx context.Context, ws *WebSocket) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {
@@ -165,29 +170,31 @@ func JSONMessages[T any](ctx context.Context, ws *WebSocket) iter.Seq2[T, error]
 				}
 				continue
 			}
-			if ws.endedWell(err) {
+			if ws.isOrdinaryEnd(err) {
 				return
 			}
 			var none T
-			if _, refused := errors.AsType[*HTTPError](err); !yield(none, err) || !refused { // else it is the end
+			if _, refused := errors.AsType[*HTTPError](err); !yield(none, err) || !refused {
+				// else it is the end
 				return
 			}
 		}
 	}
 }
 
-// endedWell tells whether err is an end that needs no word about it.
-func (ws *WebSocket) endedWell(err error) bool {
+// isOrdinaryEnd tells whether err is an end that needs no word about it.
+func (ws *WebSocket) isOrdinaryEnd(err error) bool {
 	if gone, ok := errors.AsType[*WebSocketDisconnect](err); ok {
 		return gone.Code == closeNormal || gone.Code == closeGoingAway || gone.Code == closeNoStatus
 	}
 	return errors.Is(err, ErrWebSocketState) && ws.State() == WebSocketClosed
 }
 
-// Send sends a message. It waits for room in the queue of what is to be sent until ctx ends; then the error is the context's cause and
-// the connection goes on, without the message. Otherwise it does not wait: that it returns nil does not mean that the peer has
-// got it. Other errors tell of the end of the connection as those of Receive do; where only the receiver knows why it ended, with
-// 1006.
+// Send sends a message. It waits for room in the queue of what is to be sent until ctx ends; then
+// the error is the context's cause and the connection goes on, without the message. Otherwise it
+// does not wait: that it returns nil does not mean that the peer has got it. Other errors tell of
+// the end of the connection as those of Receive do; where only the receiver knows why it ended,
+// with 1006.
 func (ws *WebSocket) Send(ctx context.Context, m WebSocketMessage) error {
 	if m.Binary {
 		return ws.send(ctx, "Send", websocket.MessageBinary, m.Data)
@@ -210,7 +217,7 @@ func (ws *WebSocket) SendJSON(ctx context.Context, v any) error {
 	buf := bodyBuffers.Get().(*bytes.Buffer)
 	buf.Reset()
 	defer putBuffer(buf)
-	if err := json.MarshalWrite(buf, v); err != nil {
+	if err := typed.MarshalWrite(buf, v); err != nil {
 		return fmt.Errorf("asgi: WebSocket.SendJSON: %w", err)
 	}
 	return ws.send(ctx, "SendJSON", websocket.MessageText, buf.Bytes())
@@ -225,7 +232,9 @@ func (ws *WebSocket) sendText(ctx context.Context, op string, text []byte) error
 	return ws.send(ctx, op, websocket.MessageText, text)
 }
 
-func (ws *WebSocket) send(ctx context.Context, op string, typ websocket.MessageType, data []byte) error {
+func (ws *WebSocket) send(ctx context.Context, op string, typ websocket.MessageType,
+	data []byte,
+) error {
 	conn, err := ws.opened(op)
 	if err != nil {
 		return err

@@ -29,7 +29,9 @@ func (m move) Validate() error {
 }
 
 // exchange serves fn and gives the client's end to talk; both have ended when it returns.
-func exchange(t *testing.T, fn wsFunc, opts *asgi.WebSocketOptions, talk func(conn *websocket.Conn)) {
+func exchange(t *testing.T, fn wsFunc, opts *asgi.WebSocketOptions,
+	talk func(conn *websocket.Conn),
+) {
 	t.Helper()
 	done := make(chan struct{})
 	client, _ := memory(t, accepted(func(ctx context.Context, ws *asgi.WebSocket) error {
@@ -64,8 +66,14 @@ func TestWebSocket_AMessageOfTheWrongKindIsAnErrorAndNotTheEnd(t *testing.T) {
 		return err
 	}, nil, func(conn *websocket.Conn) {
 		for range 2 {
-			for _, typ := range []websocket.MessageType{websocket.MessageBinary, websocket.MessageText, websocket.MessageText, websocket.MessageBinary} {
-				text := map[websocket.MessageType]string{websocket.MessageText: "text", websocket.MessageBinary: "bytes"}[typ]
+			for _, typ := range []websocket.MessageType{
+				websocket.MessageBinary,
+				websocket.MessageText, websocket.MessageText, websocket.MessageBinary,
+			} {
+				text := map[websocket.MessageType]string{
+					websocket.MessageText:   "text",
+					websocket.MessageBinary: "bytes",
+				}[typ]
 				if err := conn.Write(t.Context(), typ, []byte(text)); err != nil {
 					t.Error(err)
 				}
@@ -95,10 +103,16 @@ func TestWebSocket_ReceiveJSON(t *testing.T) {
 		"given twice":       {`{"x":1,"x":2}`, "/x must be given once", 400},
 		"wrong type":        {`{"x":"1"}`, "/x must be an integer", 422},
 		"wrong type inside": {`{"y":[1,"2"]}`, "/y/1 must be an integer", 422},
-		"too deep":          {strings.Repeat("[", 33) + strings.Repeat("]", 33), "the message nests more than 32 levels deep", 400},
+		"too deep": {
+			strings.Repeat("[", 33) + strings.Repeat("]", 33),
+			"the message nests more than 32 levels deep", 400,
+		},
 		"validated":         {`{"x":-1}`, "/x must not be negative", 422},
 		"validated, secret": {`{"x":1001}`, "the message is not valid", 422},
-		"long name":         {`{"` + strings.Repeat("é", 200) + `":1}`, "/" + strings.Repeat("é", 61), 422},
+		"long name": {
+			`{"` + strings.Repeat("é", 200) + `":1}`,
+			"/" + strings.Repeat("é", 61), 422,
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -142,9 +156,10 @@ func TestWebSocket_ReceiveJSON(t *testing.T) {
 }
 
 func TestWebSocket_LimitsOfJSONAreThoseOfTheRequest(t *testing.T) {
-	h := (&asgi.Limits{Depth: 1}).Wrap(asgi.HandleWebSocket(accepted(func(ctx context.Context, ws *asgi.WebSocket) error {
-		return ws.ReceiveJSON(ctx, new(any))
-	}), nil))
+	h := (&asgi.Limits{Depth: 1}).Wrap(
+		asgi.HandleWebSocket(accepted(func(ctx context.Context, ws *asgi.WebSocket) error {
+			return ws.ReceiveJSON(ctx, new(any))
+		}), nil))
 	conn := dial(t, socket(t, h), nil)
 	_ = conn.Write(t.Context(), websocket.MessageText, []byte(`[[]]`))
 	if got := closing(t, conn); got != "1007 the message nests more than 1 levels deep" {
@@ -193,7 +208,9 @@ func TestJSONMessages(t *testing.T) {
 func TestWebSocket_SendWhatCannotBeSent(t *testing.T) {
 	exchange(t, func(ctx context.Context, ws *asgi.WebSocket) error {
 		for name, err := range map[string]error{
-			"text": ws.SendText(ctx, "\xff"), "message": ws.Send(ctx, asgi.WebSocketMessage{Data: []byte("\xff")}), "JSON": ws.SendJSON(ctx, func() {}),
+			"text":    ws.SendText(ctx, "\xff"),
+			"message": ws.Send(ctx, asgi.WebSocketMessage{Data: []byte("\xff")}),
+			"JSON":    ws.SendJSON(ctx, func() {}),
 		} {
 			if err == nil || errors.Is(err, asgi.ErrWebSocketState) {
 				t.Errorf("%s: %v", name, err)
@@ -201,10 +218,12 @@ func TestWebSocket_SendWhatCannotBeSent(t *testing.T) {
 		}
 		return errors.Join(ws.SendJSON(ctx, move{X: 1}), ws.SendBytes(ctx, []byte("\xff")))
 	}, nil, func(conn *websocket.Conn) {
-		if typ, data, err := conn.Read(t.Context()); typ != websocket.MessageText || string(data) != `{"x":1,"y":[]}` || err != nil {
+		if typ, data, err := conn.Read(t.Context()); typ != websocket.MessageText ||
+			string(data) != `{"x":1,"y":[]}` || err != nil {
 			t.Errorf("%v %s %v", typ, data, err)
 		}
-		if typ, data, err := conn.Read(t.Context()); typ != websocket.MessageBinary || string(data) != "\xff" || err != nil {
+		if typ, data, err := conn.Read(t.Context()); typ != websocket.MessageBinary ||
+			string(data) != "\xff" || err != nil {
 			t.Errorf("%v %s %v", typ, data, err)
 		}
 		if got := closing(t, conn); got != "1000" {
@@ -220,20 +239,30 @@ func TestWebSocket_APeerThatBreaksARuleIsAWebSocketError(t *testing.T) {
 		send func(conn *websocket.Conn)
 		code int
 	}{
-		"a message of 70 KB": {nil, func(conn *websocket.Conn) { _ = conn.Write(t.Context(), websocket.MessageText, []byte(large)) }, 1009},
-		"over an own limit":  {&asgi.WebSocketOptions{MaxMessage: 3}, func(conn *websocket.Conn) { _ = conn.Write(t.Context(), websocket.MessageText, []byte("1234")) }, 1009},
-		"text not UTF-8":     {nil, func(conn *websocket.Conn) { _ = conn.Write(t.Context(), websocket.MessageText, []byte("\xff")) }, 1007},
+		"a message of 70 KB": {
+			nil,
+			func(conn *websocket.Conn) {
+				_ = conn.Write(t.Context(), websocket.MessageText, []byte(large))
+			}, 1009,
+		},
+		"over an own limit": {
+			&asgi.WebSocketOptions{MaxMessage: 3},
+			func(conn *websocket.Conn) {
+				_ = conn.Write(t.Context(), websocket.MessageText, []byte("1234"))
+			}, 1009,
+		},
+		"text not UTF-8": {
+			nil,
+			func(conn *websocket.Conn) {
+				_ = conn.Write(t.Context(), websocket.MessageText, []byte("\xff"))
+			}, 1007,
+		},
 		"many frames": {&asgi.WebSocketOptions{MaxFrames: 3}, func(conn *websocket.Conn) {
 			w, _ := conn.Writer(t.Context(), websocket.MessageText)
 			for range 4 {
 				_, _ = w.Write([]byte("x"))
 			}
 			_ = w.Close()
-		}, 1008},
-		"many pings": {&asgi.WebSocketOptions{MaxPings: 1}, func(conn *websocket.Conn) {
-			for range 3 {
-				go func() { _ = conn.Ping(t.Context()) }()
-			}
 		}, 1008},
 	}
 	for name, c := range cases {
@@ -245,7 +274,8 @@ func TestWebSocket_APeerThatBreaksARuleIsAWebSocketError(t *testing.T) {
 					if !errors.As(err, &raised) || raised.Code != c.code || raised.Unwrap() == nil {
 						t.Errorf("receive: %v", err)
 					}
-					if err := ws.SendText(ctx, "x"); !errors.As(err, &raised) || raised.Code != c.code {
+					if err := ws.SendText(ctx, "x"); !errors.As(err, &raised) ||
+						raised.Code != c.code {
 						t.Errorf("send: %v", err)
 					}
 				}
@@ -277,31 +307,34 @@ func TestWebSocket_APeerThatGoesIsAWebSocketDisconnect(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			client, logged := memory(t, accepted(func(ctx context.Context, ws *asgi.WebSocket) error {
-				var ends []error
-				for _, err := range ws.Messages(ctx) {
-					ends = append(ends, err)
-				}
-				if c.quiet != (len(ends) == 0) {
-					t.Errorf("the sequence ended with %v", ends)
-				}
-				<-ctx.Done() // it ends with the connection
-				_, err := ws.Receive(ctx)
-				var gone *asgi.WebSocketDisconnect
-				if !errors.As(err, &gone) || gone.Code != c.code || gone.Code != 1005 && gone.Code != 1006 && gone.Reason != "bye" {
-					t.Errorf("receive: %v", err)
-				}
-				if (gone.Unwrap() == nil) != (c.code != 1006) {
-					t.Errorf("cause %v", gone.Err)
-				}
-				if sent := ws.SendText(ctx, "x"); sent != err {
-					t.Errorf("send: %v", sent)
-				}
-				if c.quiet {
-					return err
-				}
-				return fmt.Errorf("query: %w", ctx.Err()) // cancelled with the connection: no failure
-			}), nil)
+			client, logged := memory(t,
+				accepted(func(ctx context.Context, ws *asgi.WebSocket) error {
+					var ends []error
+					for _, err := range ws.Messages(ctx) {
+						ends = append(ends, err)
+					}
+					if c.quiet != (len(ends) == 0) {
+						t.Errorf("the sequence ended with %v", ends)
+					}
+					<-ctx.Done() // it ends with the connection
+					_, err := ws.Receive(ctx)
+					var gone *asgi.WebSocketDisconnect
+					if !errors.As(err, &gone) || gone.Code != c.code || gone.Code != 1005 &&
+						gone.Code != 1006 && gone.Reason != "bye" {
+						t.Errorf("receive: %v", err)
+					}
+					if (gone.Unwrap() == nil) != (c.code != 1006) {
+						t.Errorf("cause %v", gone.Err)
+					}
+					if sent := ws.SendText(ctx, "x"); sent != err {
+						t.Errorf("send: %v", sent)
+					}
+					if c.quiet {
+						return err
+					}
+					// cancelled with the connection: no failure
+					return fmt.Errorf("query: %w", ctx.Err())
+				}), nil)
 			conn := open(t, client)
 			c.leave(conn)
 			if err := client.Close(); err != nil {
@@ -314,13 +347,39 @@ func TestWebSocket_APeerThatGoesIsAWebSocketDisconnect(t *testing.T) {
 	}
 }
 
+// A limit about time is the network's doing as a rule, as silence is.
+func TestWebSocket_APeerOutOfTimeIsAWebSocketDisconnect(t *testing.T) {
+	exchange(t, func(ctx context.Context, ws *asgi.WebSocket) error {
+		_, err := ws.Receive(ctx)
+		var gone *asgi.WebSocketDisconnect
+		if !errors.As(err, &gone) || gone.Code != 4420 {
+			t.Errorf("receive: %v", err)
+		}
+		return err
+	}, &asgi.WebSocketOptions{MaxPings: 1}, func(conn *websocket.Conn) {
+		for range 100 {
+			go func() { _ = conn.Ping(t.Context()) }()
+		}
+		if got := closing(t, conn); !strings.HasPrefix(got, "4420") {
+			t.Errorf("closed with %q", got)
+		}
+	})
+}
+
 func TestWebSocketErrors_Text(t *testing.T) {
 	cause := errors.New("why")
 	for want, err := range map[string]error{
-		`asgi: WebSocket error: 1008`:                          &asgi.WebSocketError{Code: 1008},
-		`asgi: WebSocket error: 1008 "a\nb": why`:              &asgi.WebSocketError{Code: 1008, Reason: "a\nb", Err: cause},
-		`asgi: WebSocket disconnected: 1006: why`:              &asgi.WebSocketDisconnect{Code: 1006, Err: cause},
-		`asgi: WebSocket disconnected: 1000 "level=ERROR\r\n"`: &asgi.WebSocketDisconnect{Code: 1000, Reason: "level=ERROR\r\n"},
+		`asgi: WebSocket error: 1008`: &asgi.WebSocketError{Code: 1008},
+		`asgi: WebSocket error: 1008 "a\nb": why`: &asgi.WebSocketError{
+			Code:   1008,
+			Reason: "a\nb", Err: cause,
+		},
+		`asgi: WebSocket disconnected: 1006: why`: &asgi.WebSocketDisconnect{
+			Code: 1006, Err: cause,
+		},
+		`asgi: WebSocket disconnected: 1000 "level=ERROR\r\n"`: &asgi.WebSocketDisconnect{
+			Code: 1000, Reason: "level=ERROR\r\n",
+		},
 	} {
 		if err.Error() != want {
 			t.Errorf("got %s, want %s", err, want)
@@ -328,7 +387,8 @@ func TestWebSocketErrors_Text(t *testing.T) {
 	}
 }
 
-// One receiver, many senders, and everybody may ask for the state. Nothing is lost or torn, and the order of each sender is kept.
+// One receiver, many senders, and everybody may ask for the state. Nothing is lost or torn, and the
+// order of each sender is kept.
 func TestWebSocket_ManySenders(t *testing.T) {
 	const senders, each = 8, 200
 	h := asgi.HandleWebSocket(accepted(func(ctx context.Context, ws *asgi.WebSocket) error {

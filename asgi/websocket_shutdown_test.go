@@ -75,19 +75,24 @@ func TestWebSocket_Shutdown(t *testing.T) {
 			_, err := ws.Receive(context.Background())
 			return err
 		}, timeout: 3 * time.Second, took: time.Second, closed: "1001 server going away"},
-		"a handler that does not end": {fn: func(_ context.Context, _ *asgi.WebSocket) error {
-			<-time.After(time.Minute)
-			return nil
-		}, took: untilCut, closed: "1001 server going away", failed: "1 requests or sockets were cut off"},
+		"a handler that does not end": {
+			fn: func(_ context.Context, _ *asgi.WebSocket) error {
+				<-time.After(time.Minute)
+				return nil
+			}, took: untilCut, closed: "1001 server going away",
+			failed: "1 requests or sockets were cut off",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				left := make(chan struct{})
-				app := asgi.New(asgi.HandleWebSocket(accepted(func(ctx context.Context, ws *asgi.WebSocket) error {
-					defer close(left)
-					return c.fn(ctx, ws)
-				}), c.opts))
+				app := asgi.New(
+					asgi.HandleWebSocket(
+						accepted(func(ctx context.Context, ws *asgi.WebSocket) error {
+							defer close(left)
+							return c.fn(ctx, ws)
+						}), c.opts))
 				app.Logger, app.ShutdownTimeout = silent, c.timeout
 				client := asgitest.New(lenient{t}, app)
 				conn := open(t, client)
@@ -99,7 +104,8 @@ func TestWebSocket_Shutdown(t *testing.T) {
 				if took := time.Since(from); took != c.took {
 					t.Errorf("took %v, want %v", took, c.took)
 				}
-				if (err == nil) != (c.failed == "") || err != nil && !strings.Contains(err.Error(), c.failed) {
+				if (err == nil) != (c.failed == "") || err != nil &&
+					!strings.Contains(err.Error(), c.failed) {
 					t.Errorf("serve: %v", err)
 				}
 				if err == nil {
@@ -121,10 +127,11 @@ func TestWebSocket_Shutdown(t *testing.T) {
 // A peer that is silent at the shutdown costs its 5 s and does not make it fail.
 func TestWebSocket_ShutdownWithADeafPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		app := asgi.New(asgi.HandleWebSocket(accepted(func(_ context.Context, ws *asgi.WebSocket) error {
-			_, err := ws.Receive(context.Background())
-			return err
-		}), nil))
+		app := asgi.New(
+			asgi.HandleWebSocket(accepted(func(_ context.Context, ws *asgi.WebSocket) error {
+				_, err := ws.Receive(context.Background())
+				return err
+			}), nil))
 		app.Logger = silent
 		client := asgitest.New(t, app)
 		resp, err := client.HTTP.Do(client.Request("GET", "/", nil, handshakeHeader()))
@@ -171,18 +178,20 @@ func TestWebSocket_AHandshakeDuringTheShutdown(t *testing.T) {
 	})
 }
 
-// Without an App, ContextWithShutdown tells the WebSockets, and the handlers' own bookkeeping waits for them.
+// Without an App, ContextWithShutdown tells the WebSockets, and the handlers' own bookkeeping waits
+// for them.
 func TestWebSocket_ShutdownOfAPlainServer(t *testing.T) {
 	stopping, stop := context.WithCancel(t.Context())
 	var handlers sync.WaitGroup
-	srv := httptest.NewUnstartedServer(asgi.HandleWebSocket(accepted(func(ctx context.Context, ws *asgi.WebSocket) error {
-		handlers.Add(1)
-		defer handlers.Done()
-		if err := ws.SendText(ctx, "in"); err != nil {
-			t.Error(err)
-		}
-		return echo(ctx, ws)
-	}), nil))
+	srv := httptest.NewUnstartedServer(
+		asgi.HandleWebSocket(accepted(func(ctx context.Context, ws *asgi.WebSocket) error {
+			handlers.Add(1)
+			defer handlers.Done()
+			if err := ws.SendText(ctx, "in"); err != nil {
+				t.Error(err)
+			}
+			return echo(ctx, ws)
+		}), nil))
 	srv.Config.BaseContext = func(net.Listener) context.Context {
 		return asgi.ContextWithShutdown(context.Background(), stopping)
 	}

@@ -107,7 +107,8 @@ func dial(t testing.TB, url string, opts *websocket.DialOptions) *websocket.Conn
 	return conn
 }
 
-// closing reads until the connection ends, and tells how: "1000 reason", or "cut" without a close frame.
+// closing reads until the connection ends, and tells how: "1000 reason", or "cut" without a close
+// frame.
 func closing(t testing.TB, conn *websocket.Conn) string {
 	t.Helper()
 	for {
@@ -126,7 +127,10 @@ func TestWebSocket_Echo(t *testing.T) {
 	run := func(t *testing.T, url string, opts *websocket.DialOptions) {
 		conn := dial(t, url, opts)
 		for i, text := range []string{"", "hello", "\x00", strings.Repeat("é", 20_000), "again"} {
-			for _, typ := range []websocket.MessageType{websocket.MessageText, websocket.MessageBinary} {
+			for _, typ := range []websocket.MessageType{
+				websocket.MessageText,
+				websocket.MessageBinary,
+			} {
 				if err := conn.Write(t.Context(), typ, []byte(text)); err != nil {
 					t.Fatal(err)
 				}
@@ -141,15 +145,20 @@ func TestWebSocket_Echo(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for name, opts := range map[string]*asgi.WebSocketOptions{"plain": nil, "compressed": {Compression: true}} {
+	for name, opts := range map[string]*asgi.WebSocketOptions{
+		"plain":      nil,
+		"compressed": {Compression: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			url := socket(t, asgi.HandleWebSocket(accepted(echo), opts))
-			run(t, url, &websocket.DialOptions{CompressionMode: websocket.CompressionNoContextTakeover})
+			run(t, url,
+				&websocket.DialOptions{CompressionMode: websocket.CompressionNoContextTakeover})
 		})
 	}
 	t.Run("TLS", func(t *testing.T) {
 		url, client := socketTLS(t, asgi.HandleWebSocket(accepted(echo), nil))
-		run(t, url, &websocket.DialOptions{HTTPClient: client, HTTPHeader: http.Header{"Origin": {url}}})
+		run(t, url,
+			&websocket.DialOptions{HTTPClient: client, HTTPHeader: http.Header{"Origin": {url}}})
 	})
 }
 
@@ -160,26 +169,55 @@ func TestWebSocket_ClosesAsTheHandlerReturns(t *testing.T) {
 		want   string
 		logged string // empty: nothing
 	}{
-		"nil":                 {func() error { return nil }, "1000", ""},
-		"an error":            {func() error { return secret }, "1011 internal error", canary},
-		"an HTTPError":        {func() error { return &asgi.HTTPError{Status: 404, Detail: canary} }, "1011 internal error", canary},
-		"cancelled elsewhere": {func() error { return context.Canceled }, "1011 internal error", "canceled"},
-		"ErrShutdown without": {func() error { return asgi.ErrShutdown }, "1011 internal error", "shutting down"},
-		"a panic":             {func() error { panic(canary) }, "1011 internal error", canary},
-		"a panic of an error": {func() error { panic(&asgi.WebSocketError{Code: 4000, Reason: canary}) }, "1011 internal error", canary},
-		"an aborting panic":   {func() error { panic(http.ErrAbortHandler) }, "cut", ""},
-		"Goexit":              {func() error { runtime.Goexit(); return nil }, "1011 internal error", "Goexit"},
-		"a WebSocketError":    {func() error { return &asgi.WebSocketError{Code: 4403, Reason: "not you", Err: secret} }, "4403 not you", ""},
-		"a wrapped one":       {func() error { return fmt.Errorf("%s: %w", canary, &asgi.WebSocketError{Code: 1008}) }, "1008", ""},
-		"an internal one":     {func() error { return &asgi.WebSocketError{Code: 1011, Reason: "sorry", Err: secret} }, "1011 sorry", canary},
-		"a code not to send":  {func() error { return &asgi.WebSocketError{Code: 1006, Reason: canary} }, "1011 internal error", canary},
-		"no code":             {func() error { return &asgi.WebSocketError{Reason: canary} }, "1011 internal error", canary},
-		"a long reason":       {func() error { return &asgi.WebSocketError{Code: 4000, Reason: "x" + strings.Repeat("é", 70)} }, "4000 x" + strings.Repeat("é", 61), ""},
-		"a reason not UTF-8":  {func() error { return &asgi.WebSocketError{Code: 4000, Reason: "a\xff"} }, "4000 a\uFFFD", ""},
+		"nil":      {func() error { return nil }, "1000", ""},
+		"an error": {func() error { return secret }, "1011 internal error", canary},
+		"an HTTPError": {func() error {
+			return &asgi.HTTPError{Status: 404, Detail: canary}
+		}, "1011 internal error", canary},
+		"cancelled elsewhere": {
+			func() error { return context.Canceled }, "1011 internal error",
+			"canceled",
+		},
+		"ErrShutdown without": {
+			func() error { return asgi.ErrShutdown }, "1011 internal error",
+			"shutting down",
+		},
+		"a panic": {func() error { panic(canary) }, "1011 internal error", canary},
+		"a panic of an error": {func() error {
+			panic(&asgi.WebSocketError{Code: 4000, Reason: canary})
+		}, "1011 internal error", canary},
+		"an aborting panic": {func() error { panic(http.ErrAbortHandler) }, "cut", ""},
+		"Goexit": {
+			func() error { runtime.Goexit(); return nil },
+			"1011 internal error", "Goexit",
+		},
+		"a WebSocketError": {func() error {
+			return &asgi.WebSocketError{Code: 4403, Reason: "not you", Err: secret}
+		}, "4403 not you", ""},
+		"a wrapped one": {func() error {
+			return fmt.Errorf("%s: %w", canary, &asgi.WebSocketError{Code: 1008})
+		}, "1008", ""},
+		"an internal one": {func() error {
+			return &asgi.WebSocketError{Code: 1011, Reason: "sorry", Err: secret}
+		}, "1011 sorry", canary},
+		"a code not to send": {func() error {
+			return &asgi.WebSocketError{Code: 1006, Reason: canary}
+		}, "1011 internal error", canary},
+		"no code": {
+			func() error { return &asgi.WebSocketError{Reason: canary} },
+			"1011 internal error", canary,
+		},
+		"a long reason": {func() error {
+			return &asgi.WebSocketError{Code: 4000, Reason: "x" + strings.Repeat("é", 70)}
+		}, "4000 x" + strings.Repeat("é", 61), ""},
+		"a reason not UTF-8": {func() error {
+			return &asgi.WebSocketError{Code: 4000, Reason: "a\xff"}
+		}, "4000 a\uFFFD", ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			client, logged := memory(t, accepted(func(context.Context, *asgi.WebSocket) error { return c.result() }), nil)
+			client, logged := memory(t,
+				accepted(func(context.Context, *asgi.WebSocket) error { return c.result() }), nil)
 			got := closing(t, open(t, client))
 			if got != c.want || strings.Contains(got, canary) {
 				t.Errorf("closed with %q, want %q", got, c.want)
@@ -218,22 +256,23 @@ func TestWebSocket_Close(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			client, logged := memory(t, accepted(func(ctx context.Context, ws *asgi.WebSocket) error {
-				if err := ws.Close(c.code, c.reason); (err == nil) != c.ok {
-					t.Errorf("error %v", err)
-				}
-				if !c.ok {
-					if ws.State() != asgi.WebSocketOpen {
-						t.Errorf("it is %v", ws.State())
+			client, logged := memory(t,
+				accepted(func(ctx context.Context, ws *asgi.WebSocket) error {
+					if err := ws.Close(c.code, c.reason); (err == nil) != c.ok {
+						t.Errorf("error %v", err)
 					}
-					return nil
-				}
-				if err := ws.Close(4000, "again"); err != nil {
-					t.Errorf("again: %v", err)
-				}
-				_, err := ws.Receive(ctx)
-				return err // of a connection closed by the handler: nothing that needs a log
-			}), nil)
+					if !c.ok {
+						if ws.State() != asgi.WebSocketOpen {
+							t.Errorf("it is %v", ws.State())
+						}
+						return nil
+					}
+					if err := ws.Close(4000, "again"); err != nil {
+						t.Errorf("again: %v", err)
+					}
+					_, err := ws.Receive(ctx)
+					return err // of a connection closed by the handler: nothing that needs a log
+				}), nil)
 			want := "1000"
 			if c.ok {
 				want = strings.TrimSpace(fmt.Sprint(c.code, " ", c.reason))
@@ -313,10 +352,13 @@ func TestWebSocket_StatesAreEnforced(t *testing.T) {
 			_, text := ws.ReceiveText(ctx)
 			_, data := ws.ReceiveBytes(ctx)
 			for name, err := range map[string]error{
-				"receive": receive, "text": text, "bytes": data, "JSON": ws.ReceiveJSON(ctx, new(any)), "ping": ws.Ping(ctx),
-				"send": ws.Send(ctx, asgi.WebSocketMessage{}), "send JSON": ws.SendJSON(ctx, 1), "send text": ws.SendText(ctx, ""), "send bytes": ws.SendBytes(ctx, nil),
+				"receive": receive, "text": text, "bytes": data,
+				"JSON": ws.ReceiveJSON(ctx, new(any)), "ping": ws.Ping(ctx),
+				"send": ws.Send(ctx, asgi.WebSocketMessage{}), "send JSON": ws.SendJSON(ctx, 1),
+				"send text": ws.SendText(ctx, ""), "send bytes": ws.SendBytes(ctx, nil),
 			} {
-				if !errors.Is(err, asgi.ErrWebSocketState) || !strings.Contains(err.Error(), state.String()) {
+				if !errors.Is(err, asgi.ErrWebSocketState) ||
+					!strings.Contains(err.Error(), state.String()) {
 					t.Errorf("%v: %s: %v", state, name, err)
 				}
 			}
@@ -365,7 +407,8 @@ func TestWebSocket_StatesAreEnforced(t *testing.T) {
 	if got := closing(t, open(t, client)); got != "1000" {
 		t.Error(got)
 	}
-	if _, resp, err := client.Dial(t.Context(), "/?deny=1", nil); err == nil || resp.StatusCode != 401 {
+	if _, resp, err := client.Dial(t.Context(), "/?deny=1", nil); err == nil ||
+		resp.StatusCode != 401 {
 		t.Errorf("%v, %v", resp, err)
 	}
 	if got := asgi.WebSocketState(9).String(); got != "WebSocketState(9)" {
@@ -408,9 +451,13 @@ func TestHandleWebSocket_PanicsWhenItCannotWork(t *testing.T) {
 	for name, fn := range map[string]func(){
 		"no function": func() { asgi.HandleWebSocket(nil, nil) },
 		"no origin": func() {
-			asgi.HandleWebSocket(echo, &asgi.WebSocketOptions{AllowedOrigins: []string{"https://app.example/"}})
+			asgi.HandleWebSocket(echo,
+				&asgi.WebSocketOptions{AllowedOrigins: []string{"https://app.example/"}})
 		},
-		"no host": func() { asgi.HandleWebSocket(echo, &asgi.WebSocketOptions{Hosts: []string{"https://app.example"}}) },
+		"no host": func() {
+			asgi.HandleWebSocket(echo,
+				&asgi.WebSocketOptions{Hosts: []string{"https://app.example"}})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

@@ -21,7 +21,8 @@ func TestWebSocket_AContextThatEndsLeavesTheConnection(t *testing.T) {
 			for range 3 {
 				short, cancel := context.WithTimeout(ctx, time.Second)
 				from := time.Now()
-				if _, err := ws.Receive(short); !errors.Is(err, context.DeadlineExceeded) || time.Since(from) != time.Second {
+				if _, err := ws.Receive(short); !errors.Is(err, context.DeadlineExceeded) ||
+					time.Since(from) != time.Second {
 					t.Errorf("%v after %v", err, time.Since(from))
 				}
 				for _, err := range ws.Messages(short) {
@@ -50,8 +51,8 @@ func TestWebSocket_AContextThatEndsLeavesTheConnection(t *testing.T) {
 	})
 }
 
-// The queue is bounded: a peer that does not read makes senders wait, until their context ends or the write time-out ends the
-// connection, and with it the handler's context, though nobody reads.
+// The queue is bounded: a peer that does not read makes senders wait, until their context ends or
+// the write time-out ends the connection, and with it the handler's context, though nobody reads.
 func TestWebSocket_APeerThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		done := make(chan struct{})
@@ -65,7 +66,8 @@ func TestWebSocket_APeerThatDoesNotRead(t *testing.T) {
 			for ; err == nil; n++ {
 				err = ws.SendBytes(short, make([]byte, 1<<10))
 			}
-			if !errors.Is(err, context.DeadlineExceeded) || time.Since(from) != time.Second || n > 10 {
+			if !errors.Is(err, context.DeadlineExceeded) || time.Since(from) != time.Second ||
+				n > 10 {
 				t.Errorf("message %d: %v after %v", n, err, time.Since(from))
 			}
 			<-ctx.Done()
@@ -76,7 +78,8 @@ func TestWebSocket_APeerThatDoesNotRead(t *testing.T) {
 			if err := ws.SendText(ctx, ""); !errors.As(err, &gone) || gone.Code != 1006 {
 				t.Errorf("send: %v", err)
 			}
-			if _, err := ws.Receive(ctx); !errors.As(err, &gone) || gone.Code != 1006 || gone.Err == nil || !strings.Contains(gone.Err.Error(), "does not read") {
+			if _, err := ws.Receive(ctx); !errors.As(err, &gone) || gone.Code != 1006 ||
+				gone.Err == nil || !strings.Contains(gone.Err.Error(), "does not read") {
 				t.Errorf("receive: %v", err)
 			}
 			return nil
@@ -114,7 +117,8 @@ func TestWebSocket_KeepaliveEndsASilentPeer(t *testing.T) {
 			t.Errorf("%x after %v, %v", wire[:n], time.Since(from), err)
 		}
 		n, err = resp.Body.Read(wire)
-		if time.Since(from) != 35*time.Second || n < 4 || wire[0] != 0x88 || int(wire[2])<<8|int(wire[3]) != 4408 {
+		if time.Since(from) != 35*time.Second || n < 4 || wire[0] != 0x88 ||
+			int(wire[2])<<8|int(wire[3]) != 4408 {
 			t.Errorf("%x after %v, %v", wire[:n], time.Since(from), err)
 		}
 		<-done

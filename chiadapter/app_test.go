@@ -22,7 +22,8 @@ func TestApp_DrainsAMountedWSXServer(t *testing.T) {
 		<-finish
 		return "whole", nil
 	})
-	wsx.Handle(d, "quick", func(context.Context, struct{}) (struct{}, error) { return struct{}{}, nil })
+	wsx.Handle(d, "quick",
+		func(context.Context, struct{}) (struct{}, error) { return struct{}{}, nil })
 	r := chi.NewRouter()
 	r.Handle("/ws", wsx.NewServer(d, nil))
 	app := asgi.New(r)

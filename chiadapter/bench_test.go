@@ -35,8 +35,10 @@ func BenchmarkMount(b *testing.B) {
 func BenchmarkRoute(b *testing.B) {
 	var label string
 	for name, route := range map[string]func(*http.Request) string{
-		"chi's pattern": func(r *http.Request) string { return chi.RouteContext(r.Context()).RoutePattern() },
-		"chiadapter":    chiadapter.Route,
+		"chi's pattern": func(r *http.Request) string {
+			return chi.RouteContext(r.Context()).RoutePattern()
+		},
+		"chiadapter": chiadapter.Route,
 	} {
 		b.Run(name, func(b *testing.B) {
 			r := chi.NewRouter()
@@ -57,7 +59,8 @@ func BenchmarkRoute(b *testing.B) {
 
 func BenchmarkURLFor(b *testing.B) {
 	for b.Loop() {
-		if _, err := chiadapter.URLFor("/orders/{id}/files/*", "id", "42", "*", "2026/march.pdf"); err != nil {
+		if _, err := chiadapter.URLFor("/orders/{id}/files/*", "id", "42", "*",
+			"2026/march.pdf"); err != nil {
 			b.Fatal(err)
 		}
 	}

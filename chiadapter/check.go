@@ -31,25 +31,32 @@ func (e *CORSError) Error() string {
 }
 
 const (
-	reasonInline = "chi answers the OPTIONS of a preflight with 405 before With and Group, so browsers refuse every request that needs one; " +
+	reasonInline = "chi answers the OPTIONS of a preflight with 405 before With and Group, so " +
+		"browsers refuse every request that needs one; " +
 		"put CORS in Use of the router, or of one that is mounted (Route, Mount)"
-	reasonInside = "the CORS further out answers all preflights by its own rules; keep one of the two"
+	reasonInside = "the CORS further out answers all preflights by its own rules; keep one " +
+		"of the two"
 )
 
-// Check looks through the routes of r for CORS middlewares that chi never sends preflights, or that stand inside of another. The error
-// joins a [*CORSError] for each. Call it once all routes are there, before serving:
+// Check looks through the routes of r for CORS middlewares that chi never sends preflights, or that
+// stand inside of another. The error joins a [*CORSError] for each. Call it once all routes are
+// there, before serving:
 //
 //	if err := chiadapter.Check(r); err != nil {
 //		log.Fatal(err)
 //	}
 //
-// Good are Use of the root router, Use of a mounted one, With(cors).Mount, and With or Group around a route that takes
-// OPTIONS as well (r.Handle, or r.Get and r.Options). Bad is With or Group around anything else: chi looks for the route first,
-// finds none for OPTIONS and answers 405.
+// Good are Use of the root router, Use of a mounted one, With(cors).Mount, and With or Group around
+// a route that takes OPTIONS as well (r.Handle, or r.Get and r.Options). Bad is With or Group
+// around anything else: chi looks for the route first, finds none for OPTIONS and answers 405.
 //
-// It knows middleware.CORS, rs/cors and go-chi/cors by their functions. One wrapped into another function, or inside of a handler that is
-// not a chi router, is not seen.
+// It knows middleware.CORS, rs/cors and go-chi/cors by their functions. One wrapped into another
+// function, or inside of a handler that is not a chi router, is not seen. Check panics where r is
+// nil.
 func Check(r chi.Routes) error {
+	if r == nil {
+		panic("chiadapter: Check: the router is nil")
+	}
 	var c checker
 	c.router(r, "", false)
 	slices.SortFunc(c.found, func(a, b *CORSError) int { return cmp.Compare(a.Pattern, b.Pattern) })
@@ -62,7 +69,8 @@ func Check(r chi.Routes) error {
 
 type checker struct{ found []*CORSError }
 
-// router checks r, whose routes begin with prefix. covered is whether a CORS further out sees its preflights.
+// router checks r, whose routes begin with prefix. covered is whether a CORS further out sees its
+// preflights.
 func (c *checker) router(r chi.Routes, prefix string, covered bool) {
 	covered = c.use(r.Middlewares(), cmp.Or(prefix, "/"), covered)
 	for _, route := range r.Routes() {
@@ -121,8 +129,9 @@ func inline(h http.Handler) chi.Middlewares {
 	return nil
 }
 
-// isCORS goes by the name of the function, because a middleware is nothing but a function and calling it to see what it makes could
-// have effects. All three are method values, whose names neither inlining nor the caller changes.
+// isCORS goes by the name of the function, because a middleware is nothing but a function and
+// calling it to see what it makes could have effects. All three are method values, whose names
+// neither inlining nor the caller changes.
 func isCORS(mw func(http.Handler) http.Handler) bool {
 	switch runtime.FuncForPC(reflect.ValueOf(mw).Pointer()).Name() {
 	case "github.com/genropy/genro-asgi-go/middleware.(*corsPolicy).wrap-fm",

@@ -22,18 +22,21 @@ func (e *URLError) Error() string {
 	return fmt.Sprintf("chiadapter: URLFor %q: parameter %q: %s", e.Pattern, e.Param, e.Reason)
 }
 
-// URLFor is the path that a chi route with this pattern serves, with its parameters filled in from pairs of name and value:
+// URLFor is the path that a chi route with this pattern serves, with its parameters filled in from
+// pairs of name and value:
 //
-//	URLFor("/orders/{id}/files/*", "id", "42", "*", "2026/march.pdf") // /orders/42/files/2026/march.pdf
+//	URLFor("/orders/{id}/files/*", "id", "42", "*", "a/b.pdf") // /orders/42/files/a/b.pdf
 //
-// chi's routes have no names; a constant for the pattern, used to register the route and here, serves as one. A route in a mounted router
-// has the patterns of both joined. The path is escaped and begins with exactly one slash, so that it cannot lead to another host; below a
-// [Mount] it needs [Prefix] before it.
+// chi's routes have no names; a constant for the pattern, used to register the route and here,
+// serves as one. A route in a mounted router has the patterns of both joined. The path is escaped
+// and begins with exactly one slash, so that it cannot lead to another host; below a [Mount] it
+// needs [Prefix] before it.
 //
-// A slash in the value of {name} is escaped (chi then hands all parameters of the request to its handler in escaped form), one in
-// that of * is not. The error is a *[URLError]: a parameter is missing, unknown, given twice or empty (only * may be), does not match
-// its regular expression, holds the character that ends it in the pattern (the dot of {name}.json), or makes a segment "." or "..",
-// which clients would resolve; or the pattern is not one of chi's.
+// A slash in the value of {name} is escaped (chi then hands all parameters of the request to its
+// handler in escaped form), one in that of * is not. The error is a *[URLError]: a parameter is
+// missing, unknown, given twice or empty (only * may be), does not match its regular expression,
+// holds the character that ends it in the pattern (the dot of {name}.json), or makes a segment "."
+// or "..", which clients would resolve; or the pattern is not one of chi's.
 func URLFor(pattern string, pairs ...string) (string, error) {
 	parts, err := parsePattern(pattern)
 	if err != nil {
@@ -45,14 +48,18 @@ func URLFor(pattern string, pairs ...string) (string, error) {
 	}
 	escapedSlash := false // chi then routes on the escaped path
 	for _, p := range parts {
-		escapedSlash = escapedSlash || p.name != "" && p.name != "*" && strings.Contains(values[p.name], "/")
+		escapedSlash = escapedSlash || p.name != "" && p.name != "*" &&
+			strings.Contains(values[p.name], "/")
 	}
 	var out strings.Builder
 	for _, p := range parts {
 		text := escape(p.literal)
 		if p.name == "" {
 			if escapedSlash && text != p.literal {
-				return "", &URLError{pattern, "", "chi cannot match a pattern that needs escaping when a value holds a slash"}
+				return "", &URLError{
+					pattern, "",
+					"chi cannot match a pattern that needs escaping when a value holds a slash",
+				}
 			}
 		} else {
 			value, given := values[p.name]
@@ -78,7 +85,10 @@ func URLFor(pattern string, pairs ...string) (string, error) {
 
 func parsePairs(pattern string, pairs []string) (map[string]string, error) {
 	if len(pairs)%2 != 0 {
-		return nil, &URLError{pattern, pairs[len(pairs)-1], "has no value: names and values come in pairs"}
+		return nil, &URLError{
+			pattern, pairs[len(pairs)-1],
+			"has no value: names and values come in pairs",
+		}
 	}
 	values := make(map[string]string, len(pairs)/2)
 	for i := 0; i < len(pairs); i += 2 {
@@ -200,5 +210,6 @@ func (p part) fill(value string, given, escapedSlash bool) (text, reason string)
 	return text, ""
 }
 
-// escape is for a path: what net/url itself would make of it, so that chi sees the plain text, and slashes stay.
+// escape is for a path: what net/url itself would make of it, so that chi sees the plain text, and
+// slashes stay.
 func escape(s string) string { return (&url.URL{Path: s}).EscapedPath() }

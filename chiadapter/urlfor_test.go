@@ -84,20 +84,23 @@ func TestURLFor_RefusesWhatWouldNotRoute(t *testing.T) {
 		{"/*/x", []string{"*", "1"}, "*"},
 	} {
 		got, err := chiadapter.URLFor(c.pattern, c.pairs...)
-		if c.pattern == "/{a}2{b}" && c.param == "" { // the escaped value of b is behind the 2, where it does no harm
+		if c.pattern == "/{a}2{b}" && c.param == "" {
+			// the escaped value of b is behind the 2, where it does no harm
 			if err != nil {
 				t.Errorf("%q %q: %v", c.pattern, c.pairs, err)
 			}
 			continue
 		}
 		bad, found := errors.AsType[*chiadapter.URLError](err)
-		if got != "" || !found || bad.Param != c.param || bad.Pattern != c.pattern || bad.Reason == "" {
+		if got != "" || !found || bad.Param != c.param || bad.Pattern != c.pattern ||
+			bad.Reason == "" {
 			t.Errorf("%q %q: %q, %v", c.pattern, c.pairs, got, err)
 		}
 	}
 }
 
-// FuzzURLFor holds URLFor against chi: what it makes, a router with the pattern takes and finds the values in again.
+// FuzzURLFor holds URLFor against chi: what it makes, a router with the pattern takes and finds the
+// values in again.
 func FuzzURLFor(f *testing.F) {
 	f.Add("7", "x", "a/b")
 	f.Add("a/b", "%2F", "")

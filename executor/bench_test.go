@@ -3,16 +3,20 @@
 package executor_test
 
 import (
+	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"testing"
 
 	"github.com/genropy/genro-asgi-go/executor"
 )
 
-// rawEcho is the floor: a process that writes back what it reads, with nothing between it and the kernel.
+// rawEcho is the floor: a process that writes back what it reads, with nothing between it and the
+// kernel.
 func rawEcho() {
 	buf := make([]byte, 64<<10)
 	for {
@@ -52,6 +56,9 @@ func startRawEcho(b *testing.B) (in, out *os.File) {
 	return in, out
 }
 
+// BenchmarkFunc_Run has a context that can end, as that of a request, and the default options
+// first. "no calls ahead" is the plain version of calls that wait in the pipe of a worker, which
+// RecycleCalls excludes; "two calls a worker" that of a worker whose goroutine blocks in read.
 func BenchmarkFunc_Run(b *testing.B) {
 	b.Run("raw pipe", func(b *testing.B) {
 		in, out := startRawEcho(b)
@@ -65,25 +72,37 @@ func BenchmarkFunc_Run(b *testing.B) {
 			}
 		}
 	})
-	b.Run("one outstanding", func(b *testing.B) {
-		ex := start(b, &executor.Options{Workers: 1, Spares: -1})
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := echo.Run(b.Context(), ex, sample); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("32 outstanding", func(b *testing.B) {
-		ex := start(b, &executor.Options{Workers: 1, Spares: -1, CallsPerWorker: 32})
-		b.ReportAllocs()
-		b.SetParallelism(16)
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				if _, err := echo.Run(b.Context(), ex, sample); err != nil {
-					b.Error(err)
+	for _, callers := range []int{1, 32} {
+		for _, of := range []struct {
+			name string
+			opts executor.Options
+		}{
+			{"default options", executor.Options{}},
+			{"one worker", executor.Options{Workers: 1, Spares: -1}},
+			{"no calls ahead", executor.Options{RecycleCalls: math.MaxInt}},
+			{"two calls a worker", executor.Options{Workers: 1, Spares: -1, CallsPerWorker: 2}},
+			{"CallsPerWorker 32", executor.Options{Workers: 1, Spares: -1, CallsPerWorker: 32}},
+		} {
+			b.Run(fmt.Sprintf("%s/callers=%d", of.name, callers), func(b *testing.B) {
+				ex := start(b, &of.opts)
+				b.ReportAllocs()
+				if callers == 1 {
+					for b.Loop() {
+						if _, err := echo.Run(b.Context(), ex, sample); err != nil {
+							b.Fatal(err)
+						}
+					}
+					return
 				}
-			}
-		})
-	})
+				b.SetParallelism(callers / runtime.GOMAXPROCS(0))
+				b.RunParallel(func(pb *testing.PB) {
+					for pb.Next() {
+						if _, err := echo.Run(b.Context(), ex, sample); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			})
+		}
+	}
 }

@@ -3,131 +3,139 @@ package executor
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
-	"time"
 )
 
-// RunBlocking runs fn in the blocking pool and returns what it returns. It works from New until Stop, before Start as well.
+// RunBlocking runs fn in the blocking pool and returns what it returns. It works from New until
+// Stop, before Start as well.
 //
-// It ends with ErrOverloaded when the queue is full, with the context's error as soon as ctx ends, though fn, which gets the same ctx,
-// then keeps its place until it returns, and with a PanicError when fn panics. When ctx can never end, fn runs in the caller's own goroutine.
-func RunBlocking[T any](ctx context.Context, ex *Executor, fn func(context.Context) (T, error)) (T, error) {
+// It ends with ErrOverloaded when the queue is full, with the context's error as soon as ctx ends,
+// though fn then keeps its place until it returns, and with a PanicError when fn panics. fn gets a
+// context that ends with ctx. When ctx can never end, fn runs in the caller's own goroutine.
+//
+// A call that fn makes itself, in the same class and with its context, runs in fn's own place, one
+// such call at a time: it never waits for places that are all taken by functions that wait. Without
+// that context it queues like any other, and may wait for ever.
+func RunBlocking[T any](ctx context.Context, ex *Executor, fn func(context.Context) (T, error)) (T,
+	error,
+) {
 	return RunBlockingWith(ctx, ex, fn, nil)
 }
 
-// RunBlockingWith is RunBlocking with options, of which it knows Priority, Key, Wait and Class. Nil options are the defaults.
-func RunBlockingWith[T any](ctx context.Context, ex *Executor, fn func(context.Context) (T, error), opts *CallOptions) (T, error) {
+// RunBlockingWith is RunBlocking with options, of which it knows Priority, Key, Wait and Class. Nil
+// options are the defaults.
+func RunBlockingWith[T any](ctx context.Context, ex *Executor, fn func(context.Context) (T, error),
+	opts *CallOptions,
+) (T, error) {
+	var none T
+	if ex == nil || fn == nil {
+		return none, errNil
+	}
 	if opts == nil {
 		opts = &defaultCall
 	}
-	var none T
-	g := ex.classes[opts.Class]
-	if g == nil {
-		return none, fmt.Errorf("executor: unknown class %q", opts.Class)
-	}
-	begun, err := g.enter(ctx, opts)
+	g, err := ex.class(opts.Class)
 	if err != nil {
 		return none, err
 	}
-	c := &blockingCall[T]{fn: fn, ctx: ctx}
+	if ctx.Err() != nil {
+		return none, contextError(ctx, "call not begun")
+	}
+	c := &blockingCall[T]{fn: fn}
+	c.Context, c.gate = ctx, g
+	if outer := placeOf(ctx, g); outer != nil {
+		if err := outer.borrow(ctx, ex.killed); err != nil {
+			return none, err
+		}
+		c.outer = outer
+	}
 	if ctx.Done() == nil {
-		func() {
-			defer func() { g.leave(opts.Key, clock()-begun, c.outcome()) }()
-			c.run()
-		}()
-		return c.value, c.err
+		return c.runHere(opts)
 	}
 	r := ex.runners.Get().(*runner)
-	r.task, r.gate, r.key, r.begun = c, g, opts.Key, begun
-	go r.start()
-	select {
-	case <-r.done:
-		ex.runners.Put(r)
-		return c.value, c.err
-	case <-ctx.Done():
-		err = ended(ctx, "blocking call")
-	case <-ex.killed:
-		err = fmt.Errorf("%w: stopped", ErrNotRunning)
+	r.job, r.gate, r.key, r.waited = c, g, opts.Key, true
+	r.state.Store(stateOpen)
+	var stopped chan struct{}
+	if c.outer != nil {
+		r.gate, stopped = nil, ex.killed
+		go r.start()
+	} else if _, err := g.submit(r, opts, true); err != nil {
+		r.reuse()
+		return none, err
 	}
-	select {
-	case <-r.done: // it returned at the same moment: its value is not lost
-		ex.runners.Put(r)
-		return c.value, c.err
-	default:
+	state, reusable := r.await(ctx, stopped)
+	if reusable {
+		r.reuse()
 	}
-	g.mu.Lock()
-	g.counts.abandoned++
-	g.mu.Unlock()
-	return none, err // r is left to its goroutine
+	switch state {
+	case stateReturned:
+		return c.value, c.err
+	case stateStopped:
+		g.abandoned()
+		return none, fmt.Errorf("%w: stopped during the call, which goes on", ErrNotRunning)
+	case stateRefused:
+		if ctx.Err() != nil {
+			return none, contextError(ctx, "queued call")
+		}
+		return none, ErrNotRunning
+	}
+	g.abandoned()
+	return none, contextError(ctx, "blocking call")
+}
+
+// class is the gate of a class.
+func (ex *Executor) class(name string) (*gate, error) {
+	if g := ex.classes[name]; g != nil {
+		return g, nil
+	}
+	return nil, fmt.Errorf("executor: unknown class %q: Options.Classes has none of that name",
+		name)
 }
 
 // defaultCall is read only.
 var defaultCall CallOptions
 
+// blockingCall is a function whose caller waits. It is the function's context, too.
 type blockingCall[T any] struct {
-	fn       func(context.Context) (T, error)
-	ctx      context.Context
-	value    T
-	err      error
-	returned bool
+	place
+	outer *place // whose place this call runs in, if it has none of its own
+	fn    func(context.Context) (T, error)
+	value T
+	err   error
 }
 
-type task interface {
-	run()
-	outcome() outcome
-}
-
-func (c *blockingCall[T]) run() {
+// run implements job.
+func (c *blockingCall[T]) run() (how outcome) {
+	how = outcomeFailed
+	returned := false
 	defer func() {
-		if !c.returned {
+		if !returned {
 			c.err = panicked(recover())
 		}
+		c.returned.Store(true)
+		if c.outer != nil {
+			c.gate.counted(how)
+			c.outer.giveBack()
+		}
 	}()
-	c.value, c.err = c.fn(c.ctx)
-	c.returned = true
-}
-
-func (c *blockingCall[T]) outcome() outcome {
-	if c.err != nil || !c.returned {
-		return outcomeFailed
+	c.value, c.err = c.fn(c)
+	if returned = true; c.err == nil {
+		how = outcomeDone
 	}
-	return outcomeDone
+	return how
 }
 
-// panicked is the error of a function that did not return: it panicked with v, or v is nil and it ended its goroutine.
-func panicked(v any) *PanicError {
-	if v == nil {
-		return &PanicError{Value: "the function called runtime.Goexit", Stack: ""}
+// runHere runs the function in the caller's goroutine.
+func (c *blockingCall[T]) runHere(opts *CallOptions) (T, error) {
+	if c.outer != nil {
+		c.run()
+		return c.value, c.err
 	}
-	stack := debug.Stack()
-	return &PanicError{Value: clip(fmt.Sprint(v)), Stack: string(stack[:min(len(stack), noteMax)])}
-}
-
-// clip bounds a text that is sent or kept.
-func clip(s string) string { return s[:min(len(s), noteMax)] }
-
-// runner is the goroutine side of a blocking call. An Executor reuses its own only: with testing/synctest a channel belongs to one bubble. They are reused, start being bound once, so that a call allocates nothing but its blockingCall.
-type runner struct {
-	task  task
-	gate  *gate
-	key   string
-	begun time.Duration
-	done  chan struct{} // capacity 1: the caller may have gone
-	start func()
-}
-
-func newRunner() any {
-	r := &runner{done: make(chan struct{}, 1)}
-	r.start = r.run
-	return r
-}
-
-func (r *runner) run() {
-	defer func() { // deferred, for a function that ends its goroutine
-		t := r.task
-		r.task = nil
-		r.gate.leave(r.key, clock()-r.begun, t.outcome())
-		r.done <- struct{}{}
-	}()
-	r.task.run()
+	begun, err := c.gate.enter(c.Context, opts, nil, false)
+	if err != nil {
+		return c.value, err
+	}
+	how := outcomeFailed
+	defer func() { c.gate.leave(opts.Key, clock()-begun, how) }()
+	how = c.run()
+	return c.value, c.err
 }

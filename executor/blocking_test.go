@@ -3,6 +3,7 @@ package executor_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 	"sync"
@@ -15,18 +16,25 @@ import (
 func TestRunBlocking_ReturnsWhatTheFunctionReturns(t *testing.T) {
 	ex := executor.New(nil)
 	broken := errors.New("broken")
-	for name, ctx := range map[string]context.Context{"in the caller's goroutine": context.Background(), "in its own": t.Context()} {
+	for name, ctx := range map[string]context.Context{
+		"in the caller's goroutine": context.Background(), "in its own": t.Context(),
+	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := executor.RunBlocking(ctx, ex, func(context.Context) (int, error) { return 7, nil })
+			got, err := executor.RunBlocking(ctx, ex,
+				func(context.Context) (int, error) { return 7, nil })
 			if got != 7 || err != nil {
 				t.Errorf("%d, %v", got, err)
 			}
-			if _, err = executor.RunBlocking(ctx, ex, func(context.Context) (int, error) { return 0, broken }); !errors.Is(err, broken) {
+			if _, err = executor.RunBlocking(ctx, ex,
+				func(context.Context) (int, error) { return 0, broken }); !errors.Is(err, broken) {
 				t.Errorf("error: %v", err)
 			}
 			var panicked *executor.PanicError
-			_, err = executor.RunBlocking(ctx, ex, func(context.Context) (int, error) { panic("oh no") })
-			if !errors.As(err, &panicked) || panicked.Value != "oh no" || !strings.Contains(panicked.Stack, "blocking_test.go") || panicked.StatusCode() != 500 {
+			_, err = executor.RunBlocking(ctx, ex,
+				func(context.Context) (int, error) { panic("oh no") })
+			if !errors.As(err, &panicked) || panicked.Value != "oh no" ||
+				!strings.Contains(panicked.Stack, "blocking_test.go") ||
+				panicked.StatusCode() != 500 {
 				t.Errorf("panic: %#v", err)
 			}
 		})
@@ -57,7 +65,8 @@ func TestRunBlocking_IsBoundedByClass(t *testing.T) {
 		var wg sync.WaitGroup
 		run := func(class string) {
 			wg.Go(func() {
-				if got, err := executor.RunBlockingWith(t.Context(), ex, blocks, &executor.CallOptions{Class: class}); got != 1 || err != nil {
+				if got, err := executor.RunBlockingWith(t.Context(), ex, blocks,
+					&executor.CallOptions{Class: class}); got != 1 || err != nil {
 					t.Errorf("class %q: %d, %v", class, got, err)
 				}
 			})
@@ -68,9 +77,11 @@ func TestRunBlocking_IsBoundedByClass(t *testing.T) {
 		run("db")
 		run("")
 		for _, class := range []string{"db", ""} {
-			_, err := executor.RunBlockingWith(t.Context(), ex, blocks, &executor.CallOptions{Class: class})
+			_, err := executor.RunBlockingWith(t.Context(), ex, blocks,
+				&executor.CallOptions{Class: class})
 			var coded interface{ StatusCode() int }
-			if !errors.Is(err, executor.ErrOverloaded) || !errors.As(err, &coded) || coded.StatusCode() != 503 {
+			if !errors.Is(err, executor.ErrOverloaded) || !errors.As(err, &coded) ||
+				coded.StatusCode() != 503 {
 				t.Errorf("class %q: %v", class, err)
 			}
 		}
@@ -79,7 +90,8 @@ func TestRunBlocking_IsBoundedByClass(t *testing.T) {
 		}
 		close(release)
 		wg.Wait()
-		if _, err := executor.RunBlockingWith(t.Context(), ex, blocks, &executor.CallOptions{Class: "unknown"}); err == nil {
+		if _, err := executor.RunBlockingWith(t.Context(), ex, blocks,
+			&executor.CallOptions{Class: "unknown"}); err == nil {
 			t.Error("an unknown class was taken")
 		}
 	})
@@ -118,45 +130,72 @@ func TestRunBlocking_CallerLeavesWithItsContext(t *testing.T) {
 	})
 }
 
+// BenchmarkRunBlocking has a context that can end, as that of a request. "goroutine and semaphore"
+// is the floor, for those who wait and for those who do not.
 func BenchmarkRunBlocking(b *testing.B) {
-	b.Run("goroutine and semaphore", func(b *testing.B) {
-		b.ReportAllocs()
-		places := make(chan struct{}, 64)
-		type result struct {
-			value int
-			err   error
+	fn := func(context.Context) (int, error) { return 1, nil }
+	for _, callers := range []int{1, 8} {
+		var stops []func()
+		each := func(name string, call func(ctx context.Context)) {
+			b.Run(fmt.Sprintf("%s/callers=%d", name, callers), func(b *testing.B) {
+				b.ReportAllocs()
+				// not that of b, which ends while functions of Go are queued
+				ctx, cancel := context.WithCancel(context.Background())
+				stops = append(stops, cancel)
+				if callers == 1 {
+					for b.Loop() {
+						call(ctx)
+					}
+				} else {
+					b.SetParallelism(callers / runtime.GOMAXPROCS(0))
+					b.RunParallel(func(pb *testing.PB) {
+						for pb.Next() {
+							call(ctx)
+						}
+					})
+				}
+			})
 		}
-		fn := func(context.Context) (int, error) { return 1, nil }
-		for b.Loop() {
+		places := make(chan struct{}, 64)
+		each("goroutine and semaphore", func(ctx context.Context) {
+			type result struct {
+				value int
+				err   error
+			}
 			done := make(chan result, 1)
 			places <- struct{}{}
 			go func() {
 				defer func() { <-places }()
-				value, err := fn(b.Context())
+				value, err := fn(ctx)
 				done <- result{value, err}
 			}()
 			select {
 			case <-done:
-			case <-b.Context().Done():
+			case <-ctx.Done():
 			}
-		}
-	})
-	b.Run("RunBlocking", func(b *testing.B) {
-		b.ReportAllocs()
+		})
 		ex := executor.New(nil)
-		for b.Loop() {
-			if _, err := executor.RunBlocking(b.Context(), ex, func(context.Context) (int, error) { return 1, nil }); err != nil {
-				b.Fatal(err)
+		each("RunBlocking", func(ctx context.Context) {
+			if _, err := executor.RunBlocking(ctx, ex, fn); err != nil {
+				b.Error(err)
 			}
-		}
-	})
-	b.Run("RunBlocking without an end", func(b *testing.B) {
-		b.ReportAllocs()
-		ex := executor.New(nil)
-		for b.Loop() {
-			if _, err := executor.RunBlocking(context.Background(), ex, func(context.Context) (int, error) { return 1, nil }); err != nil {
-				b.Fatal(err)
+		})
+		each("RunBlocking, context without an end", func(context.Context) {
+			if _, err := executor.RunBlocking(context.Background(), ex, fn); err != nil {
+				b.Error(err)
 			}
+		})
+		ready := func(context.Context) error { return nil }
+		each("Go", func(ctx context.Context) {
+			if err := ex.GoWith(ctx, ready, &executor.CallOptions{Wait: true}); err != nil {
+				b.Error(err)
+			}
+		})
+		if err := ex.Stop(context.Background()); err != nil {
+			b.Error(err)
 		}
-	})
+		for _, stop := range stops {
+			stop()
+		}
+	}
 }

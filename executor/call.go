@@ -3,7 +3,6 @@ package executor
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,52 +10,102 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/genropy/genro-asgi-go/executor/internal/frame"
+	"github.com/genropy/genro-asgi-go/executor/internal/shared"
 )
 
 const (
-	quickMax  = 200 * time.Microsecond // a call this short makes the next one wait briefly
-	quickWait = 100 * time.Microsecond // what that wait may take: it holds a processor of the scheduler
-	lastGrace = 5 * time.Second        // what a killed process may take to be gone before its call is given up
+	// a worker whose last call took less than this may have calls wait in its pipe
+	quickMax = 200 * time.Microsecond
+	// so many of them: BenchmarkFunc_Run, default options beside no calls ahead
+	ahead = 15
+	// bytes of such a call: all of them fit into a pipe of pipeMin, so that no write waits for the
+	// worker
+	lightMax = 2 << 10
+	pipeMin  = 64 << 10 // what pipes hold on Linux, unless the user has too many
+	// what a killed process may take to be gone before its call is given up
+	lastGrace = 5 * time.Second
 )
 
 // call is the caller's side of one call. They are reused.
 type call struct {
 	name    string
 	request bytes.Buffer // the frame
-	head    callHead
-	bodyAt  int      // where the body begins in request
-	opened  [3]*file // input, output, body
+	head    frame.CallHead
+	bodyAt  int             // where the body begins in request
+	opened  [4]*shared.File // by the constants below
 	logger  *slog.Logger
 	events  chan []byte // progress, nil if not wanted
+	logs    chan []byte // log records, for the goroutine of the caller
+	waiter  waiter      // its place in the queue
+	dropped int         // log records that had no room there; guarded by pendingCalls.mu
 
-	id             uint64
-	others         bool          // other calls were under way in the worker when this one began
-	over, canceled chan struct{} // capacity 1: from the call to cancel that it has ended, and back that cancel has
-	done           chan struct{} // capacity 1: what follows is set
-	kind           frameType
-	answer         []byte // payload of the answer
-	crash          *CrashError
-	result         []byte // body of the result
+	slot uint8    // of the worker's board
+	from *process // the worker that it was moved from
+	next *process // the worker that the call was moved to, which counts it already
+
+	nextSlot uint8 // of next
+
+	id        uint64
+	sent      time.Duration // when, on clock
+	at        time.Duration // when its answer came, on clock; 0 before
+	took      time.Duration // from its begin to its answer, about
+	others    bool          // other calls were under way in the worker when this one began
+	readFor   bool          // another goroutine reads the answers
+	canceling bool          // cancel was set off
+	settled   bool          // done was received
+	// capacity 1: from the call to cancel that it has ended, and back that cancel has
+	finished, cancelDone chan struct{}
+	done                 chan struct{} // capacity 1: what follows is set
+	kind                 frame.Type
+	answer               []byte // payload of the answer
+	fileErr              error  // why opened has no result
+	crash                *CrashError
+	result               []byte // body of the result
 }
 
+// Whose file it is in opened.
+const (
+	inputFile = iota
+	outputFile
+	bodyFile
+	resultFile
+)
+
+// moved is the kind of a call that has not begun and goes to another worker. It is no frame's.
+const moved = frame.Types
+
 var calls = sync.Pool{New: func() any {
-	return &call{done: make(chan struct{}, 1), over: make(chan struct{}, 1), canceled: make(chan struct{}, 1)}
+	return &call{
+		done: make(chan struct{}, 1), finished: make(chan struct{}, 1),
+		cancelDone: make(chan struct{}, 1), logs: make(chan []byte, eventsMax),
+		waiter: waiter{verdict: make(chan error, 1)},
+	}
 }}
 
-const eventsMax = 64 // progress values that wait for a slow caller
+const eventsMax = 64 // progress values, and log records, that wait for a slow caller
+
+// finish tells the caller. Who does has taken c out of the pending calls.
+func (c *call) finish(kind frame.Type) {
+	c.kind = kind
+	c.done <- struct{}{}
+}
 
 // recycle makes c ready for another call. Nobody else knows c any more.
 func (c *call) recycle() {
 	for i, f := range c.opened {
 		if f != nil {
-			f.close()
+			f.Close()
 			c.opened[i] = nil
 		}
 	}
 	if c.request.Cap() > 64<<10 || cap(c.answer) > 64<<10 {
 		return
 	}
-	c.head, c.logger, c.events, c.crash, c.result = callHead{}, nil, nil, nil, nil
+	c.head, c.logger, c.events, c.dropped, c.crash, c.result, c.from, c.next = frame.CallHead{},
+		nil, nil,
+		0, nil, nil, nil, nil
 	calls.Put(c)
 }
 
@@ -66,30 +115,31 @@ func (c *call) prepare(ex *Executor, opts *CallOptions) error {
 	if c.logger == nil {
 		c.logger = ex.opts.Logger
 	}
-	c.head = callHead{name: c.name, progress: opts.Progress != nil, level: levelOf(c.logger)}
+	c.head = frame.CallHead{Name: c.name, Progress: opts.Progress != nil, Level: levelOf(c.logger)}
 	if opts.Progress != nil {
 		c.events = make(chan []byte, eventsMax)
 	}
 	if opts.Input != nil {
-		f, err := ex.pool.files.create()
+		f, err := shared.CreateFile(ex.pool.dir)
 		if err != nil {
-			return fmt.Errorf("executor: file for the input: %w", err)
+			return fmt.Errorf("executor: function %q: file for the input: %w", c.name, err)
 		}
-		c.opened[0], c.head.input = f, f.name
+		c.opened[inputFile], c.head.Input = f, f.ID
 		n, err := io.Copy(f, io.LimitReader(opts.Input, ex.opts.MaxPayload+1))
 		if err != nil {
-			return fmt.Errorf("executor: read the input: %w", err)
+			return fmt.Errorf("executor: function %q: read the input: %w", c.name, err)
 		}
 		if n > ex.opts.MaxPayload {
-			return fmt.Errorf("%w: input of more than %d bytes", ErrTooLarge, ex.opts.MaxPayload)
+			return fmt.Errorf("%w: function %q: input of more than Options.MaxPayload, %d bytes",
+				ErrTooLarge, c.name, ex.opts.MaxPayload)
 		}
 	}
 	if opts.Output != nil {
-		f, err := ex.pool.files.create()
+		f, err := shared.CreateFile(ex.pool.dir)
 		if err != nil {
-			return fmt.Errorf("executor: file for the output: %w", err)
+			return fmt.Errorf("executor: function %q: file for the output: %w", c.name, err)
 		}
-		c.opened[1], c.head.output = f, f.name
+		c.opened[outputFile], c.head.Output = f, f.ID
 	}
 	c.writeHead()
 	return nil
@@ -106,7 +156,7 @@ func levelOf(l *slog.Logger) int8 {
 
 func (c *call) writeHead() {
 	c.request.Reset()
-	c.request.Write(c.head.append(beginFrame(c.request.AvailableBuffer(), frameCall, 0)))
+	c.request.Write(c.head.Append(frame.Begin(c.request.AvailableBuffer(), frame.Call, 0)))
 	c.bodyAt = c.request.Len()
 }
 
@@ -114,24 +164,26 @@ func (c *call) writeHead() {
 func (c *call) seal(ex *Executor) error {
 	body := c.request.Bytes()[c.bodyAt:]
 	if int64(len(body)) > ex.opts.MaxPayload {
-		return fmt.Errorf("%w: value of %d bytes, limit %d", ErrTooLarge, len(body), ex.opts.MaxPayload)
+		return fmt.Errorf("%w: function %q: value of %d bytes, Options.MaxPayload is %d",
+			ErrTooLarge, c.name, len(body), ex.opts.MaxPayload)
 	}
-	if len(body) > inlineMax {
-		f, err := ex.pool.files.create()
+	if len(body) > frame.MaxValue {
+		f, err := shared.CreateFile(ex.pool.dir)
 		if err != nil {
-			return fmt.Errorf("executor: file for the value: %w", err)
+			return fmt.Errorf("executor: function %q: file for the value: %w", c.name, err)
 		}
-		c.opened[2], c.head.file = f, f.name
+		c.opened[bodyFile], c.head.File = f, f.ID
 		if _, err := f.Write(body); err != nil {
-			return fmt.Errorf("executor: write the value: %w", err)
+			return fmt.Errorf("executor: function %q: write the value: %w", c.name, err)
 		}
 		c.writeHead()
 	}
-	endFrame(c.request.Bytes())
+	frame.End(c.request.Bytes())
 	return nil
 }
 
-// notify queues a progress value; the oldest makes room. Its only caller is the goroutine that reads from the worker.
+// notify queues a progress value; the oldest makes room. Its only caller is the goroutine that
+// reads from the worker.
 func (c *call) notify(value []byte) {
 	if c.events == nil {
 		return
@@ -150,108 +202,75 @@ func (c *call) notify(value []byte) {
 	}
 }
 
-// do runs c in a worker and leaves the body of its result in c.result.
-func (p *pool) do(ctx context.Context, c *call, opts *CallOptions) error {
-	begun, err := p.gate.enter(ctx, opts)
-	if err != nil {
-		return err
+// note queues a log record, if there is room: who reads from the worker waits for no caller's
+// logger.
+func (c *call) note(record []byte) {
+	select {
+	case c.logs <- bytes.Clone(record):
+	default:
+		c.dropped++
 	}
-	var w *process
-	for {
-		if w, err = p.take(ctx); err != nil {
-			p.gate.leave(opts.Key, -1, outcomeFailed)
-			return err
-		}
-		if w.begin(c) {
-			break
-		}
-		p.give(w) // it died at this moment, and the call has not begun
-	}
-	w.exchange(ctx, c, opts)
-	now := clock()
-	if p.opts.CallsPerWorker == 1 { // else others use w at the same time
-		w.quick = now-begun < quickMax
-	}
-	how, err := w.outcome(ctx, c)
-	p.give(w)
-	p.gate.leave(opts.Key, now-begun, how)
-	return err
 }
 
-// exchange sends c and awaits its end.
-func (w *process) exchange(ctx context.Context, c *call, opts *CallOptions) {
-	frame := c.request.Bytes()
-	setFrameID(frame, c.id)
-	if deadline, ok := ctx.Deadline(); ok {
-		binary.LittleEndian.PutUint64(frame[timeoutOffset:], uint64(max(time.Until(deadline), 1)))
+// light reports whether c may wait in the pipe of a worker that has another call: it must fit
+// there, and is to be moved easily.
+func (c *call) light() bool {
+	return c.request.Len() <= lightMax && c.opened[inputFile] == nil &&
+		c.opened[outputFile] == nil && c.opened[bodyFile] == nil
+}
+
+// deliver copies what the function wrote to the caller's Output.
+func (c *call) deliver(ex *Executor, opts *CallOptions) error {
+	f := c.opened[outputFile]
+	if f == nil {
+		return nil
 	}
-	if err := w.send(ctx, c, frame); err != nil {
-		w.end() // a frame may have gone in part; if the worker died by itself, this changes nothing
+	n, err := f.Size(ex.opts.MaxPayload)
+	if err != nil {
+		return fmt.Errorf("executor: function %q: output: %w", c.name, err)
 	}
-	if w.quick && w.awaitBriefly(c) {
+	if _, err := io.Copy(opts.Output, io.NewSectionReader(f, 0, n)); err != nil {
+		return fmt.Errorf("executor: function %q: write the output: %w", c.name, err)
+	}
+	return nil
+}
+
+// log replays a record of the worker, in the goroutine of the call's caller.
+func (c *call) log(payload []byte) {
+	var in logRecord
+	if err := json.Unmarshal(payload, &in, allowInvalid); err != nil ||
+		!c.logger.Enabled(context.Background(), slog.Level(in.Level)) {
 		return
 	}
-	w.await(ctx, c, opts.Progress)
-}
-
-// send writes the frame. One that the pipe can hold goes without further ado; the write of a larger one ends with ctx, as the worker may be stuck.
-func (w *process) send(ctx context.Context, c *call, frame []byte) error {
-	if len(frame)*w.pool.opts.CallsPerWorker > 32<<10 && ctx.Done() != nil {
-		stop := context.AfterFunc(ctx, w.kill)
-		defer stop()
+	r := slog.NewRecord(in.Time, slog.Level(in.Level), in.Message, 0)
+	for _, a := range in.Attrs {
+		r.AddAttrs(slog.Any(a.Key, a.Value))
 	}
-	return w.in.write(frame, c.others)
+	_ = c.logger.Handler().Handle(context.Background(), r) // as slog.Logger does
 }
 
-// cancel ends c after its context has ended, first by asking, then by force, until c.over says that it has ended.
-func (w *process) cancel(c *call) {
-	defer func() { c.canceled <- struct{}{} }()
-	_ = w.control.write(newFrame(frameCancel, c.id, nil), false) // an error: the worker is dying, and c will be told
-	timer := time.NewTimer(w.pool.opts.CancelGrace)
-	defer timer.Stop()
-	steps := [...]struct {
-		do   func()
-		wait time.Duration
-	}{{w.terminate, w.pool.opts.TermGrace}, {w.kill, lastGrace}, {func() { w.desert(c) }, 0}}
-	for _, step := range steps {
-		select {
-		case <-c.over:
-			return
-		case <-timer.C:
-			step.do()
-			timer.Reset(step.wait)
-		}
-	}
-	<-c.over
-}
-
-// desert ends c though its worker is not gone: not even the kernel could end it.
-func (w *process) desert(c *call) {
-	if w.giveUp(c) {
-		_ = w.answers.SetReadDeadline(time.Unix(0, 1)) // wakes who reads, for all calls of this worker are lost
-		c.crash = &CrashError{Func: c.name, PID: w.pid, Kind: CrashKilled, ExitCode: -1}
-		c.done <- struct{}{}
-	}
-}
-
-// outcome reads the answer in c.
-func (w *process) outcome(ctx context.Context, c *call) (outcome, error) {
+// outcome reads the answer of w, or what became of the call without one.
+func (c *call) outcome(ctx context.Context, w *process) (outcome, error) {
 	switch {
 	case c.crash != nil && c.crash.Kind == CrashKilled && ctx.Err() != nil:
-		return outcomeKilled, ended(ctx, fmt.Sprintf("function %q, worker %d killed", c.name, w.pid))
+		return outcomeKilled, contextError(ctx,
+			fmt.Sprintf(
+				"function %q, worker %d killed, for it did not return within Options.CancelGrace",
+				c.name, w.pid))
 	case c.crash != nil:
 		if c.crash.Kind == CrashKilled && w.pool.quitting() {
-			return outcomeFailed, fmt.Errorf("%w: stopped during the call", ErrNotRunning)
+			return outcomeFailed, fmt.Errorf("%w: function %q: stopped during the call",
+				ErrNotRunning, c.name)
 		}
 		return outcomeFailed, c.crash
-	case c.kind == frameResult:
-		if err := w.result(c); err != nil {
+	case c.kind == frame.Result:
+		if err := c.takeResult(w.pool.opts.MaxPayload); err != nil {
 			return outcomeFailed, err
 		}
 		return outcomeDone, nil
 	case ctx.Err() != nil:
-		return outcomeFailed, ended(ctx, fmt.Sprintf("function %q", c.name))
-	case c.kind == framePanic:
+		return outcomeFailed, contextError(ctx, fmt.Sprintf("function %q", c.name))
+	case c.kind == frame.Panic:
 		e := &PanicError{}
 		if err := json.Unmarshal(c.answer, e, allowInvalid); err != nil {
 			return outcomeFailed, fmt.Errorf("executor: decode a panic: %w", err)
@@ -262,46 +281,24 @@ func (w *process) outcome(ctx context.Context, c *call) (outcome, error) {
 	if err := json.Unmarshal(c.answer, &f, allowInvalid); err != nil {
 		return outcomeFailed, fmt.Errorf("executor: decode an error: %w", err)
 	}
-	e := &RemoteError{Func: c.name, Message: f.Message, Status: f.Status}
-	switch {
-	case f.Deadline:
-		e.ctx = context.DeadlineExceeded
-	case f.Canceled:
-		e.ctx = context.Canceled
-	}
-	return outcomeFailed, e
+	return outcomeFailed, f.error(c.name)
 }
 
-// result sets c.result, out of a file if the worker sent one.
-func (w *process) result(c *call) error {
+// takeResult sets c.result, out of a file if the worker sent one.
+func (c *call) takeResult(limit int64) error {
 	if len(c.answer) == 0 {
-		return errFrame
+		return frame.ErrMalformed
 	}
 	c.result = c.answer[1:]
 	if c.answer[0] == 0 {
 		return nil
 	}
-	body, err := w.pool.files.readAll(w.pid, string(c.result), w.pool.opts.MaxPayload)
+	err := c.fileErr
+	if err == nil {
+		c.result, err = c.opened[resultFile].ReadAll(limit)
+	}
 	if err != nil {
-		return fmt.Errorf("executor: read the result: %w", err)
-	}
-	c.result = body
-	_ = w.control.write(newFrame(frameRelease, c.id, nil), false) // an error: the worker is dying, and its file with it
-	return nil
-}
-
-// deliver copies what the function wrote to the caller's Output.
-func (c *call) deliver(ex *Executor, opts *CallOptions) error {
-	f := c.opened[1]
-	if f == nil {
-		return nil
-	}
-	n, err := f.size(ex.opts.MaxPayload)
-	if err != nil {
-		return fmt.Errorf("executor: output: %w", err)
-	}
-	if _, err := io.Copy(opts.Output, io.NewSectionReader(f, 0, n)); err != nil {
-		return fmt.Errorf("executor: write the output: %w", err)
+		return fmt.Errorf("%w: function %q: read it: %w", ErrResult, c.name, err)
 	}
 	return nil
 }

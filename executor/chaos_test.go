@@ -25,9 +25,11 @@ var busy = executor.NewFunc("busy", func(_ context.Context, in [2]int) ([2]int, 
 	return [2]int{in[0], os.Getpid()}, nil
 })
 
-// TestChaos_KilledWorkers kills workers at random under load: EXECUTOR_KILLS of them, 50 unless it says otherwise. Every call must end once, with its own answer
-// or with a crash, and the pool must be whole afterwards. With EXECUTOR_KILLS set the delay from a kill to the error of
-// the call must be at most 50 ms, beyond what this process was itself held up meanwhile by a machine with too much to do.
+// TestChaos_KilledWorkers kills workers at random under load: EXECUTOR_KILLS of them, 50 unless it
+// says otherwise. Every call must end once, with its own answer or with a crash, and the pool must
+// be whole afterwards. With EXECUTOR_KILLS set the delay from a kill to the error of the call must
+// be at most 50 ms, beyond what this process was itself held up meanwhile by a machine with too
+// much to do.
 func TestChaos_KilledWorkers(t *testing.T) {
 	kills, strict := 50, false
 	if s := os.Getenv("EXECUTOR_KILLS"); s != "" {
@@ -52,7 +54,8 @@ func TestChaos_KilledWorkers(t *testing.T) {
 				switch {
 				case err == nil && out[0] == id:
 					pids.Store(out[1], true)
-				case errors.As(err, &crash) && crash.Kind == executor.CrashSignal && crash.Signal == "SIGKILL":
+				case errors.As(err, &crash) && crash.Kind == executor.CrashSignal &&
+					crash.Signal == "SIGKILL":
 					crashes.Add(1)
 					at, ok := killedAt.Load(crash.PID)
 					if !ok {
@@ -99,7 +102,8 @@ func TestChaos_KilledWorkers(t *testing.T) {
 	wg.Wait()
 	eventually(t, "a whole pool", func() bool { return ex.Stats().Process.Workers == 4 })
 	s := ex.Stats().Process
-	if s.Queued != 0 || s.Running != 0 || int64(s.Done+s.Failed) != calls.Load() || int64(s.Failed) != crashes.Load() || s.Restarts < uint64(kills) {
+	if s.Queued != 0 || s.Running != 0 || int64(s.Done+s.Failed) != calls.Load() ||
+		int64(s.Failed) != crashes.Load() || s.Restarts < uint64(kills) {
 		t.Errorf("%d calls, %d crashes: %+v", calls.Load(), crashes.Load(), s)
 	}
 	slices.Sort(delays)
@@ -107,7 +111,9 @@ func TestChaos_KilledWorkers(t *testing.T) {
 		t.Fatal("no kill hit a call: this proves nothing")
 	}
 	worst := delays[len(delays)-1]
-	t.Logf("%d kills, %d calls, %d crashed; from kill to error p50 %v p99 %v max %v; %d restarts; a timer of this process was late by up to %v", kills, calls.Load(), crashes.Load(),
+	t.Logf(
+		"%d kills, %d calls, %d crashed; from kill to error p50 %v p99 %v max %v; %d restarts; a "+
+			"timer of this process was late by up to %v", kills, calls.Load(), crashes.Load(),
 		delays[len(delays)/2], delays[len(delays)*99/100], worst, s.Restarts, stall)
 	if strict && worst > 50*time.Millisecond+stall {
 		t.Errorf("an error came %v after its kill", worst)

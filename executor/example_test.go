@@ -84,7 +84,8 @@ func ExampleFunc_RunWith() {
 
 func ExampleRunBlocking() {
 	ctx := context.Background()
-	ex := executor.New(&executor.Options{Classes: map[string]executor.ClassOptions{"db": {Concurrency: 4}}})
+	ex := executor.New(
+		&executor.Options{Classes: map[string]executor.ClassOptions{"db": {Concurrency: 4}}})
 	defer stop(ex)
 	rows, err := executor.RunBlockingWith(ctx, ex, func(context.Context) (int, error) {
 		return 42, nil // a call that blocks
@@ -100,17 +101,19 @@ func ExampleHandler() {
 		log.Fatal(err)
 	}
 	defer stop(ex)
-	handler := executor.Handler(ex, sum, &executor.HandlerOptions{Timeout: time.Second})
+	handler := executor.Handler(ex, sum, nil)
 
-	w := httptest.NewRecorder()
-	handler.ServeHTTP(w, httptest.NewRequest("POST", "/sum", strings.NewReader(`[20, 22]`)))
-	fmt.Println(w.Code, w.Body)
-	w = httptest.NewRecorder()
-	handler.ServeHTTP(w, httptest.NewRequest("POST", "/sum", strings.NewReader(`"what?"`)))
-	fmt.Println(w.Code, w.Header().Get("Content-Type"))
+	for _, body := range []string{`[20, 22]`, `"what?"`} {
+		r := httptest.NewRequest("POST", "/sum", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		fmt.Println(w.Code, strings.ReplaceAll(w.Body.String(), `,"errors"`, "\n  ,\"errors\""))
+	}
 	// Output:
 	// 200 42
-	// 400 application/problem+json
+	// 422 {"title":"Unprocessable Entity","status":422,"detail":"The request has invalid fields."
+	//   ,"errors":[{"in":"body","pointer":"","detail":"must be an array"}]}
 }
 
 // stop ends ex when an example ends.

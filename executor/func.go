@@ -6,43 +6,39 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
+	"runtime"
 	"slices"
 	"strconv"
-	"sync"
 
-	"github.com/go-json-experiment/json"
+	"github.com/genropy/genro-asgi-go/executor/internal/proc"
+	"github.com/genropy/genro-asgi-go/internal/lockorder"
+	"github.com/genropy/genro-asgi-go/internal/typed"
 )
 
 // Func is a function that runs in worker processes. It is made by NewFunc in a package variable.
 type Func[In, Out any] struct {
-	name          string
-	rawIn, rawOut bool // []byte, which travels as it is
+	name string
+	in   *inputCodec[In]
+	out  *outputCodec[Out]
 }
 
-// registered are the functions a worker knows. The registry is global by nature: package variables fill it, in this process and in every worker
-// alike, before main begins.
-var registered struct {
-	sync.RWMutex
-	funcs map[string]registration
-}
-
-type registration struct {
-	call  func(ctx context.Context, in []byte, reply *bytes.Buffer) error
-	types string
-}
-
-// NewFunc registers fn under name, of at most 128 bytes and unique in the program, and returns it as a value to call. It panics on a bad or
-// taken name, as it is for package variables:
+// NewFunc registers fn under name, of at most 128 bytes and unique in the program, and returns it
+// as a value to call. It panics on a bad or taken name, as it is for package variables:
 //
 //	var thumbnail = executor.NewFunc("thumbnail", makeThumbnail)
 //
-// In and Out are what JSON can hold, or []byte. In a worker fn gets a context that ends with its caller's; calls may run at once if Options.CallsPerWorker allows.
+// In and Out are what JSON can hold in both directions, or []byte, else NewFunc panics. In a worker
+// fn gets a context that ends with its caller's; calls may run at once if Options.CallsPerWorker
+// allows.
 func NewFunc[In, Out any](name string, fn func(context.Context, In) (Out, error)) *Func[In, Out] {
-	f := &Func[In, Out]{name: name}
-	_, f.rawIn = any((*In)(nil)).(*[]byte)
-	_, f.rawOut = any((*Out)(nil)).(*[]byte)
 	if name == "" || len(name) > nameMax || fn == nil {
-		panic(fmt.Sprintf("executor: NewFunc(%q): a function and a name of 1 to %d bytes are needed", name, nameMax))
+		panic(
+			fmt.Sprintf("executor: NewFunc(%q): a function and a name of 1 to %d bytes are needed",
+				name, nameMax))
+	}
+	f, err := compile[In, Out](name)
+	if err != nil {
+		panic(fmt.Sprintf("executor: NewFunc(%q): %v", name, err))
 	}
 	registered.Lock()
 	defer registered.Unlock()
@@ -52,18 +48,92 @@ func NewFunc[In, Out any](name string, fn func(context.Context, In) (Out, error)
 	if registered.funcs == nil {
 		registered.funcs = make(map[string]registration)
 	}
-	registered.funcs[name] = registration{types: fmt.Sprintf("%T", fn), call: func(ctx context.Context, body []byte, reply *bytes.Buffer) error {
-		var in In
-		if err := decode(body, &in, f.rawIn); err != nil {
-			return err
-		}
-		out, err := fn(ctx, in)
-		if err != nil {
-			return err
-		}
-		return encode(reply, &out, f.rawOut)
-	}}
+	registered.funcs[name] = registration{
+		types: fmt.Sprintf("%T", fn),
+		call: func(ctx context.Context, body []byte, reply *bytes.Buffer) error {
+			var in In
+			err := f.in.receive(body, &in)
+			if err == nil {
+				// again, for what it may prepare that does not travel
+				err = typed.Validate(nil, &in)
+			}
+			if err != nil {
+				return &stageError{err, false}
+			}
+			out, err := fn(ctx, in)
+			if err != nil {
+				return err
+			}
+			if err := f.out.write(reply, &out); err != nil {
+				return &stageError{err, true}
+			}
+			return nil
+		},
+	}
 	return f
+}
+
+// Name is the name given to NewFunc.
+func (f *Func[In, Out]) Name() string { return f.name }
+
+// Run runs the function in a worker process of ex and returns what it returns; see the package's
+// contract for how a call ends. ctx governs the wait in the queue and the function itself.
+func (f *Func[In, Out]) Run(ctx context.Context, ex *Executor, in In) (Out, error) {
+	return f.RunWith(ctx, ex, in, nil)
+}
+
+// RunWith is Run with options. Nil options are the defaults.
+//
+// Before the call queues, Options.Validator looks at an In that is a struct, and then the method
+// Validate() error of In or *In is called, if there is one; the error of either is an [InputError].
+// The method is called again in the worker, on what arrived there.
+func (f *Func[In, Out]) RunWith(ctx context.Context, ex *Executor, in In,
+	opts *CallOptions,
+) (out Out, err error) {
+	if opts == nil {
+		opts = &defaultCall
+	}
+	if ex == nil || f == nil {
+		return out, errNil
+	}
+	if !ex.pool.running.Load() {
+		return out, fmt.Errorf("%w: function %q: Start comes first, Stop last", ErrNotRunning,
+			f.name)
+	}
+	if err := f.in.validate(ctx, ex, f.name, &in); err != nil {
+		return out, err
+	}
+	c := calls.Get().(*call)
+	c.name = f.name
+	defer c.recycle()
+	if err := c.prepare(ex, opts); err != nil {
+		return out, err
+	}
+	if err := f.in.send(&c.request, &in); err != nil {
+		return out, inputError(f.name, err)
+	}
+	if err := c.seal(ex); err != nil {
+		return out, err
+	}
+	if err := ex.pool.do(ctx, c, opts); err != nil {
+		return out, err
+	}
+	if err := f.out.read(c.result, &out); err != nil {
+		return out, fmt.Errorf("%w: function %q: %w", ErrResult, f.name, err)
+	}
+	return out, c.deliver(ex, opts)
+}
+
+// registered are the functions a worker knows. The registry is global by nature: package variables
+// fill it, in this process and in every worker alike, before main begins.
+var registered struct {
+	lockorder.RWMutex
+	funcs map[string]registration
+}
+
+type registration struct {
+	call  func(ctx context.Context, in []byte, reply *bytes.Buffer) error
+	types string
 }
 
 func lookup(name string) func(context.Context, []byte, *bytes.Buffer) error {
@@ -89,62 +159,6 @@ func registryID() string {
 	return strconv.FormatUint(h.Sum64(), 16)
 }
 
-// Name is the name given to NewFunc.
-func (f *Func[In, Out]) Name() string { return f.name }
-
-// Run runs the function in a worker process of ex and returns what it returns; see the package's contract for how a call ends. ctx governs the wait
-// in the queue and the function itself.
-func (f *Func[In, Out]) Run(ctx context.Context, ex *Executor, in In) (Out, error) {
-	return f.RunWith(ctx, ex, in, nil)
-}
-
-// RunWith is Run with options. Nil options are the defaults.
-func (f *Func[In, Out]) RunWith(ctx context.Context, ex *Executor, in In, opts *CallOptions) (out Out, err error) {
-	if opts == nil {
-		opts = &defaultCall
-	}
-	if ex.pool == nil || !ex.pool.running.Load() {
-		return out, ErrNotRunning
-	}
-	c := calls.Get().(*call)
-	c.name = f.name
-	defer c.recycle()
-	if err := c.prepare(ex, opts); err != nil {
-		return out, err
-	}
-	if err := encode(&c.request, &in, f.rawIn); err != nil {
-		return out, err
-	}
-	if err := c.seal(ex); err != nil {
-		return out, err
-	}
-	if err := ex.pool.do(ctx, c, opts); err != nil {
-		return out, err
-	}
-	if err := decode(c.result, &out, f.rawOut); err != nil {
-		return out, err
-	}
-	return out, c.deliver(ex, opts)
-}
-
-func encode[T any](b *bytes.Buffer, v *T, raw bool) error {
-	if raw {
-		b.Write(*any(v).(*[]byte))
-		return nil
-	}
-	if err := json.MarshalWrite(b, v); err != nil {
-		return fmt.Errorf("executor: encode: %w", err)
-	}
-	return nil
-}
-
-func decode[T any](body []byte, v *T, raw bool) error {
-	if raw {
-		*any(v).(*[]byte) = bytes.Clone(body)
-		return nil
-	}
-	if err := json.Unmarshal(body, v); err != nil {
-		return fmt.Errorf("executor: decode: %w", err)
-	}
-	return nil
-}
+// buildID tells apart two builds of the program: a worker of another one knows other functions or
+// other types.
+func buildID() string { return runtime.Version() + " " + registryID() + proc.ID() }

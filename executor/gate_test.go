@@ -14,14 +14,15 @@ import (
 // hold takes a place in g until the returned function is called.
 func hold(t *testing.T, g *gate, o CallOptions) func() {
 	t.Helper()
-	begun, err := g.enter(t.Context(), &o)
+	begun, err := g.enter(t.Context(), &o, nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return func() { g.leave(o.Key, clock()-begun, outcomeDone) }
 }
 
-// order lets calls queue up one after the other and returns the order in which they come to their turn.
+// order lets calls queue up one after the other and returns the order in which they come to their
+// turn.
 func order(t *testing.T, g *gate, first []func(), calls []CallOptions) []int {
 	t.Helper()
 	var mu sync.Mutex
@@ -47,8 +48,9 @@ func order(t *testing.T, g *gate, first []func(), calls []CallOptions) []int {
 
 func TestGate_PriorityThenAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(1, 10, 0)
-		got := order(t, g, []func(){hold(t, g, CallOptions{})}, []CallOptions{{}, {Priority: 1}, {Priority: -1}, {}, {Priority: 1}})
+		g := newGate("", 1, 10, 0)
+		got := order(t, g, []func(){hold(t, g, CallOptions{})},
+			[]CallOptions{{}, {Priority: 1}, {Priority: -1}, {}, {Priority: 1}})
 		if !slices.Equal(got, []int{1, 4, 0, 3, 2}) {
 			t.Errorf("%v", got)
 		}
@@ -57,8 +59,9 @@ func TestGate_PriorityThenAge(t *testing.T) {
 
 func TestGate_KeyOverItsLimitHoldsUpNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(2, 10, 1)
-		got := order(t, g, []func(){hold(t, g, CallOptions{Key: "a"})}, []CallOptions{{Key: "a", Priority: 9}, {Key: "a"}, {Key: "b"}, {}})
+		g := newGate("", 2, 10, 1)
+		got := order(t, g, []func(){hold(t, g, CallOptions{Key: "a"})},
+			[]CallOptions{{Key: "a", Priority: 9}, {Key: "a"}, {Key: "b"}, {}})
 		// One place is free from the start, and two calls of "a" do not get it.
 		if got[0] != 2 || slices.Index(got, 0) > slices.Index(got, 1) {
 			t.Errorf("%v", got)
@@ -71,19 +74,19 @@ func TestGate_KeyOverItsLimitHoldsUpNobodyElse(t *testing.T) {
 
 func TestGate_FullQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(1, 1, 1)
+		g := newGate("", 1, 1, 1)
 		leave := hold(t, g, CallOptions{Key: "a"})
 		ctx, cancel := context.WithCancel(t.Context())
 		results := make(chan error, 2)
 		queue := func(o CallOptions) {
 			go func() {
-				_, err := g.enter(ctx, &o)
+				_, err := g.enter(ctx, &o, nil, false)
 				results <- err
 			}()
 			synctest.Wait()
 		}
 		queue(CallOptions{Key: "a"})
-		if _, err := g.enter(ctx, &CallOptions{}); !errors.Is(err, ErrOverloaded) {
+		if _, err := g.enter(ctx, &CallOptions{}, nil, false); !errors.Is(err, ErrOverloaded) {
 			t.Errorf("a queue of one took a second: %v", err)
 		}
 		queue(CallOptions{Wait: true})
@@ -96,7 +99,7 @@ func TestGate_FullQueue(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		}
-		if _, err := g.enter(ctx, &CallOptions{}); !errors.Is(err, context.Canceled) {
+		if _, err := g.enter(ctx, &CallOptions{}, nil, false); !errors.Is(err, context.Canceled) {
 			t.Errorf("a context that has ended: %v", err)
 		}
 		leave()
@@ -108,18 +111,19 @@ func TestGate_FullQueue(t *testing.T) {
 
 func TestGate_CloseAndRefuse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(1, 10, 1)
+		g := newGate("", 1, 10, 1)
 		leave := hold(t, g, CallOptions{Key: "a"})
 		results := make(chan error, 2)
 		for _, key := range []string{"a", "b"} {
 			go func() {
-				_, err := g.enter(t.Context(), &CallOptions{Key: key})
+				_, err := g.enter(t.Context(), &CallOptions{Key: key}, nil, false)
 				results <- err
 			}()
 			synctest.Wait()
 		}
 		g.close(ErrNotRunning)
-		if _, err := g.enter(t.Context(), &CallOptions{}); !errors.Is(err, ErrNotRunning) {
+		if _, err := g.enter(t.Context(), &CallOptions{}, nil, false); !errors.Is(err,
+			ErrNotRunning) {
 			t.Errorf("closed: %v", err)
 		}
 		if g.stats().Queued != 2 {
@@ -141,9 +145,10 @@ func TestGate_CloseAndRefuse(t *testing.T) {
 	})
 }
 
-// TestGate_NothingIsLost has many callers with keys, priorities and contexts that end, and checks the bounds all the while.
+// TestGate_NothingIsLost has many callers with keys, priorities and contexts that end, and checks
+// the bounds all the while.
 func TestGate_NothingIsLost(t *testing.T) {
-	g := newGate(3, 1000, 2)
+	g := newGate("", 3, 1000, 2)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	running, byKey := 0, map[string]int{}
@@ -155,7 +160,7 @@ func TestGate_NothingIsLost(t *testing.T) {
 				if n%5 == 0 {
 					go cancel()
 				}
-				begun, err := g.enter(ctx, &o)
+				begun, err := g.enter(ctx, &o, nil, false)
 				if err == nil {
 					mu.Lock()
 					running++
@@ -176,6 +181,7 @@ func TestGate_NothingIsLost(t *testing.T) {
 	}
 	wg.Wait()
 	if g.running != 0 || len(g.waiting) != 0 || g.aside != 0 || len(g.keys) != 0 {
-		t.Errorf("left behind: %d running, %d waiting, %d aside, %v", g.running, len(g.waiting), g.aside, g.keys)
+		t.Errorf("left behind: %d running, %d waiting, %d aside, %v", g.running, len(g.waiting),
+			g.aside, g.keys)
 	}
 }

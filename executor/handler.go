@@ -1,70 +1,102 @@
 package executor
 
 import (
+	"bytes"
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
-	"log/slog"
-	"mime"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
-	"github.com/genropy/genro-asgi-go/internal/problem"
+	operations "github.com/genropy/genro-asgi-go/internal/describe"
+	"github.com/genropy/genro-asgi-go/internal/input"
+	"github.com/genropy/genro-asgi-go/problem"
 )
 
-// HandlerOptions configures Handler and BlockingHandler. The zero value of every field means its default.
+// HandlerOptions configures Handler and BlockingHandler. The zero value of every field means its
+// default.
 type HandlerOptions struct {
 	// MaxBody is the size of a request body in bytes; default 1 MiB.
 	MaxBody int64
-	// Timeout bounds the call, its wait in the queue included; default 30 s, below 0 none but the request's own.
+	// Timeout bounds the call, its wait in the queue included; default 30 s, below 0 none but the
+	// request's own.
 	Timeout time.Duration
-	// RetryAfter is what a client of an overloaded executor is told to wait, rounded up to seconds; default 1 s.
+	// RetryAfter is what a client of an overloaded executor is told to wait, rounded up to seconds;
+	// default 1 s.
 	RetryAfter time.Duration
-	// ContentType is that of a []byte result; default application/octet-stream. Other results are application/json.
+	// ContentType is that of a []byte result; default application/octet-stream. Other results are
+	// application/json.
 	ContentType string
 	// Call gives the options of a request's call, such as its Key; default none. nil is no options.
 	Call func(r *http.Request) *CallOptions
-	// Stream answers a client that accepts text/event-stream with events: "progress" for each value given to Progress, then "result", or "error" with
-	// a problem. An error before the first event is an ordinary answer.
+	// Stream answers a client that accepts text/event-stream with events: "progress" for each value
+	// given to Progress, then "result", or "error" with the problem. An error before the first
+	// event is an ordinary answer.
 	Stream bool
-	// Logger gets the incidents; default the executor's.
-	Logger *slog.Logger
 }
 
-// Handler makes an http.Handler, for any router, of fn: the request's body is its input, as JSON without unknown members, or as it is for []byte, and its result the answer.
+// Handler makes an http.Handler, for any router, of fn: the request's body is its input, as JSON
+// without unknown members and at most 32 levels deep, or as it is for []byte, and its result the
+// answer.
 //
-// Errors are problems (RFC 9457): 400, 413 or 415 for a bad body, 503 with Retry-After when overloaded or not running, 504 when time is up, the StatusCode of an
-// error that has one, else 500 with an incident id as extension "incident". Nothing else of an error reaches the client: the log has it, under that id. A client that goes away ends the call.
-// Nil options are the defaults.
+// A body needs a Content-Type for which browsers ask first (CORS preflight) before a page of
+// another site may send it: application/json or +json, and for []byte anything but what a form can
+// send. Errors are answered by problem.Write: 400, 413 or 415 for a bad body, 408 for one that
+// takes longer than the server waits, 422, or what it says itself, for one that the Validate method
+// of its type refuses, 503 with Retry-After when overloaded or not running, 504 when time is up,
+// what a function's problem says, the StatusCode of another error that has one, else 500. Nothing
+// else of an error reaches the client: the log of problem.WithOptions has it, with the stack of a
+// panic and what a crashed worker wrote, under the problem's request_id. A client that goes away
+// ends the call, which is answered, should it still listen, with 499 and no body. Nil options are
+// the defaults. Handler panics when ex or fn is nil.
 func Handler[In, Out any](ex *Executor, fn *Func[In, Out], opts *HandlerOptions) http.Handler {
-	return newHandler(ex, opts, fn.name, func(ctx context.Context, in In, call *CallOptions) (Out, error) {
+	if ex == nil || fn == nil {
+		panic("executor: Handler: an Executor and a Func are needed")
+	}
+	return newHandler(opts, fn, func(ctx context.Context, in In, call *CallOptions) (Out, error) {
 		return fn.RunWith(ctx, ex, in, call)
 	})
 }
 
-// BlockingHandler is Handler for a function that runs in the blocking pool. When the client goes away or time is up, the function's context ends and the
-// answer does not wait for it. It has no progress.
-func BlockingHandler[In, Out any](ex *Executor, fn func(context.Context, In) (Out, error), opts *HandlerOptions) http.Handler {
-	return newHandler(ex, opts, "", func(ctx context.Context, in In, call *CallOptions) (Out, error) {
-		return RunBlockingWith(ctx, ex, func(ctx context.Context) (Out, error) { return fn(ctx, in) }, call)
-	})
+// BlockingHandler is Handler for a function that runs in the blocking pool. When the client goes
+// away or time is up, the function's context ends and the answer does not wait for it. It has no
+// progress. It panics when ex or fn is nil.
+func BlockingHandler[In, Out any](ex *Executor, fn func(context.Context, In) (Out, error),
+	opts *HandlerOptions,
+) http.Handler {
+	if ex == nil || fn == nil {
+		panic("executor: BlockingHandler: an Executor and a function are needed")
+	}
+	f, err := compile[In, Out](operations.FunctionName(fn))
+	if err != nil {
+		panic(fmt.Sprintf("executor: BlockingHandler: %v", err))
+	}
+	return newHandler(opts, f,
+		func(ctx context.Context, in In, call *CallOptions) (out Out, err error) {
+			if err := f.in.validate(ctx, ex, "", &in); err != nil {
+				return out, err
+			}
+			return RunBlockingWith(ctx, ex,
+				func(ctx context.Context) (Out, error) { return fn(ctx, in) }, call)
+		})
 }
 
 // handler answers requests by call.
 type handler[In, Out any] struct {
 	opts HandlerOptions
-	name string
+	of   *Func[In, Out] // its name is "" where it has none
 	call func(context.Context, In, *CallOptions) (Out, error)
 }
 
-func newHandler[In, Out any](ex *Executor, opts *HandlerOptions, name string, call func(context.Context, In, *CallOptions) (Out, error)) http.Handler {
-	h := &handler[In, Out]{name: name, call: call}
+func newHandler[In, Out any](opts *HandlerOptions, of *Func[In, Out],
+	call func(context.Context, In, *CallOptions) (Out, error),
+) http.Handler {
+	h := &handler[In, Out]{of: of, call: call}
 	if opts != nil {
 		h.opts = *opts
 	}
@@ -72,12 +104,15 @@ func newHandler[In, Out any](ex *Executor, opts *HandlerOptions, name string, ca
 	h.opts.Timeout = orDefault(h.opts.Timeout, 30*time.Second)
 	h.opts.RetryAfter = orDefault(h.opts.RetryAfter, time.Second)
 	h.opts.ContentType = cmp.Or(h.opts.ContentType, "application/octet-stream")
-	h.opts.Logger = cmp.Or(h.opts.Logger, ex.opts.Logger)
 	return h
 }
 
 // ServeHTTP implements http.Handler.
 func (h *handler[In, Out]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p, ok := w.(*operations.Probe); ok {
+		p.Add(h.endpoint())
+		return
+	}
 	in, err := h.read(w, r)
 	if err != nil {
 		h.refuse(w, r, err)
@@ -113,97 +148,75 @@ func (h *handler[In, Out]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body) // the client is gone: nobody is left to tell
 }
 
-// bodyError is a body the client should mend; its text is for the client.
-type bodyError struct {
-	status int
-	detail string
-}
-
-func (e *bodyError) Error() string   { return e.detail }
-func (e *bodyError) StatusCode() int { return e.status }
-
 func (h *handler[In, Out]) read(w http.ResponseWriter, r *http.Request) (in In, err error) {
 	raw, isRaw := any(&in).(*[]byte)
-	if media := r.Header.Get("Content-Type"); !isRaw && media != "" {
-		media, _, err := mime.ParseMediaType(media)
-		if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") {
-			return in, &bodyError{http.StatusUnsupportedMediaType, "the body must be application/json"}
-		}
+	switch {
+	case isRaw && !input.NeedsPreflight(r.Header):
+		return in, problem.New(http.StatusUnsupportedMediaType,
+			"The body needs a Content-Type that no form can send, such as "+
+				"application/octet-stream.")
+	case !isRaw && !input.IsJSON(r.Header):
+		return in, problem.New(http.StatusUnsupportedMediaType,
+			"The body must be of type application/json.")
+	}
+	if coding := r.Header["Content-Encoding"]; len(coding) > 0 &&
+		!strings.EqualFold(coding[0], "identity") {
+		return in, problem.New(http.StatusUnsupportedMediaType,
+			"The body must have no Content-Encoding.")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.opts.MaxBody))
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return in, &bodyError{http.StatusRequestEntityTooLarge, "the body may have " + strconv.FormatInt(h.opts.MaxBody, 10) + " bytes"}
-	}
-	if err != nil {
-		return in, &bodyError{http.StatusBadRequest, "the body could not be read"}
-	}
-	if isRaw {
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	switch {
+	case tooLarge:
+		return in, err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return in, &problem.Error{
+			Status: http.StatusRequestTimeout,
+			Detail: "The body took too long.", Err: err,
+		}
+	case err != nil:
+		return in, &problem.Error{
+			Status: http.StatusBadRequest,
+			Detail: "The body could not be read.", Err: err,
+		}
+	case isRaw:
 		*raw = body
 		return in, nil
+	case len(body) == 0:
+		return in, problem.BadRequest("The body is empty; it must be JSON.")
+	case input.NestsDeeper(body, input.MaxDepth):
+		return in,
+			problem.BadRequest(fmt.Sprintf("The body nests more than %d levels deep.",
+				input.MaxDepth))
 	}
-	if err := json.Unmarshal(body, &in, json.RejectUnknownMembers(true)); err != nil {
-		return in, &bodyError{http.StatusBadRequest, "the body is not the JSON that is expected here"}
-	}
-	return in, nil
+	return in, h.of.in.decoder.Decode(body, &in)
 }
 
 func (h *handler[In, Out]) encode(out *Out) (body []byte, contentType string, err error) {
 	if raw, ok := any(out).(*[]byte); ok {
 		return *raw, h.opts.ContentType, nil
 	}
-	body, err = json.Marshal(out)
-	return body, "application/json", err
+	var b bytes.Buffer
+	err = h.of.out.write(&b, out)
+	return b.Bytes(), "application/json", err
 }
 
-// refuse answers with err.
+// refuse answers with err. There always is an answer: net/http would make an empty 200 of none, and
+// a client that only seems to be gone would take it for a result.
 func (h *handler[In, Out]) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	p, ok := h.problem(r, err)
-	if !ok {
-		return
-	}
-	if p.Status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", strconv.FormatInt(int64((h.opts.RetryAfter+time.Second-1)/time.Second), 10))
-	}
-	problem.Write(w, r, p)
+	problem.Write(w, r, h.public(err))
 }
 
-// problem is what a client may know of err; an incident goes to the log. It is false when the client has gone.
-func (h *handler[In, Out]) problem(r *http.Request, err error) (p problem.Problem, ok bool) {
-	var bad *bodyError
-	var coded interface{ StatusCode() int }
-	switch {
-	case errors.Is(r.Context().Err(), context.Canceled):
-		return p, false
-	case errors.As(err, &bad):
-		return problem.Problem{Status: bad.status, Detail: bad.detail}, true
-	case errors.Is(err, context.DeadlineExceeded):
-		p.Status = http.StatusGatewayTimeout
-	case errors.As(err, &coded):
-		p.Status = coded.StatusCode()
+// public is err, with the time to wait where this executor has no room for a call.
+func (h *handler[In, Out]) public(err error) error {
+	if _, unstarted := errors.AsType[*StartError](err); unstarted ||
+		errors.Is(err, ErrOverloaded) || errors.Is(err, ErrNotRunning) {
+		if problem.Of(err) == nil {
+			return &problem.Error{
+				Status:     http.StatusServiceUnavailable,
+				RetryAfter: h.opts.RetryAfter, Err: err,
+			}
+		}
 	}
-	if p.Status < 400 || p.Status > 599 {
-		p.Status = http.StatusInternalServerError
-	}
-	if p.Status == http.StatusInternalServerError {
-		incident := rand.Text()
-		p.Extensions = map[string]any{"incident": incident}
-		h.log(r, incident, err)
-	}
-	return p, true
-}
-
-func (h *handler[In, Out]) log(r *http.Request, incident string, err error) {
-	attrs := []slog.Attr{
-		slog.String("incident", incident), slog.String("func", h.name), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err),
-	}
-	var crash *CrashError
-	var panicked *PanicError
-	switch {
-	case errors.As(err, &crash):
-		attrs = append(attrs, slog.String("kind", string(crash.Kind)), slog.String("stderr", crash.Stderr))
-	case errors.As(err, &panicked):
-		attrs = append(attrs, slog.String("stack", panicked.Stack))
-	}
-	h.opts.Logger.LogAttrs(r.Context(), slog.LevelError, "executor call failed", attrs...)
+	return err
 }

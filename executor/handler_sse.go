@@ -7,15 +7,16 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/genropy/genro-asgi-go/internal/sse"
+	"github.com/genropy/genro-asgi-go/problem"
 )
 
 const (
 	eventTimeout = 10 * time.Second // how long a client may take to make room for one event
-	heartbeat    = 15 * time.Second // silence before a comment, which keeps proxies from closing the stream
+	// silence before a comment, which keeps proxies from closing the stream
+	heartbeat = 15 * time.Second
 )
 
 // eventStream sends server-sent events. It begins, with its header, with the first of them.
@@ -44,7 +45,13 @@ func (s *eventStream) stop() {
 }
 
 // stream answers with events. A client that does not take them ends the call.
-func (h *handler[In, Out]) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, in In, call *CallOptions) {
+func (h *handler[In, Out]) stream(ctx context.Context, w http.ResponseWriter, r *http.Request,
+	in In, call *CallOptions,
+) {
+	if err := sse.Supported(w); err != nil {
+		h.refuse(w, r, err)
+		return
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	events := &eventStream{w: w}
@@ -68,21 +75,23 @@ func (h *handler[In, Out]) stream(ctx context.Context, w http.ResponseWriter, r 
 	out, err := h.call(ctx, in, &options)
 	var body []byte
 	if err == nil {
-		body, err = json.Marshal(&out)
+		var b bytes.Buffer
+		err = h.of.out.writeJSON(&b, &out)
+		body = b.Bytes()
+	}
+	name := "result"
+	if err != nil {
+		if events.stream == nil {
+			h.refuse(w, r, err)
+			return
+		}
+		name = "error"
+		body, err = problem.Answer(w.Header(), r, h.public(err)).Encode(), nil
 	}
 	if err == nil {
-		_ = events.send(r.Context(), "result", body) // the client is gone: nobody is left to tell
-		return
+		err = events.send(r.Context(), name, body)
 	}
-	if events.stream == nil {
-		h.refuse(w, r, err)
-		return
-	}
-	p, ok := h.problem(r, err)
-	if !ok {
-		return
-	}
-	if body, err = json.Marshal(p, allowInvalid); err == nil {
-		_ = events.send(r.Context(), "error", body)
+	if err != nil { // no client may take a stream without its end for a whole one
+		panic(http.ErrAbortHandler)
 	}
 }

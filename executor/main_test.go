@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -31,7 +33,12 @@ import (
 const role = "EXECUTOR_TEST_ROLE"
 
 func TestMain(m *testing.M) {
-	switch os.Getenv(role) {
+	as := os.Getenv(role)
+	if how, ok := strings.CutPrefix(as, "changes "); ok {
+		executor.Main()
+		changing(how)
+	}
+	switch as {
 	case "raw echo":
 		rawEcho()
 	case "no main": // a program that forgot executor.Main
@@ -44,6 +51,12 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	case "other build":
 		executor.NewFunc("one more", func(context.Context, int) (int, error) { return 0, nil })
+	case "adopts":
+		executor.Main()
+		adopting()
+	case "closed":
+		executor.Main()
+		closed()
 	case "parent":
 		executor.Main()
 		parent()
@@ -60,7 +73,10 @@ type record struct {
 	Score float64  `json:"score"`
 }
 
-var sample = record{ID: 12345, Name: "Ada Lovelace", Email: "ada@example.org", Tags: []string{"a", "bc"}, Score: 3.25}
+var sample = record{
+	ID: 12345, Name: "Ada Lovelace", Email: "ada@example.org",
+	Tags: []string{"a", "bc"}, Score: 3.25,
+}
 
 type none = struct{}
 
@@ -71,22 +87,31 @@ func (e statusError) StatusCode() int { return int(e) }
 
 var sink []byte
 
+var quiet = slog.New(slog.DiscardHandler)
+
 // Functions of the workers.
 var (
-	echo      = executor.NewFunc("echo", func(_ context.Context, in record) (record, error) { return in, nil })
-	echoBytes = executor.NewFunc("echo bytes", func(_ context.Context, in []byte) ([]byte, error) { return in, nil })
-	echoText  = executor.NewFunc("echo text", func(_ context.Context, in string) (string, error) { return in, nil })
-	fill      = executor.NewFunc("fill", func(_ context.Context, n int) ([]byte, error) { return make([]byte, n), nil })
-	pid       = executor.NewFunc("pid", func(context.Context, none) (int, error) { return os.Getpid(), nil })
-	fails     = executor.NewFunc("fails", func(_ context.Context, status int) (none, error) {
+	echo = executor.NewFunc("echo",
+		func(_ context.Context, in record) (record, error) { return in, nil })
+	echoBytes = executor.NewFunc("echo bytes",
+		func(_ context.Context, in []byte) ([]byte, error) { return in, nil })
+	echoText = executor.NewFunc("echo text",
+		func(_ context.Context, in string) (string, error) { return in, nil })
+	fill = executor.NewFunc("fill",
+		func(_ context.Context, n int) ([]byte, error) { return make([]byte, n), nil })
+	pid = executor.NewFunc("pid",
+		func(context.Context, none) (int, error) { return os.Getpid(), nil })
+	fails = executor.NewFunc("fails", func(_ context.Context, status int) (none, error) {
 		return none{}, fmt.Errorf("wrapped: %w", statusError(status))
 	})
-	panics = executor.NewFunc("panics", func(context.Context, none) (none, error) { panic("oh no") })
+	panics = executor.NewFunc("panics",
+		func(context.Context, none) (none, error) { panic("oh no") })
 	goexit = executor.NewFunc("goexit", func(context.Context, none) (none, error) {
 		runtime.Goexit()
 		return none{}, nil
 	})
-	nan = executor.NewFunc("nan", func(context.Context, none) (func(), error) { return func() {}, nil })
+	nan = executor.NewFunc("nan",
+		func(context.Context, none) (float64, error) { return math.NaN(), nil })
 
 	// waits reports its process id as progress and returns when its context ends.
 	waits = executor.NewFunc("waits", func(ctx context.Context, _ none) (time.Time, error) {
@@ -114,7 +139,13 @@ var (
 		return "finished", nil
 	})
 
-	exits   = executor.NewFunc("exits", func(_ context.Context, code int) (none, error) { os.Exit(code); return none{}, nil })
+	saysAndExits = executor.NewFunc("says and exits", func(context.Context, none) (none, error) {
+		fmt.Fprintln(os.Stderr, "last words")
+		os.Exit(3)
+		return none{}, nil
+	})
+	exits = executor.NewFunc("exits",
+		func(_ context.Context, code int) (none, error) { os.Exit(code); return none{}, nil })
 	crashes = executor.NewFunc("crashes", func(_ context.Context, how string) (none, error) {
 		switch how {
 		case "nil in another goroutine":
@@ -151,6 +182,18 @@ var (
 			panic2 := make(chan none)
 			go func() { panic(strings.Repeat("y\n", 100<<10)) }()
 			<-panic2
+		case "threads":
+			var began sync.WaitGroup
+			for range 200 {
+				began.Add(1)
+				go func() {
+					runtime.LockOSThread()
+					began.Done()
+					select {}
+				}()
+			}
+			began.Wait()
+			os.Exit(4) // without cgo their stacks are small
 		case "garbage":
 			_, _ = os.NewFile(4, "answers").WriteString(strings.Repeat("garbage ", 100))
 		case "closes":
@@ -189,12 +232,16 @@ var (
 			target, _ := os.Readlink("/proc/self/fd/" + e.Name())
 			n, _ := strconv.Atoi(e.Name())
 			flags, _ := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0)
-			if n < 3 || flags&unix.FD_CLOEXEC == 0 || strings.HasPrefix(target, "pipe:") { // the others are Go's own
+			if n < 3 || flags&unix.FD_CLOEXEC == 0 || strings.HasPrefix(target, "pipe:") {
+				// the others are Go's own
 				files = append(files, e.Name()+" "+target)
 			}
 		}
 		stdin, _ := io.ReadAll(os.Stdin)
-		return map[string][]string{"env": os.Environ(), "files": files, "stdin": {string(stdin)}}, err
+		return map[string][]string{
+			"env": os.Environ(), "files": files,
+			"stdin": {string(stdin)},
+		}, err
 	})
 	child = executor.NewFunc("child", func(ctx context.Context, _ none) (none, error) {
 		cmd := exec.CommandContext(context.WithoutCancel(ctx), "sleep", "600")
@@ -245,13 +292,40 @@ func alive(pid int) bool {
 	return !strings.HasPrefix(rest, " Z") && !strings.HasPrefix(rest, " X")
 }
 
-// eventually waits for something that other processes do.
-func eventually(t testing.TB, what string, ok func() bool) {
+// eventually waits for something that other processes do, or other goroutines. It has no deadline
+// of its own, which a loaded machine could miss, but go test's.
+func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); {
-		if time.Now().After(deadline) {
+	end, bounded := t.Deadline()
+	for !ok() {
+		if bounded && time.Until(end) < 5*time.Second {
 			t.Fatalf("still not: %s", what)
 		}
 		<-time.After(time.Millisecond)
+	}
+}
+
+// expiring is a context whose deadline passes when the test says so.
+type expiring struct {
+	context.Context
+	passed chan none
+}
+
+// expire returns such a context, and what makes its deadline pass.
+func expire(parent context.Context) (ctx context.Context, pass func()) {
+	e := expiring{parent, make(chan none)}
+	return e, sync.OnceFunc(func() { close(e.passed) })
+}
+
+// Done implements context.Context.
+func (e expiring) Done() <-chan none { return e.passed }
+
+// Err implements context.Context.
+func (e expiring) Err() error {
+	select {
+	case <-e.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
 	}
 }

@@ -12,57 +12,75 @@ import (
 
 // Limits that are not options.
 const (
-	inlineMax = 1 << 20  // a value above this goes by file
-	noteMax   = 64 << 10 // a progress value, log record, error text, stack or standard error kept
-	nameMax   = 128      // a function's name
+	noteMax = 64 << 10 // a progress value, log record, error text, stack or standard error kept
+	nameMax = 128      // a function's name
 )
 
 // Options configures an Executor. The zero value of every field means its default.
 type Options struct {
 	// Workers is how many worker processes may run calls at once; default GOMAXPROCS.
 	Workers int
-	// Spares is how many more processes are kept started, so that a dead one is replaced at once; default 1, below 0 none.
+	// Spares is how many more processes are kept started, so that a dead one is replaced at once;
+	// default 1, below 0 none.
 	Spares int
-	// CallsPerWorker is how many calls one worker runs at once; default 1. With more, calls are cheaper and share the fate of their worker.
+	// CallsPerWorker is how many calls one worker runs at once; default 1. With more, calls are
+	// cheaper and share the fate of their worker.
 	CallsPerWorker int
 	// Procs is GOMAXPROCS in a worker; default 1.
 	Procs int
 	// Queue is how many calls of the process pool may wait; default 1024, below 0 none.
 	Queue int
-	// KeyLimit is how many calls with one CallOptions.Key may run at once in the process pool; default no limit.
+	// KeyLimit is how many calls with one CallOptions.Key may run at once in the process pool;
+	// default no limit.
 	KeyLimit int
 
 	// Blocking bounds the calls of RunBlocking that name no class.
 	Blocking ClassOptions
-	// Classes are the classes CallOptions.Class may name, such as one for each database. A class that is not here is an error.
+	// Classes are the classes CallOptions.Class may name, such as one for each database. A class
+	// that is not here is an error.
 	Classes map[string]ClassOptions
 
-	// MaxPayload is the size in bytes that one value or stream may have, in either direction; default 64 MiB.
+	// Validator looks at each input that is a struct before its call queues, and gets a pointer to
+	// it: what its error says reaches the caller as that of the type's own method Validate() error
+	// would. Default none, or that of the call's context (asgi.ContextWithValidator). It is called
+	// by many goroutines at a time.
+	Validator func(v any) error
+
+	// MaxPayload is the size in bytes that one value or stream may have, in either direction;
+	// default 64 MiB.
 	MaxPayload int64
-	// MemoryLimit is how many bytes of memory a worker may take beyond what it starts with (RLIMIT_DATA, Linux only), its Go memory limit being
-	// 85 % of that; default 1 GiB, below 0 none.
+	// MemoryLimit is how many bytes of memory a worker may take beyond what it starts with
+	// (RLIMIT_DATA, Linux only), its Go memory limit being 85 % of that; default 1 GiB, below 0
+	// none.
 	MemoryLimit int64
-	// RecycleRSS replaces an idle worker with more than this many bytes resident (Linux only); default half of MemoryLimit, below 0 never.
+	// RecycleRSS replaces an idle worker with more than this many bytes resident (Linux only);
+	// default half of MemoryLimit, below 0 never.
 	RecycleRSS int64
 	// RecycleCalls replaces a worker after this many calls; default never.
 	RecycleCalls int
 
 	// StartTimeout is how long a new process may take to its first answer; default 10 s.
 	StartTimeout time.Duration
-	// CancelGrace is how long a function may go on after its context ended, before SIGTERM; default 30 ms.
+	// CancelGrace is how long a function may go on after its context ended, before SIGTERM; default
+	// 30 ms.
 	CancelGrace time.Duration
 	// TermGrace is how long a worker may go on after SIGTERM, before SIGKILL; default 20 ms.
 	TermGrace time.Duration
 
-	// Env adds to a worker's environment: "NAME" copies a variable of this process, "NAME=value" sets one.
+	// Env adds to a worker's environment: "NAME" copies a variable of this process, "NAME=value"
+	// sets one.
 	Env []string
-	// Stderr gets what workers write to standard output and error; default os.Stderr. It is called from several goroutines.
+	// Stderr gets what workers write to standard output and error; default os.Stderr. It is called
+	// from one goroutine. Nothing waits for it: what it does not take is dropped beyond 1 MiB, and
+	// how much that was is written to it.
 	Stderr io.Writer
-	// Logger gets crashes, restarts and, where a call has none of its own, log records of functions; default slog.Default().
+	// Logger gets crashes, restarts and, where a call has none of its own, log records of
+	// functions; default slog.Default().
 	Logger *slog.Logger
 }
 
-// ClassOptions bounds one class of the blocking pool. The zero value of every field means its default.
+// ClassOptions bounds one class of the blocking pool. The zero value of every field means its
+// default.
 type ClassOptions struct {
 	// Concurrency is how many calls run at once; default 64.
 	Concurrency int
@@ -81,15 +99,18 @@ type CallOptions struct {
 	// Wait makes the call wait for a place in a full queue rather than end with ErrOverloaded.
 	Wait bool
 
-	// Class names the class of a blocking call; default the one of Options.Blocking. The process pool has no classes.
+	// Class names the class of a blocking call; default the one of Options.Blocking. The process
+	// pool has no classes.
 	Class string
 
-	// Progress gets what the function gives to Progress, in order, in the goroutine of the caller. When it is slower than the function, the function waits, or
-	// older values are dropped, never the last. Process pool only.
+	// Progress gets what the function gives to Progress, in order, in the goroutine of the caller.
+	// When it is slower than the function, the function waits, or older values are dropped, never
+	// the last. Process pool only.
 	Progress func(value jsontext.Value)
 	// Logger gets what the function logs by Logger; default the executor's. Process pool only.
 	Logger *slog.Logger
-	// Input is what the function reads from Input. It is read to its end before the call queues. Process pool only.
+	// Input is what the function reads from Input. It is read to its end before the call queues.
+	// Process pool only.
 	Input io.Reader
 	// Output gets what the function wrote to Output, once it has succeeded. Process pool only.
 	Output io.Writer

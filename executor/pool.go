@@ -5,66 +5,96 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/genropy/genro-asgi-go/executor/internal/proc"
+	"github.com/genropy/genro-asgi-go/executor/internal/shared"
+	"github.com/genropy/genro-asgi-go/executor/internal/stderr"
+	"github.com/genropy/genro-asgi-go/internal/lockorder"
 )
 
 const (
-	backoffFirst = 10 * time.Millisecond
-	backoffLast  = 5 * time.Second
-	hopeless     = 3                      // failed starts in a row after which calls no longer wait for a worker
-	rssEvery     = 100 * time.Millisecond // how often the size of a worker is looked at, at most
+	// failed starts in a row after which calls no longer wait for a worker
+	maxStartFailures = 3
+	// how often the size of a worker is looked at, at most
+	rssEvery = 100 * time.Millisecond
 )
 
-// pool keeps Workers + Spares processes, each owned by one goroutine, and gives calls to at most Workers of them.
+// pool keeps Workers + Spares processes, each owned by one goroutine, and gives calls to at most
+// Workers of them.
 type pool struct {
 	ex      *Executor
 	opts    *Options
 	gate    *gate
-	files   *files
+	dir     string        // for files that are exchanged, where that needs one
+	program *proc.Program // set by start, as what follows
 	build   string
+	adopts  bool // orphans become children of this process
+	output  *stderr.Relay
 	running atomic.Bool
 	owners  sync.WaitGroup
 	quit    chan struct{} // closed by stop
 
-	mu       sync.Mutex
-	ready    []*process
-	idle     []*process            // those of ready without a call; the last one is the warmest
-	all      map[*process]struct{} // ready, starting or ending
-	busy     int                   // those of ready with a call
-	stopping bool
-	failures int   // failed starts in a row
-	failure  error // the last of them
-	restarts uint64
-	takers   int           // calls that wait in take
-	changed  chan struct{} // closed and replaced when ready, failures or stopping change
+	mu           lockorder.Mutex
+	ready        []*process
+	idle         []*process            // those of ready without a call; the last one is the warmest
+	processes    map[*process]struct{} // ready, starting or ending
+	busy         int                   // those of ready with a call
+	stopping     bool
+	failures     int                   // failed starts in a row
+	failure      error                 // the last of them
+	logged       map[string]failureLog // what was logged of starts that failed
+	aheadWorkers int                   // those of ready in whose pipe calls may wait
+	restarts     uint64
+	waiting      int           // calls that wait in take
+	assigned     int           // calls that have a worker
+	uneven       atomic.Bool   // a worker may be idle while a call waits in the pipe of another
+	changed      chan struct{} // closed and replaced when ready, failures or stopping change
+
+	stopOnce sync.Once
+	stopErr  error // of awaitOwners
 }
 
 func newPool(ex *Executor) *pool {
 	o := &ex.opts
 	return &pool{
-		ex: ex, opts: o, gate: newGate(o.Workers*o.CallsPerWorker, o.Queue, o.KeyLimit),
-		quit: make(chan struct{}), changed: make(chan struct{}), all: make(map[*process]struct{}),
+		ex: ex, opts: o,
+		gate: newGate("Options.Workers and Queue", o.Workers*o.CallsPerWorker, o.Queue,
+			o.KeyLimit),
+		output: stderr.NewRelay(o.Stderr), quit: make(chan struct{}), changed: make(chan struct{}),
+		processes: make(map[*process]struct{}), logged: make(map[string]failureLog),
 	}
 }
 
 func (p *pool) start(ctx context.Context) error {
-	var err error
-	if p.files, err = newFiles(); err != nil {
+	dir, err := shared.MakeDir()
+	if err != nil {
 		return &StartError{Reason: "no directory for payloads", Err: err}
 	}
-	p.build = buildID()
-	for range p.opts.Workers + p.opts.Spares {
-		p.owners.Go(p.own)
+	p.mu.Lock()
+	p.dir, p.program, p.build, p.adopts = dir, proc.Open(), buildID(), proc.Adopts()
+	stopping := p.stopping
+	if !stopping {
+		go p.output.Run() // awaited by stop, as far as Options.Stderr lets it
+		for range p.opts.Workers + p.opts.Spares {
+			p.owners.Go(p.own)
+		}
 	}
-	for {
+	p.mu.Unlock()
+	for !stopping {
 		p.mu.Lock()
 		changed, ready, failure := p.changed, len(p.ready), p.failure
-		p.mu.Unlock()
-		if ready > 0 {
+		stopping = p.stopping
+		if ready > 0 && !stopping {
 			p.running.Store(true)
+		}
+		p.mu.Unlock()
+		if stopping {
+			break
+		}
+		if ready > 0 {
 			return nil
 		}
 		if failure == nil {
@@ -72,64 +102,119 @@ func (p *pool) start(ctx context.Context) error {
 			case <-changed:
 				continue
 			case <-ctx.Done():
-				failure = &StartError{Reason: "no worker was ready in time", Err: ended(ctx, "start")}
+				failure = &StartError{
+					Reason: "no worker was ready in time",
+					Err:    contextError(ctx, "start"),
+				}
 			}
 		}
 		return errors.Join(failure, p.stop(true))
 	}
+	return errors.Join(fmt.Errorf("%w: stopped while it started", ErrNotRunning), p.stop(true))
 }
 
 // stop ends all processes and awaits their owners; at once by SIGKILL if hard.
 func (p *pool) stop(hard bool) error {
-	p.running.Store(false)
 	p.mu.Lock()
+	p.running.Store(false)
 	if !p.stopping {
 		p.stopping = true
 		close(p.quit)
-		p.changedLocked()
+		p.signalChangeLocked()
 	}
-	processes := make([]*process, 0, len(p.all))
-	for w := range p.all {
+	processes := make([]*process, 0, len(p.processes))
+	for w := range p.processes {
 		processes = append(processes, w)
 	}
+	started := p.program != nil
 	p.mu.Unlock()
+	if !started {
+		return nil
+	}
 	for _, w := range processes {
 		if hard {
-			w.kill()
+			w.group.kill()
 		} else {
 			w.retire()
 		}
 	}
-	p.owners.Wait()
-	if p.files == nil {
-		return nil
-	}
-	return p.files.removeAll()
+	return p.awaitOwners()
+}
+
+// awaitOwners awaits the owners and what workers have printed. Options.Logger and Options.Stderr
+// may hold them up for ever: then it does not wait for ever, but says so.
+func (p *pool) awaitOwners() error {
+	p.stopOnce.Do(func() {
+		owners := make(chan struct{})
+		go func() {
+			defer close(owners)
+			p.owners.Wait()
+		}()
+		var errs []error
+		timer := time.NewTimer(stopGrace + lastGrace)
+		defer timer.Stop()
+		select {
+		case <-owners:
+			p.program.Close()
+			errs = append(errs, shared.RemoveDir(p.dir))
+		case <-timer.C:
+			errs = append(errs,
+				errors.New(
+					"executor: stop: workers are gone, but Options.Logger still holds what "+
+						"watched them"))
+		}
+		p.output.Close()
+		timer.Reset(stopGrace)
+		select {
+		case <-p.output.Done():
+		case <-timer.C:
+			errs = append(errs,
+				errors.New(
+					"executor: stop: Options.Stderr does not take what workers have printed"))
+		}
+		p.stopErr = errors.Join(errs...)
+	})
+	return p.stopErr
 }
 
 // own keeps one process alive until the pool stops.
 func (p *pool) own() {
+	// in a row: processes that did not start, or died by themselves before they had a call
+	failures := 0
 	for first := true; ; first = false {
 		w, err := p.spawn()
 		if err != nil {
-			if !p.backOff(err) {
+			failures++
+			p.noteFailure(err)
+			if !p.backOff(err, failures) {
 				return
 			}
 			continue
 		}
-		if p.join(w, !first) {
-			w.live()
+		if p.addReady(w, !first) {
+			w.awaitDeath()
 		}
-		p.part(w)
-		crash := w.reap()
-		w.fail(crash)
+		calls := p.removeReady(w)
+		crash := w.endCalls(w.reap())
+		p.rebalance()
 		if p.quitting() {
 			return
 		}
-		if !w.retired.Load() {
+		switch {
+		case w.retired.Load():
+			failures = 0
+		case calls == 0 && crash.Kind != CrashKilled:
+			failures++
+			if !p.backOff(&StartError{
+				Reason: "it died before it had a call", Stderr: crash.Stderr,
+				Err: crash,
+			}, failures) {
+				return
+			}
+		default:
+			failures = 0
 			p.opts.Logger.LogAttrs(context.Background(), slog.LevelWarn, "executor worker died",
-				slog.Int("pid", w.pid), slog.String("kind", string(crash.Kind)), slog.String("signal", crash.Signal),
-				slog.Int("exit_code", crash.ExitCode), slog.String("reason", crash.Reason))
+				crash.attrs()...)
 		}
 	}
 }
@@ -143,31 +228,18 @@ func (p *pool) quitting() bool {
 	}
 }
 
-// backOff waits after a failed start; false when the pool stops.
-func (p *pool) backOff(err error) bool {
-	if p.quitting() {
-		return false
-	}
+// noteFailure tells calls that wait for a worker.
+func (p *pool) noteFailure(err error) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.failures++
 	p.failure = err
-	delay := min(backoffFirst<<min(p.failures-1, 20), backoffLast)
-	p.changedLocked()
-	p.mu.Unlock()
-	p.opts.Logger.LogAttrs(context.Background(), slog.LevelError, "executor worker did not start",
-		slog.Any("error", err), slog.Duration("retry_in", delay))
-	timer := time.NewTimer(delay/2 + rand.N(delay/2+1))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-p.quit:
-		return false
-	}
+	p.signalChangeLocked()
 }
 
-// join makes w ready; false when the pool is stopping, which w then does as well.
-func (p *pool) join(w *process, again bool) bool {
+// addReady makes w ready; false when the pool is stopping, which w then does as well.
+func (p *pool) addReady(w *process, again bool) bool {
+	defer p.rebalance()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if again {
@@ -179,15 +251,18 @@ func (p *pool) join(w *process, again bool) bool {
 	p.failures, p.failure = 0, nil
 	p.ready = append(p.ready, w)
 	p.idle = append(p.idle, w)
-	p.changedLocked()
+	p.signalChangeLocked()
+	p.uneven.Store(true)
 	return true
 }
 
-// part takes w out.
-func (p *pool) part(w *process) {
+// removeReady takes w out and says how many calls it has had.
+func (p *pool) removeReady(w *process) (calls int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dropLocked(w)
+	p.uneven.Store(true)
+	return w.calls
 }
 
 // dropLocked takes w from those that get calls.
@@ -199,6 +274,7 @@ func (p *pool) dropLocked(w *process) {
 		p.busy--
 	}
 	w.gone = true
+	p.setQuickLocked(w, false)
 }
 
 func remove(list *[]*process, w *process) bool {
@@ -211,96 +287,9 @@ func remove(list *[]*process, w *process) bool {
 	return false
 }
 
-func (p *pool) changedLocked() {
+func (p *pool) signalChangeLocked() {
 	close(p.changed)
 	p.changed = make(chan struct{})
-}
-
-// take gives a worker to a call that the gate admitted. There mostly is one: the gate admits no more than Workers can take, and spares replace the dead.
-func (p *pool) take(ctx context.Context) (*process, error) {
-	for {
-		p.mu.Lock()
-		if w := p.pickLocked(); w != nil {
-			w.running++
-			w.calls++
-			p.mu.Unlock()
-			return w, nil
-		}
-		p.takers++
-		changed, failures, failure, stopping := p.changed, p.failures, p.failure, p.stopping
-		p.mu.Unlock()
-		var err error
-		if stopping {
-			err = ErrNotRunning
-		} else if failures >= hopeless {
-			err = failure
-		} else {
-			select {
-			case <-changed:
-			case <-ctx.Done():
-				err = ended(ctx, "waiting for a worker")
-			case <-p.ex.killed:
-				err = fmt.Errorf("%w: stopped", ErrNotRunning)
-			}
-		}
-		p.mu.Lock()
-		p.takers--
-		p.mu.Unlock()
-		if err != nil {
-			return nil, err
-		}
-	}
-}
-
-func (p *pool) pickLocked() *process {
-	if n := len(p.idle); n > 0 && p.busy < p.opts.Workers {
-		w := p.idle[n-1]
-		p.idle = p.idle[:n-1]
-		p.busy++
-		return w
-	}
-	var best *process
-	for _, w := range p.ready {
-		if w.running > 0 && w.running < p.opts.CallsPerWorker && (best == nil || w.running < best.running) {
-			best = w
-		}
-	}
-	return best
-}
-
-// give takes w back from a call, and replaces it if it has served long enough.
-func (p *pool) give(w *process) {
-	p.mu.Lock()
-	w.running--
-	if !w.gone && (p.opts.RecycleCalls > 0 && w.calls >= p.opts.RecycleCalls || w.running == 0 && p.tooLargeLocked(w)) {
-		p.dropLocked(w)
-		w.tired = true
-	}
-	if !w.gone && w.running == 0 {
-		p.busy--
-		p.idle = append(p.idle, w)
-	}
-	retire := w.tired && w.running == 0
-	if p.takers > 0 {
-		p.changedLocked()
-	}
-	p.mu.Unlock()
-	if retire {
-		w.retire()
-	}
-}
-
-func (p *pool) tooLargeLocked(w *process) bool {
-	if p.opts.RecycleRSS <= 0 {
-		return false
-	}
-	now := clock()
-	if now-w.sized < rssEvery {
-		return false
-	}
-	w.sized = now
-	rss, err := residentBytes(w.pid)
-	return err == nil && rss > p.opts.RecycleRSS
 }
 
 func (p *pool) stats() PoolStats {

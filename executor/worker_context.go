@@ -11,6 +11,10 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/genropy/genro-asgi-go/executor/internal/frame"
+	"github.com/genropy/genro-asgi-go/executor/internal/shared"
+	"github.com/genropy/genro-asgi-go/internal/typed"
 )
 
 // allowInvalid lets texts that came from user code travel even when they are not UTF-8.
@@ -25,7 +29,7 @@ type callEnv struct {
 	id            uint64
 	progress      bool
 	level         slog.Level // the least of interest
-	input, output *file
+	input, output *shared.File
 	written       int64
 }
 
@@ -43,32 +47,34 @@ func (e *callEnv) Value(key any) any {
 }
 
 func (e *callEnv) close() {
-	for _, f := range [...]*file{e.input, e.output} {
+	for _, f := range [...]*shared.File{e.input, e.output} {
 		if f != nil {
-			f.close()
+			f.Close()
 		}
 	}
 }
 
-// Progress sends value, as JSON of at most 64 KiB, to the Progress of the call's options. Where nobody wants it, and outside a worker, it does nothing.
-// ctx is the function's or one derived from it.
+// Progress sends value, as JSON of at most 64 KiB, to the Progress of the call's options. Where
+// nobody wants it, and outside a worker, it does nothing. ctx is the function's or one derived from
+// it.
 func Progress(ctx context.Context, value any) error {
 	env := envOf(ctx)
 	if env == nil || !env.progress {
 		return nil
 	}
-	body, err := json.Marshal(value)
+	body, err := typed.Marshal(value)
 	if err != nil {
 		return fmt.Errorf("executor: progress: %w", err)
 	}
 	if len(body) > noteMax {
 		return fmt.Errorf("executor: progress of %d bytes exceeds %d", len(body), noteMax)
 	}
-	env.server.send(newFrame(frameProgress, env.id, body))
+	env.server.send(frame.New(frame.Progress, env.id, body))
 	return nil
 }
 
-// Input is the Input of the call's options: empty where there was none. It is for the goroutine of the function, until it returns.
+// Input is the Input of the call's options: empty where there was none. It is for the goroutine of
+// the function, until it returns.
 func Input(ctx context.Context) io.Reader {
 	if env := envOf(ctx); env != nil && env.input != nil {
 		return env.input
@@ -83,8 +89,9 @@ func (eofReader) Read([]byte) (int, error) { return 0, io.EOF }
 // errNoOutput is what a write without an Output in the call's options ends with.
 var errNoOutput = errors.New("executor: the call has no output")
 
-// Output is the Output of the call's options. What is written reaches the caller if the function succeeds. A write fails where the call has no
-// Output, and beyond Options.MaxPayload. It is for the goroutine of the function, until it returns.
+// Output is the Output of the call's options. What is written reaches the caller if the function
+// succeeds. A write fails where the call has no Output, and beyond Options.MaxPayload. It is for
+// the goroutine of the function, until it returns.
 func Output(ctx context.Context) io.Writer { return outputWriter{envOf(ctx)} }
 
 type outputWriter struct{ env *callEnv }
@@ -102,8 +109,9 @@ func (w outputWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Logger logs to the caller's logger while a function runs in a worker, with the level, time, attributes and groups of each record, its
-// attribute values as JSON would show them. Elsewhere it is slog.Default(). Records of more than 64 KiB arrive without their attributes.
+// Logger logs to the caller's logger while a function runs in a worker, with the level, time,
+// attributes and groups of each record, its attribute values as JSON would show them. Elsewhere it
+// is slog.Default(). Records of more than 64 KiB arrive without their attributes.
 func Logger(ctx context.Context) *slog.Logger {
 	if env := envOf(ctx); env != nil {
 		return slog.New(&logHandler{env: env})
@@ -111,7 +119,8 @@ func Logger(ctx context.Context) *slog.Logger {
 	return slog.Default()
 }
 
-// logRecord is a log record on its way to the caller. Attribute keys bear their groups, with dots between.
+// logRecord is a log record on its way to the caller. Attribute keys bear their groups, with dots
+// between.
 type logRecord struct {
 	Time    time.Time `json:"time"`
 	Level   int       `json:"level"`
@@ -137,7 +146,10 @@ func (h *logHandler) Enabled(_ context.Context, level slog.Level) bool {
 
 // Handle implements slog.Handler.
 func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
-	out := logRecord{Time: r.Time, Level: int(r.Level), Message: clip(r.Message), Attrs: append([]logAttr(nil), h.attrs...)}
+	out := logRecord{
+		Time: r.Time, Level: int(r.Level), Message: clip(r.Message),
+		Attrs: append([]logAttr(nil), h.attrs...),
+	}
 	r.Attrs(func(a slog.Attr) bool {
 		out.Attrs = appendAttr(out.Attrs, h.prefix, a)
 		return true
@@ -145,12 +157,13 @@ func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
 	body, err := json.Marshal(out, allowInvalid)
 	if err != nil || len(body) > noteMax {
 		out.Attrs = []logAttr{{"attributes_dropped", true}}
-		out.Message = out.Message[:min(len(out.Message), noteMax/8)] // JSON may need six bytes for one
+		// JSON may need six bytes for one
+		out.Message = out.Message[:min(len(out.Message), noteMax/8)]
 		if body, err = json.Marshal(out, allowInvalid); err != nil {
 			return err
 		}
 	}
-	h.env.server.send(newFrame(frameLog, h.env.id, body))
+	h.env.server.send(frame.New(frame.Log, h.env.id, body))
 	return nil
 }
 

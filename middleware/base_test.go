@@ -41,12 +41,25 @@ func TestBase_LearnsWhatWasSent(t *testing.T) {
 		status int
 		bytes  int64
 	}{
-		"a body":           {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hi") }, 200, 2},
-		"a status":         {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, 404, 0},
-		"a copy":           {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.Copy(w, strings.NewReader("hello")) }, 200, 5},
-		"nothing":          {func(http.ResponseWriter, *http.Request) {}, 200, 0},
-		"early hints":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(103); w.WriteHeader(204) }, 204, 0},
-		"only early hints": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(103) }, 200, 0},
+		"a body": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "hi")
+		}, 200, 2},
+		"a status": {
+			func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) },
+			404, 0,
+		},
+		"a copy": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.Copy(w, strings.NewReader("hello"))
+		}, 200, 5},
+		"nothing": {func(http.ResponseWriter, *http.Request) {}, 200, 0},
+		"early hints": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(103)
+			w.WriteHeader(204)
+		}, 204, 0},
+		"only early hints": {
+			func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(103) },
+			200, 0,
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -61,7 +74,8 @@ func TestBase_LearnsWhatWasSent(t *testing.T) {
 				}
 				next.ServeHTTP(w, r)
 				if w.Status() != c.status || w.Bytes() != c.bytes {
-					t.Errorf("status %d, bytes %d; want %d, %d", w.Status(), w.Bytes(), c.status, c.bytes)
+					t.Errorf("status %d, bytes %d; want %d, %d", w.Status(), w.Bytes(), c.status,
+						c.bytes)
 				}
 			})
 			srv := httptest.NewServer(mw(c.next))
@@ -71,8 +85,10 @@ func TestBase_LearnsWhatWasSent(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = res.Body.Close()
-			if res.StatusCode != c.status || res.Header.Get("X-Told") != fmt.Sprint(c.status) || told != 1 {
-				t.Errorf("client got %d, header %q, hook ran %d times", res.StatusCode, res.Header.Get("X-Told"), told)
+			if res.StatusCode != c.status || res.Header.Get("X-Told") != fmt.Sprint(c.status) ||
+				told != 1 {
+				t.Errorf("client got %d, header %q, hook ran %d times", res.StatusCode,
+					res.Header.Get("X-Told"), told)
 			}
 		})
 	}
@@ -115,7 +131,8 @@ func TestBase_AnswersItself(t *testing.T) {
 		}
 	})
 	rec := httptest.NewRecorder()
-	mw(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
+	mw(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(rec,
+		httptest.NewRequest("GET", "/", nil))
 	if rec.Code != http.StatusTeapot {
 		t.Errorf("got %d", rec.Code)
 	}
@@ -144,7 +161,9 @@ func TestBase_MeasuresDuration(t *testing.T) {
 				t.Errorf("took %v", w.Duration())
 			}
 		})
-		mw(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-time.After(3 * time.Second) })).
+		mw(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			<-time.After(3 * time.Second)
+		})).
 			ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 	})
 }
@@ -203,7 +222,8 @@ func TestBase_KeepsTheConnectionsAbilities(t *testing.T) {
 	t.Run("deadlines, full duplex and ReadFrom", func(t *testing.T) {
 		srv := httptest.NewServer(mw(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			rc := http.NewResponseController(w)
-			err := errors.Join(rc.SetWriteDeadline(time.Time{}), rc.SetReadDeadline(time.Time{}), rc.EnableFullDuplex())
+			err := errors.Join(rc.SetWriteDeadline(time.Time{}), rc.SetReadDeadline(time.Time{}),
+				rc.EnableFullDuplex())
 			if _, ok := w.(io.ReaderFrom); err != nil || !ok {
 				t.Errorf("controller: %v, ReaderFrom %v", err, ok)
 			}
@@ -235,7 +255,8 @@ func rawGet(t *testing.T, srv *httptest.Server, path string) string {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path)
+	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+		path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,4 +265,23 @@ func rawGet(t *testing.T, srv *httptest.Server, path string) string {
 		t.Fatal(err)
 	}
 	return string(got)
+}
+
+func TestMiddlewares_RefuseToServeNothing(t *testing.T) {
+	for want, mw := range map[string]func(http.Handler) http.Handler{
+		"middleware: Base: the handler is nil": middleware.Base(func(*middleware.Writer,
+			*http.Request, http.Handler) {
+		}),
+		"middleware: Errors: the handler is nil": middleware.Errors(nil),
+		"middleware: CORS: the handler is nil":   middleware.CORS(&middleware.CORSOptions{}),
+	} {
+		func() {
+			defer func() {
+				if text := recover(); text != want {
+					t.Errorf("%v instead of %q", text, want)
+				}
+			}()
+			mw(nil)
+		}()
+	}
 }

@@ -68,9 +68,14 @@ func BenchmarkErrors(b *testing.B) {
 	o := &asgi.ErrorOptions{Logger: slog.New(slog.DiscardHandler)}
 	missing := http.NotFoundHandler()
 	b.Run("bare", func(b *testing.B) { bench(b, http.HandlerFunc(hello)) })
-	b.Run("errors", func(b *testing.B) { bench(b, middleware.Errors(nil)(http.HandlerFunc(hello))) })
-	b.Run("errors, id sent", func(b *testing.B) { bench(b, middleware.Errors(nil)(http.HandlerFunc(hello)), "X-Request-Id", "abc-1") })
-	b.Run("errors with options", func(b *testing.B) { bench(b, middleware.Errors(o)(http.HandlerFunc(hello))) })
+	b.Run("errors",
+		func(b *testing.B) { bench(b, middleware.Errors(nil)(http.HandlerFunc(hello))) })
+	b.Run("errors, id sent",
+		func(b *testing.B) {
+			bench(b, middleware.Errors(nil)(http.HandlerFunc(hello)), "X-Request-Id", "abc-1")
+		})
+	b.Run("errors with options",
+		func(b *testing.B) { bench(b, middleware.Errors(o)(http.HandlerFunc(hello))) })
 	b.Run("bare 404", func(b *testing.B) { bench(b, missing) })
 	b.Run("errors 404", func(b *testing.B) { bench(b, middleware.Errors(o)(missing)) })
 }
@@ -79,12 +84,17 @@ func BenchmarkCORS(b *testing.B) {
 	next := http.HandlerFunc(hello)
 	const page = "https://app.example"
 	b.Run("rs/cors", func(b *testing.B) {
-		bench(b, cors.New(cors.Options{AllowedOrigins: []string{page}}).Handler(next), "Origin", page)
+		bench(b, cors.New(cors.Options{AllowedOrigins: []string{page}}).Handler(next), "Origin",
+			page)
 	})
 	b.Run("exact", func(b *testing.B) {
-		bench(b, middleware.CORS(middleware.CORSOptions{AllowedOrigins: []string{page}})(next), "Origin", page)
+		bench(b, middleware.CORS(&middleware.CORSOptions{AllowedOrigins: []string{page}})(next),
+			"Origin", page)
 	})
 	b.Run("wildcard", func(b *testing.B) {
-		bench(b, middleware.CORS(middleware.CORSOptions{AllowedOrigins: []string{"https://*.example.com"}})(next), "Origin", "https://a.b.example.com")
+		bench(b,
+			middleware.CORS(
+				&middleware.CORSOptions{AllowedOrigins: []string{"https://*.example.com"}})(next),
+			"Origin", "https://a.b.example.com")
 	})
 }

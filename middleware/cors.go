@@ -17,14 +17,17 @@ const (
 	longestMaxAge = 24 * time.Hour
 )
 
-// CORSOptions configures [CORS] and [NewCORS]. The zero value is valid and allows no other origin anything.
+// CORSOptions configures [CORS] and [NewCORS]. The zero value is valid, as is nil, and allows no
+// other origin anything.
 type CORSOptions struct {
 	// AllowedOrigins are the origins that may read answers. Default (empty): none. Each is one of
-	//   - an origin as browsers send it (RFC 6454 section 6.2): lower-case "https://app.example" or "http://localhost:5173",
-	//     without path, trailing slash or default port; it is compared byte for byte;
-	//   - "https://*.example.com" (with a port if wanted), which stands for every host one label or more below
-	//     example.com, not for example.com itself. The domain needs two labels: check yourself that it is not a public suffix
-	//     such as "co.uk" or "github.io", below which anybody can have a host;
+	//   - an origin as browsers send it (RFC 6454 section 6.2): lower-case "https://app.example" or
+	//     "http://localhost:5173", without path, trailing slash or default port; it is compared
+	//     byte for byte;
+	//   - "https://*.example.com" (with a port if wanted), which stands for every host one label or
+	//     more below example.com, not for example.com itself. The domain needs two labels: check
+	//     yourself that it is not a public suffix such as "co.uk" or "github.io", below which
+	//     anybody can have a host;
 	//   - "*" as the only one: every origin, and then AllowCredentials must be false.
 	// "null" and every other pattern are refused.
 	AllowedOrigins []string
@@ -32,19 +35,21 @@ type CORSOptions struct {
 	// AllowedMethods are the methods a page may use, upper-case. Default (empty): GET, HEAD, POST.
 	AllowedMethods []string
 
-	// AllowedHeaders are the request headers a page may set beyond those it always may, in any case.
-	// Default (empty): Accept, Content-Type, X-Requested-With. "*" allows all and needs AllowCredentials false.
+	// AllowedHeaders are the request headers a page may set beyond those it always may, in any
+	// case. Default (empty): Accept, Content-Type, X-Requested-With. "*" allows all and needs
+	// AllowCredentials false.
 	AllowedHeaders []string
 
-	// ExposedHeaders are the response headers a page may read beyond those it always may. Default (empty): no more.
-	// "*" exposes all and needs AllowCredentials false.
+	// ExposedHeaders are the response headers a page may read beyond those it always may. Default
+	// (empty): no more. "*" exposes all and needs AllowCredentials false.
 	ExposedHeaders []string
 
-	// AllowCredentials lets the allowed origins send cookies, HTTP authentication and client certificates. Default: false.
+	// AllowCredentials lets the allowed origins send cookies, HTTP authentication and client
+	// certificates. Default: false.
 	AllowCredentials bool
 
-	// MaxAge is how long a browser may keep the answer to a preflight, in whole seconds. Default (0): 10 minutes. At most 24 hours.
-	// Negative: not at all.
+	// MaxAge is how long a browser may keep the answer to a preflight, in whole seconds. Default
+	// (0): 10 minutes. At most 24 hours. Negative: not at all.
 	MaxAge time.Duration
 }
 
@@ -60,9 +65,9 @@ func (e *CORSError) Error() string {
 	return fmt.Sprintf("middleware: CORSOptions.%s: %q: %s", e.Field, e.Value, e.Reason)
 }
 
-// CORS is [NewCORS] for use inline: it panics with the error where that returns one, so that a mistake shows when the
-// program starts and not as a page that does not work.
-func CORS(o CORSOptions) func(http.Handler) http.Handler {
+// CORS is [NewCORS] for use inline: it panics with the error where that returns one, so that a
+// mistake shows when the program starts and not as a page that does not work.
+func CORS(o *CORSOptions) func(http.Handler) http.Handler {
 	mw, err := NewCORS(o)
 	if err != nil {
 		panic(err)
@@ -70,22 +75,31 @@ func CORS(o CORSOptions) func(http.Handler) http.Handler {
 	return mw
 }
 
-// NewCORS makes a middleware that answers preflights and adds the Access-Control headers of the Fetch standard, on
-// github.com/rs/cors with its permissive defaults closed. The error joins a [*CORSError] for each thing wrong with o.
+// NewCORS makes a middleware that answers preflights and adds the Access-Control headers of the
+// Fetch standard, on github.com/rs/cors with its permissive defaults closed. The error joins a
+// [*CORSError] for each thing wrong with o. Nil options allow no other origin anything.
 //
-// Every response bears "Vary: Origin", whatever the handler does to Vary, so that no cache hands one origin's answer to
-// another. A request with an origin that is not allowed is served without Access-Control headers: CORS decides who may
-// read an answer, it does not keep requests out. Access to private networks is never granted.
+// Every response bears "Vary: Origin", whatever the handler does to Vary, so that no cache hands
+// one origin's answer to another. A request with an origin that is not allowed is served without
+// Access-Control headers: CORS decides who may read an answer, it does not keep requests out.
+// Access to private networks is never granted.
 //
-// With chi it belongs in Use of a router, not in With or Group: there chi answers the OPTIONS of a preflight with 405 before it
-// (chiadapter.Check finds this).
-func NewCORS(o CORSOptions) (func(http.Handler) http.Handler, error) {
+// With chi it belongs in Use of a router, not in With or Group: there chi answers the OPTIONS of a
+// preflight with 405 before it (chiadapter.Check finds this).
+func NewCORS(o *CORSOptions) (func(http.Handler) http.Handler, error) {
+	if o == nil {
+		o = &CORSOptions{}
+	}
 	exact, wild, errs := parseAllowed(o.AllowedOrigins, o.AllowCredentials)
 	errs = append(errs, checkMethods(o.AllowedMethods)...)
 	errs = append(errs, checkNames("AllowedHeaders", o.AllowedHeaders, o.AllowCredentials)...)
 	errs = append(errs, checkNames("ExposedHeaders", o.ExposedHeaders, o.AllowCredentials)...)
 	if o.MaxAge > longestMaxAge {
-		errs = append(errs, &CORSError{"MaxAge", o.MaxAge.String(), "at most 24h, which is the most any browser honours"})
+		errs = append(errs,
+			&CORSError{
+				"MaxAge", o.MaxAge.String(),
+				"at most 24h, which is the most any browser honours",
+			})
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
@@ -99,10 +113,14 @@ func NewCORS(o CORSOptions) (func(http.Handler) http.Handler, error) {
 	}
 	if len(o.AllowedOrigins) == 1 && o.AllowedOrigins[0] == "*" {
 		conf.AllowedOrigins = []string{"*"}
-	} else { // rs/cors takes an empty list for everybody and compares without case: it is asked to do neither
+	} else {
+		// rs/cors takes an empty list for everybody and compares without case: it is asked to do
+		// neither
 		conf.AllowOriginVaryRequestFunc = func(r *http.Request, _ string) (bool, []string) {
-			sent := r.Header["Origin"] // all of them: rs/cors would judge the first and echo every one
-			return len(sent) == 1 && (slices.Contains(exact, sent[0]) || matchesAny(wild, sent[0])), nil
+			// all of them: rs/cors would judge the first and echo every one
+			sent := r.Header["Origin"]
+			return len(sent) == 1 &&
+				(slices.Contains(exact, sent[0]) || matchesAny(wild, sent[0])), nil
 		}
 	}
 	return (&corsPolicy{cors.New(conf)}).wrap, nil
@@ -118,14 +136,21 @@ func maxAgeSeconds(d time.Duration) int {
 	return int(d / time.Second)
 }
 
-// parseAllowed sorts the allowed origins into exact ones and wildcards, the latter with their domain as host, a dot before it.
-func parseAllowed(allowed []string, credentials bool) (exact []string, wild []origin, errs []error) {
-	refuse := func(value, reason string) { errs = append(errs, &CORSError{"AllowedOrigins", value, reason}) }
+// parseAllowed sorts the allowed origins into exact ones and wildcards, the latter with their
+// domain as host, a dot before it.
+func parseAllowed(allowed []string, credentials bool) (exact []string, wild []origin,
+	errs []error,
+) {
+	refuse := func(value, reason string) {
+		errs = append(errs, &CORSError{"AllowedOrigins", value, reason})
+	}
 	for _, s := range allowed {
 		if s == "*" {
 			switch {
 			case credentials:
-				refuse(s, "credentials for every origin would give every site its visitors' sessions; list the origins")
+				refuse(s,
+					"credentials for every origin would give every site its visitors' sessions; "+
+						"list the origins")
 			case len(allowed) > 1:
 				refuse(s, "stands for every origin already and must be alone")
 			}
@@ -198,7 +223,11 @@ func checkNames(field string, names []string, credentials bool) (errs []error) {
 	for _, name := range names {
 		switch {
 		case name == "*" && credentials:
-			errs = append(errs, &CORSError{field, name, "with credentials it has no meaning to browsers; list the headers"})
+			errs = append(errs,
+				&CORSError{
+					field, name,
+					"with credentials it has no meaning to browsers; list the headers",
+				})
 		case !isToken(name):
 			errs = append(errs, &CORSError{field, name, "not a header name (RFC 9110 section 5.1)"})
 		}
@@ -220,10 +249,12 @@ func isToken(s string) bool {
 	return s != ""
 }
 
-// corsPolicy is a type with a method, not a closure, because chiadapter knows a CORS middleware by the method's name.
+// corsPolicy is a type with a method, not a closure, because chiadapter knows a CORS middleware by
+// the method's name.
 type corsPolicy struct{ cors *cors.Cors }
 
 func (p *corsPolicy) wrap(next http.Handler) http.Handler {
+	mustServe("CORS", next)
 	return p.cors.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		vary := new(commitWriter)
 		vary.Init(w)
@@ -239,7 +270,8 @@ func (p *corsPolicy) wrap(next http.Handler) http.Handler {
 func varyOrigin(h http.Header) {
 	for _, value := range h["Vary"] {
 		for field := range strings.SplitSeq(value, ",") {
-			if field = strings.TrimSpace(field); field == "*" || strings.EqualFold(field, "Origin") {
+			if field = strings.TrimSpace(field); field == "*" ||
+				strings.EqualFold(field, "Origin") {
 				return
 			}
 		}

@@ -6,14 +6,16 @@ import (
 	"strings"
 )
 
-// origin is a serialized origin taken apart (RFC 6454 section 6.2). port is empty for the scheme's default.
+// origin is a serialized origin taken apart (RFC 6454 section 6.2). port is empty for the scheme's
+// default.
 type origin struct {
 	scheme, host, port string
 }
 
-// parseOrigin takes s apart if it is a serialized origin just as a browser writes it: scheme "://" host [ ":" port ], lower-case,
-// no default port, no user, path or anything else, an IPv4 address as four plain numbers, an IPv6 address in its
-// canonical form (RFC 5952). Otherwise reason says what is wrong with it.
+// parseOrigin takes s apart if it is a serialized origin just as a browser writes it: scheme "://"
+// host [ ":" port ], lower-case, no default port, no user, path or anything else, an IPv4 address
+// as four plain numbers, an IPv6 address in its canonical form (RFC 5952). Otherwise reason says
+// what is wrong with it.
 func parseOrigin(s string) (o origin, reason string) {
 	scheme, rest, ok := strings.Cut(s, "://")
 	switch {
@@ -64,8 +66,10 @@ func checkHost(host string) string {
 	if inner, ok := strings.CutPrefix(host, "["); ok {
 		inner, ok = strings.CutSuffix(inner, "]")
 		addr, err := netip.ParseAddr(inner)
-		// netip writes ::ffff:1.2.3.4 where browsers write ::ffff:102:304; nobody serves a page there.
-		if !ok || err != nil || !addr.Is6() || addr.Is4In6() || addr.Zone() != "" || addr.String() != inner {
+		// netip writes ::ffff:1.2.3.4 where browsers write ::ffff:102:304; nobody serves a page
+		// there.
+		if !ok || err != nil || !addr.Is6() || addr.Is4In6() || addr.Zone() != "" ||
+			addr.String() != inner {
 			return "the IPv6 address is not in canonical form (RFC 5952)"
 		}
 		return ""
@@ -79,7 +83,8 @@ func checkHost(host string) string {
 			return reason
 		}
 	}
-	if label[0] >= '0' && label[0] <= '9' { // browsers take a host that ends in a number for an IPv4 address
+	if label[0] >= '0' && label[0] <= '9' {
+		// browsers take a host that ends in a number for an IPv4 address
 		if addr, err := netip.ParseAddr(host); err != nil || addr.String() != host {
 			return "the host ends in a number but is no IPv4 address"
 		}
@@ -98,11 +103,13 @@ func checkLabel(label string) string {
 		case c >= 'A' && c <= 'Z':
 			return "the host must be lower-case"
 		case c == '*':
-			return "a wildcard may only be the whole first label of an https origin, as in https://*.example.com"
+			return "a wildcard may only be the whole first label of an https origin, as in " +
+				"https://*.example.com"
 		case c >= 0x80:
 			return "the host must be in ASCII form (punycode)"
 		default:
-			return "the host may only hold letters, digits, -, _ and . (no path, no user, no trailing slash)"
+			return "the host may only hold letters, digits, -, _ and . (no path, no user, no " +
+				"trailing slash)"
 		}
 	}
 	return ""

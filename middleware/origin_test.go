@@ -9,9 +9,11 @@ import (
 	"github.com/genropy/genro-asgi-go/middleware"
 )
 
-// FuzzParseOrigin: whatever is accepted is an absolute URL of scheme and host alone to net/url, which writes it back the same.
+// FuzzParseOrigin: whatever is accepted is an absolute URL of scheme and host alone to net/url,
+// which writes it back the same.
 func FuzzParseOrigin(f *testing.F) {
-	for _, seed := range append(badOrigins(), "https://a.example", "http://localhost:3000", "https://[::1]:8443", "http://127.0.0.1") {
+	for _, seed := range append(badOrigins(), "https://a.example", "http://localhost:3000",
+		"https://[::1]:8443", "http://127.0.0.1") {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -23,7 +25,8 @@ func FuzzParseOrigin(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: %v", s, err)
 		}
-		if u.String() != s || u.User != nil || u.Path != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Opaque != "" {
+		if u.String() != s || u.User != nil || u.Path != "" || u.RawQuery != "" || u.ForceQuery ||
+			u.Fragment != "" || u.Opaque != "" {
 			t.Fatalf("%q is more than an origin: %#v", s, u)
 		}
 		if strings.Trim(host, "[]") != u.Hostname() || strings.ToLower(s) != s {

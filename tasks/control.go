@@ -1,7 +1,6 @@
 package tasks
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,17 +8,10 @@ import (
 	"time"
 )
 
-// cancel makes t cancelled.
-func (t *Task) cancel(now time.Time) {
-	t.State, t.Finished = Cancelled, now
-	t.release()
-}
-
-// release forgets who held t.
-func (t *Task) release() { t.Owner, t.LeaseUntil = "", time.Time{} }
-
-// Cancel cancels a task and returns it as cancelled. Where it runs its function's context ends, and its process is killed where it is isolated; what it returns is not looked
-// at. A task that is cancelled already is no error; one that is done otherwise is ErrConflict, and there may be none: ErrNotFound.
+// Cancel cancels a task and returns it as cancelled. Where it runs its function's context ends, and
+// its process is killed where it is isolated; what it returns is not looked at. A task that is
+// cancelled already is no error; one that is done otherwise is ErrConflict, and there may be none:
+// ErrNotFound.
 func (m *Manager) Cancel(ctx context.Context, id string) (*Task, error) {
 	now := m.now()
 	already := errors.New("cancelled already")
@@ -33,7 +25,10 @@ func (m *Manager) Cancel(ctx context.Context, id string) (*Task, error) {
 		t.cancel(now)
 		return nil
 	}))
-	if errors.Is(err, already) {
+	switch {
+	case err == nil:
+		m.outcomes.report(*t)
+	case errors.Is(err, already):
 		return m.store.Get(ctx, id)
 	}
 	return t, err
@@ -46,7 +41,8 @@ func snapshot(t Task, err error) (*Task, error) {
 	return &t, nil
 }
 
-// Retry queues a failed, dead or cancelled task again, with all its attempts and its checkpoint. One in another state is ErrConflict, as is one whose unique key another holds.
+// Retry queues a failed, dead or cancelled task again, with all its attempts and its checkpoint.
+// One in another state is ErrConflict, as is one whose unique key another holds.
 func (m *Manager) Retry(ctx context.Context, id string) (*Task, error) {
 	now := m.now()
 	return snapshot(m.store.Update(ctx, id, now, func(t *Task) error {
@@ -59,7 +55,8 @@ func (m *Manager) Retry(ctx context.Context, id string) (*Task, error) {
 	}))
 }
 
-// Clear deletes the tasks that are done and that f selects, nil all, and returns how many it deleted. It goes on page by page until ctx ends.
+// Clear deletes the tasks that are done and that f selects, nil all, and returns how many it
+// deleted. It goes on page by page until ctx ends.
 func (m *Manager) Clear(ctx context.Context, f *Filter) (int, error) {
 	var done Filter
 	if f != nil {
@@ -67,7 +64,8 @@ func (m *Manager) Clear(ctx context.Context, f *Filter) (int, error) {
 	}
 	states := []State{Succeeded, Failed, Cancelled, Dead}
 	if len(done.States) > 0 {
-		states = slices.DeleteFunc(states, func(s State) bool { return !slices.Contains(done.States, s) })
+		states = slices.DeleteFunc(states,
+			func(s State) bool { return !slices.Contains(done.States, s) })
 		if len(states) == 0 {
 			return 0, invalid("only tasks that are done can be cleared")
 		}
@@ -94,14 +92,17 @@ func (m *Manager) clearPage(ctx context.Context, f *Filter) (n int, next string,
 		switch err := m.store.Delete(ctx, t.ID, t.Revision, m.now()); {
 		case err == nil:
 			n++
-		case !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrConflict): // else somebody was quicker
+		// else somebody was quicker
+		case !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrConflict):
 			return n, "", err
 		}
 	}
 	return n, next, nil
 }
 
-// Pause stops claiming tasks of a queue; those that run go on, and submits go on. It waits for a claim under way, as long as the store takes for it or until Stop: what is submitted after it does not begin. It holds for this manager and as long as it lives: nothing of it is in the store. The
+// Pause stops claiming tasks of a queue; those that run go on, and submits go on. It waits for a
+// claim under way, as long as the store takes for it or until Stop: what is submitted after it does
+// not begin. It holds for this manager and as long as it lives: nothing of it is in the store. The
 // error is ErrNotFound.
 func (m *Manager) Pause(queue string) error { return m.setPaused(queue, true) }
 
@@ -109,38 +110,10 @@ func (m *Manager) Pause(queue string) error { return m.setPaused(queue, true) }
 func (m *Manager) Resume(queue string) error { return m.setPaused(queue, false) }
 
 func (m *Manager) setPaused(name string, paused bool) error {
-	q := m.queue(name)
+	q := m.queues.get(name)
 	if q == nil {
 		return fmt.Errorf("%w: queue %q", ErrNotFound, clip(name, maxName))
 	}
 	q.setPaused(paused)
 	return nil
-}
-
-// QueueInfo describes a queue as this manager knows it.
-type QueueInfo struct {
-	Name   string
-	Paused bool          // by this manager
-	Active int           // tasks that run in this manager
-	Counts map[State]int // tasks in the store
-}
-
-// Queues describes the queues of this manager and those that only the store has tasks of, sorted by name.
-func (m *Manager) Queues(ctx context.Context) ([]QueueInfo, error) {
-	counts, err := m.store.Counts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var all []QueueInfo
-	for name, q := range *m.queues.Load() {
-		info := q.info()
-		info.Counts = counts[name]
-		delete(counts, name)
-		all = append(all, info)
-	}
-	for name, states := range counts {
-		all = append(all, QueueInfo{Name: name, Counts: states})
-	}
-	slices.SortFunc(all, func(a, b QueueInfo) int { return cmp.Compare(a.Name, b.Name) })
-	return all, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -11,14 +12,15 @@ import (
 	"time"
 
 	"github.com/genropy/genro-asgi-go/tasks"
+	"github.com/genropy/genro-asgi-go/tasks/memstore"
 )
 
 func TestManager_EventsListenFromTheCallOn(t *testing.T) {
-	m := tasks.New(nil)
+	m := tasks.New(memstore.New(), nil)
 	k := tasks.Register(m, "sum", 1, sum, nil)
 	ctx, cancel := context.WithCancel(t.Context())
-	events := m.Events(ctx, nil)
-	unread := m.Events(ctx, nil)
+	events := must[iter.Seq2[*tasks.Task, error]](t)(m.Events(ctx, nil))
+	unread := must[iter.Seq2[*tasks.Task, error]](t)(m.Events(ctx, nil))
 	id := must[*tasks.Task](t)(k.Submit(ctx, sumIn{}, nil)).ID
 	for task, err := range events {
 		if err != nil || task.ID != id {
@@ -39,31 +41,32 @@ func TestManager_EventsListenFromTheCallOn(t *testing.T) {
 	if err := m.Stop(context.Background()); err != nil {
 		t.Error(err)
 	}
-	for _, err := range m.Events(context.Background(), nil) {
-		if !errors.Is(err, tasks.ErrNotRunning) {
-			t.Errorf("after Stop: %v", err)
-		}
+	if _, err := m.Events(context.Background(), nil); !errors.Is(err, tasks.ErrNotRunning) {
+		t.Errorf("after Stop: %v", err)
 	}
 }
 
 func TestManager_EventsTellWhatWasMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := tasks.New(nil)
+		m := tasks.New(memstore.New(), nil)
 		k := tasks.Register(m, "sum", 1, sum, nil)
 		type event struct {
 			task *tasks.Task
 			err  error
 		}
 		events := make(chan event)
+		changes := must[iter.Seq2[*tasks.Task, error]](t)(
+			m.Events(context.Background(), &tasks.Filter{Kind: "sum"}))
 		go func() {
 			defer close(events)
-			for task, err := range m.Events(context.Background(), &tasks.Filter{Kind: "sum"}) {
+			for task, err := range changes {
 				events <- event{task, err}
 			}
 		}()
 		synctest.Wait()
 		submit := func(i int) {
-			must[*tasks.Task](t)(k.Submit(t.Context(), sumIn{}, &tasks.SubmitOptions{ID: fmt.Sprint(i)}))
+			must[*tasks.Task](t)(k.Submit(t.Context(), sumIn{},
+				&tasks.SubmitOptions{ID: fmt.Sprint(i)}))
 		}
 		submit(0)
 		synctest.Wait() // the consumer has it, and is slow
@@ -95,7 +98,8 @@ func TestManager_EventsTellWhatWasMissed(t *testing.T) {
 
 func TestManager_ClearFilters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := tasks.New(&tasks.Options{Queues: map[string]tasks.QueueOptions{"side": {}}})
+		m := tasks.New(memstore.New(),
+			&tasks.Options{Queues: map[string]tasks.QueueOptions{"side": {}}})
 		for _, kind := range []string{"a", "b"} {
 			tasks.Register(m, kind, 1, func(_ context.Context, fail bool) (int, error) {
 				if fail {
@@ -114,8 +118,11 @@ func TestManager_ClearFilters(t *testing.T) {
 		wait(t, m, submit("a", "true", nil), tasks.Failed)
 		wait(t, m, submit("b", "false", nil), tasks.Succeeded)
 		wait(t, m, submit("b", "false", &tasks.SubmitOptions{Queue: "side"}), tasks.Succeeded)
-		wait(t, m, submit("b", "false", &tasks.SubmitOptions{Metadata: map[string]string{"for": "x"}}), tasks.Succeeded)
-		must[*tasks.Task](t)(m.Cancel(t.Context(), submit("b", "false", &tasks.SubmitOptions{Delay: time.Hour})))
+		wait(t, m,
+			submit("b", "false", &tasks.SubmitOptions{Metadata: map[string]string{"for": "x"}}),
+			tasks.Succeeded)
+		must[*tasks.Task](t)(m.Cancel(t.Context(),
+			submit("b", "false", &tasks.SubmitOptions{Delay: time.Hour})))
 		for i := range 250 {
 			id := submit("b", "true", &tasks.SubmitOptions{ID: fmt.Sprint("many", i)})
 			wait(t, m, id, tasks.Failed)
@@ -141,10 +148,12 @@ func TestManager_ClearFilters(t *testing.T) {
 				t.Errorf("%+v: %d cleared, want %d", c.f, n, c.want)
 			}
 		}
-		if _, err := m.Clear(t.Context(), &tasks.Filter{States: []tasks.State{tasks.Scheduled}}); !errors.Is(err, tasks.ErrInvalid) {
+		if _, err := m.Clear(t.Context(),
+			&tasks.Filter{States: []tasks.State{tasks.Scheduled}}); !errors.Is(err,
+			tasks.ErrInvalid) {
 			t.Errorf("what is not done: %v", err)
 		}
-		if state := must[tasks.State](t)(m.Status(t.Context(), "waits")); state != tasks.Scheduled {
+		if state := must[tasks.State](t)(m.State(t.Context(), "waits")); state != tasks.Scheduled {
 			t.Errorf("what waits is %s", state)
 		}
 	})
@@ -152,8 +161,8 @@ func TestManager_ClearFilters(t *testing.T) {
 
 func TestManager_StopWithAFunctionThatNeverReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := tasks.NewMemStore()
-		m := tasks.New(&tasks.Options{Store: store})
+		store := memstore.New()
+		m := tasks.New(store, nil)
 		running, release := make(chan struct{}), make(chan struct{})
 		k := tasks.Register(m, "deaf", 1, func(context.Context, struct{}) (int, error) {
 			close(running)
@@ -168,22 +177,26 @@ func TestManager_StopWithAFunctionThatNeverReturns(t *testing.T) {
 		begun := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := m.Stop(ctx); err == nil || !strings.Contains(err.Error(), id) || !strings.Contains(err.Error(), "has not returned") {
+		if err := m.Stop(ctx); err == nil || !strings.Contains(err.Error(), id) ||
+			!strings.Contains(err.Error(), "has not returned") {
 			t.Errorf("Stop: %v", err)
 		}
 		if took := time.Since(begun); took != 6*time.Second {
 			t.Errorf("Stop took %v, not 1 s of patience and 5 s of grace", took)
 		}
-		if task := must[*tasks.Task](t)(store.Get(t.Context(), id)); task.State != tasks.Queued || task.Attempt != 0 || task.Owner != "" {
+		if task := must[*tasks.Task](t)(store.Get(t.Context(), id)); task.State != tasks.Queued ||
+			task.Attempt != 0 || task.Owner != "" {
 			t.Errorf("not put back: %+v", task)
 		}
-		other := tasks.New(&tasks.Options{Store: store})
-		tasks.Register(other, "deaf", 1, func(context.Context, struct{}) (int, error) { return 2, nil }, nil)
+		other := tasks.New(store, nil)
+		tasks.Register(other, "deaf", 1,
+			func(context.Context, struct{}) (int, error) { return 2, nil }, nil)
 		start(t, other)
 		wait(t, other, id, tasks.Succeeded)
 		close(release) // it returns at last, too late
 		synctest.Wait()
-		if task := must[*tasks.Task](t)(store.Get(t.Context(), id)); string(task.Result) != "2" || task.Attempt != 1 {
+		if task := must[*tasks.Task](t)(store.Get(t.Context(), id)); string(task.Result) != "2" ||
+			task.Attempt != 1 {
 			t.Errorf("in the end: %+v", task)
 		}
 	})
@@ -191,7 +204,9 @@ func TestManager_StopWithAFunctionThatNeverReturns(t *testing.T) {
 
 func TestQueue_OrderAndPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := tasks.New(&tasks.Options{Queues: map[string]tasks.QueueOptions{"default": {Concurrency: 1}}})
+		m := tasks.New(
+			memstore.New(),
+			&tasks.Options{Queues: map[string]tasks.QueueOptions{"default": {Concurrency: 1}}})
 		var order []string // one runs at a time
 		step := make(chan struct{})
 		k := tasks.Register(m, "work", 1, func(ctx context.Context, _ struct{}) (struct{}, error) {
@@ -201,7 +216,8 @@ func TestQueue_OrderAndPause(t *testing.T) {
 		}, nil)
 		start(t, m)
 		submit := func(id string, priority int) {
-			must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, &tasks.SubmitOptions{ID: id, Priority: priority}))
+			must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{},
+				&tasks.SubmitOptions{ID: id, Priority: priority}))
 		}
 		submit("first", 0)
 		synctest.Wait()
@@ -226,7 +242,8 @@ func TestQueue_OrderAndPause(t *testing.T) {
 			step <- struct{}{}
 		}
 		synctest.Wait()
-		if want := []string{"first", "high", "normal", "normal-later", "low"}; !slices.Equal(order, want) {
+		if want := []string{"first", "high", "normal", "normal-later", "low"}; !slices.Equal(order,
+			want) {
 			t.Errorf("order %v, want %v", order, want)
 		}
 		if err := m.Resume("none"); !errors.Is(err, tasks.ErrNotFound) {
@@ -235,10 +252,11 @@ func TestQueue_OrderAndPause(t *testing.T) {
 	})
 }
 
-// TestRun_StaleInTheSameManager has a function that does not heed its context outlive its run, while the same manager runs the task again: only the fence tells them apart.
+// TestRun_StaleInTheSameManager has a function that does not heed its context outlive its run,
+// while the same manager runs the task again: only the fence tells them apart.
 func TestRun_StaleInTheSameManager(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := tasks.New(nil)
+		m := tasks.New(memstore.New(), nil)
 		release := []chan struct{}{make(chan struct{}), make(chan struct{})}
 		var runs []*tasks.Run
 		k := tasks.Register(m, "deaf", 1, func(ctx context.Context, _ struct{}) (int, error) {
@@ -258,7 +276,7 @@ func TestRun_StaleInTheSameManager(t *testing.T) {
 		}
 		close(release[0])
 		synctest.Wait()
-		if state := must[tasks.State](t)(m.Status(t.Context(), id)); state != tasks.Running {
+		if state := must[tasks.State](t)(m.State(t.Context(), id)); state != tasks.Running {
 			t.Errorf("the stale run's end made it %s", state)
 		}
 		close(release[1])
@@ -281,8 +299,8 @@ func (s *slowClaim) Claim(ctx context.Context, c *tasks.Claim) (time.Time, error
 
 func TestQueue_PauseWaitsForAClaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &slowClaim{tasks.NewMemStore(), make(chan struct{})}
-		m := tasks.New(&tasks.Options{Store: store})
+		store := &slowClaim{memstore.New(), make(chan struct{})}
+		m := tasks.New(store, nil)
 		k := tasks.Register(m, "work", 1, nothing, nil)
 		start(t, m)
 		synctest.Wait() // it claims
@@ -298,7 +316,7 @@ func TestQueue_PauseWaitsForAClaim(t *testing.T) {
 		}
 		id := must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, nil)).ID
 		synctest.Wait()
-		if state := must[tasks.State](t)(m.Status(t.Context(), id)); state != tasks.Queued {
+		if state := must[tasks.State](t)(m.State(t.Context(), id)); state != tasks.Queued {
 			t.Errorf("submitted after Pause, and %s", state)
 		}
 	})
@@ -306,8 +324,8 @@ func TestQueue_PauseWaitsForAClaim(t *testing.T) {
 
 func TestManager_StopInterruptsWhatIsBeingClaimed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &slowClaim{tasks.NewMemStore(), make(chan struct{})}
-		m := tasks.New(&tasks.Options{Store: store})
+		store := &slowClaim{memstore.New(), make(chan struct{})}
+		m := tasks.New(store, nil)
 		k := tasks.Register(m, "waits", 1, func(ctx context.Context, _ struct{}) (struct{}, error) {
 			<-ctx.Done()
 			return struct{}{}, context.Cause(ctx)
@@ -326,7 +344,8 @@ func TestManager_StopInterruptsWhatIsBeingClaimed(t *testing.T) {
 		if err := <-stopped; err != nil {
 			t.Error(err)
 		}
-		if task := must[*tasks.Task](t)(store.Get(t.Context(), id)); task.State != tasks.Queued || task.Attempt != 0 {
+		if task := must[*tasks.Task](t)(store.Get(t.Context(), id)); task.State != tasks.Queued ||
+			task.Attempt != 0 {
 			t.Errorf("after Stop: %+v", task)
 		}
 	})
@@ -334,16 +353,19 @@ func TestManager_StopInterruptsWhatIsBeingClaimed(t *testing.T) {
 
 func TestManager_CancelRetryAndClearOnceMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := tasks.New(nil)
+		m := tasks.New(memstore.New(), nil)
 		k := tasks.Register(m, "sum", 1, sum, nil)
 		about := map[string]string{"for": "me"}
-		id := must[*tasks.Task](t)(k.Submit(t.Context(), sumIn{}, &tasks.SubmitOptions{Metadata: about})).ID
+		id := must[*tasks.Task](t)(k.Submit(t.Context(), sumIn{},
+			&tasks.SubmitOptions{Metadata: about})).ID
 		about["for"] = "another" // it was taken as it was
 		once := must[*tasks.Task](t)(m.Cancel(t.Context(), id))
-		if again := must[*tasks.Task](t)(m.Cancel(t.Context(), id)); again.State != tasks.Cancelled || again.Metadata["for"] != "me" || again.Revision != once.Revision {
+		if again := must[*tasks.Task](t)(m.Cancel(t.Context(), id)); again.State !=
+			tasks.Cancelled || again.Metadata["for"] != "me" || again.Revision != once.Revision {
 			t.Errorf("%+v after %+v", again, once)
 		}
-		if task := must[*tasks.Task](t)(m.Retry(t.Context(), id)); task.State != tasks.Queued || !task.Finished.IsZero() {
+		if task := must[*tasks.Task](t)(m.Retry(t.Context(), id)); task.State != tasks.Queued ||
+			!task.Finished.IsZero() {
 			t.Errorf("retried: %+v", task)
 		}
 		gaveUp, cancel := context.WithCancel(t.Context())

@@ -6,11 +6,12 @@ import (
 	"log"
 
 	"github.com/genropy/genro-asgi-go/tasks"
+	"github.com/genropy/genro-asgi-go/tasks/memstore"
 )
 
 func Example() {
 	ctx := context.Background()
-	jobs := tasks.New(nil) // in memory
+	jobs := tasks.New(memstore.New(), nil) // in memory
 	double := tasks.Register(jobs, "double", 1, func(ctx context.Context, n int) (int, error) {
 		err := tasks.RunFrom(ctx).Progress(tasks.Progress{Done: 1, Message: "nearly there"})
 		return 2 * n, err

@@ -15,11 +15,13 @@ import (
 	"github.com/genropy/genro-asgi-go/executor"
 	"github.com/genropy/genro-asgi-go/executor/executortest"
 	"github.com/genropy/genro-asgi-go/tasks"
+	"github.com/genropy/genro-asgi-go/tasks/memstore"
 )
 
 var (
 	loops = tasks.NewIsolated("loops", func(ctx context.Context, _ struct{}) (int, error) {
-		if err := tasks.RunFrom(ctx).Progress(tasks.Progress{Done: float64(os.Getpid())}); err != nil {
+		if err := tasks.RunFrom(ctx).Progress(tasks.Progress{Done: float64(os.Getpid())}); err !=
+			nil {
 			return 0, err
 		}
 		for n := 0; ; n++ {
@@ -28,26 +30,40 @@ var (
 			}
 		}
 	})
-	isolatedSteps = tasks.NewIsolated("steps", func(ctx context.Context, dies bool) (string, error) {
-		run, step := tasks.RunFrom(ctx), 0
-		if _, err := run.Restore(&step); err != nil {
-			return "", err
-		}
-		if err := run.Progress(tasks.Progress{Done: 1, Message: run.Metadata()["for"]}); err != nil {
-			return "", err
-		}
-		if err := run.Checkpoint(step + 1); err != nil {
-			return "", err
-		}
-		if dies {
-			fmt.Fprintln(os.Stderr, "last words")
-			os.Exit(3)
-		}
-		if step == 0 {
-			return "", tasks.RetryAfter(statusError(503), time.Millisecond)
-		}
-		return fmt.Sprintf("%s %d %d", run.ID(), run.Attempt(), step), run.Progress(tasks.Progress{Done: 2})
-	})
+	isolatedSteps = tasks.NewIsolated("steps",
+		func(ctx context.Context, dies bool) (string, error) {
+			run, step := tasks.RunFrom(ctx), 0
+			if _, err := run.Restore(&step); err != nil {
+				return "", err
+			}
+			if err := run.Progress(tasks.Progress{Done: 1, Message: run.Metadata()["for"]}); err !=
+				nil {
+				return "", err
+			}
+			if err := run.Checkpoint(step + 1); err != nil {
+				return "", err
+			}
+			if dies {
+				fmt.Fprintln(os.Stderr, "last words")
+				os.Exit(3)
+			}
+			if step == 0 {
+				return "", tasks.RetryAfter(statusError(503), time.Millisecond)
+			}
+			return fmt.Sprintf("%s %d %d", run.ID(), run.Attempt(),
+				step), run.Progress(tasks.Progress{Done: 2})
+		})
+	isolatedLeaves = tasks.NewIsolated("leaves",
+		func(ctx context.Context, _ struct{}) (bool, error) {
+			before := left
+			if left = tasks.RunFrom(ctx); before == nil {
+				return false, left.Progress(tasks.Progress{Done: 1})
+			}
+			progress, checkpoint := before.Progress(tasks.Progress{Done: 2}), before.Checkpoint(2)
+			return errors.Is(progress, tasks.ErrStale) && errors.Is(checkpoint, tasks.ErrStale), nil
+		})
+	left *tasks.Run // in a worker, by the task that ran there before
+
 	isolatedFails = tasks.NewIsolated("fails", func(_ context.Context, in string) (int, error) {
 		if in == "panic" {
 			panic("oh no")
@@ -58,7 +74,7 @@ var (
 
 func isolatedManager(t *testing.T) *tasks.Manager {
 	ex := executortest.New(t, &executor.Options{Workers: 2, Stderr: t.Output()})
-	return tasks.New(&tasks.Options{Executor: ex})
+	return tasks.New(memstore.New(), &tasks.Options{Executor: ex})
 }
 
 // pidOf waits until a task says its process id as progress.
@@ -98,6 +114,20 @@ func TestIsolated_CancelKills(t *testing.T) {
 	}
 }
 
+// What a function leaves behind in its process cannot speak for its task any more, and is told so.
+func TestIsolated_ARunThatHasEndedIsStale(t *testing.T) {
+	// of one process
+	m := tasks.New(memstore.New(), &tasks.Options{Executor: executortest.New(t, nil)})
+	k := tasks.RegisterIsolated(m, 1, isolatedLeaves, nil)
+	start(t, m)
+	for i, want := range []bool{false, true} {
+		id := must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, nil)).ID
+		if got := must[bool](t)(k.Result(t.Context(), id)); got != want {
+			t.Errorf("run %d: stale %t", i, got)
+		}
+	}
+}
+
 func TestIsolated_TimeoutKills(t *testing.T) {
 	m := isolatedManager(t)
 	k := tasks.RegisterIsolated(m, 1, loops, &tasks.KindOptions{Timeout: 300 * time.Millisecond})
@@ -114,10 +144,13 @@ func TestIsolated_TimeoutKills(t *testing.T) {
 
 func TestIsolated_RunCrossesThePipe(t *testing.T) {
 	m := isolatedManager(t)
-	k := tasks.RegisterIsolated(m, 1, isolatedSteps, &tasks.KindOptions{Retry: tasks.RetryPolicy{Attempts: 2, Min: time.Millisecond}})
-	f := tasks.RegisterIsolated(m, 1, isolatedFails, &tasks.KindOptions{Retry: tasks.RetryPolicy{Attempts: 2, Min: time.Millisecond}})
+	k := tasks.RegisterIsolated(m, 1, isolatedSteps,
+		&tasks.KindOptions{Retry: tasks.RetryPolicy{Attempts: 2, Min: time.Millisecond}})
+	f := tasks.RegisterIsolated(m, 1, isolatedFails,
+		&tasks.KindOptions{Retry: tasks.RetryPolicy{Attempts: 2, Min: time.Millisecond}})
 	start(t, m)
-	must[*tasks.Task](t)(k.Submit(t.Context(), false, &tasks.SubmitOptions{ID: "a", Metadata: map[string]string{"for": "me"}}))
+	must[*tasks.Task](t)(k.Submit(t.Context(), false,
+		&tasks.SubmitOptions{ID: "a", Metadata: map[string]string{"for": "me"}}))
 	if got := must[string](t)(k.Result(t.Context(), "a")); got != "a 2 1" {
 		t.Errorf("result %q", got)
 	}
@@ -128,12 +161,14 @@ func TestIsolated_RunCrossesThePipe(t *testing.T) {
 
 	id := must[*tasks.Task](t)(k.Submit(t.Context(), true, nil)).ID
 	task = wait(t, m, id, tasks.Dead)
-	if task.Deaths != 3 || task.Error.Kind != tasks.ErrorCrash || !strings.Contains(task.Error.Detail, "last words") || string(task.Checkpoint) != "3" {
+	if task.Deaths != 3 || task.Error.Kind != tasks.ErrorCrash ||
+		!strings.Contains(task.Error.Detail, "last words") || string(task.Checkpoint) != "3" {
 		t.Errorf("deaths %d, checkpoint %s, error %+v", task.Deaths, task.Checkpoint, task.Error)
 	}
 
 	task = wait(t, m, must[*tasks.Task](t)(f.Submit(t.Context(), "panic", nil)).ID, tasks.Failed)
-	if task.Attempt != 2 || task.Error.Kind != tasks.ErrorPanic || task.Error.Message != "oh no" || task.Error.Detail == "" {
+	if task.Attempt != 2 || task.Error.Kind != tasks.ErrorPanic || task.Error.Message != "oh no" ||
+		task.Error.Detail == "" {
 		t.Errorf("panic: attempt %d, %+v", task.Attempt, task.Error)
 	}
 	task = wait(t, m, must[*tasks.Task](t)(f.Submit(t.Context(), "text", nil)).ID, tasks.Failed)
@@ -158,7 +193,8 @@ func TestIsolated_StopKills(t *testing.T) {
 	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("process %d: %v", pid, err)
 	}
-	if task := must[*tasks.Task](t)(m.Info(context.Background(), id)); task.State != tasks.Queued || task.Attempt != 0 {
+	if task := must[*tasks.Task](t)(m.Get(context.Background(), id)); task.State != tasks.Queued ||
+		task.Attempt != 0 {
 		t.Errorf("task %+v", task)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/genropy/genro-asgi-go/tasks"
+	"github.com/genropy/genro-asgi-go/tasks/memstore"
 	"github.com/genropy/genro-asgi-go/tasks/taskstest"
 )
 
@@ -17,7 +18,8 @@ var quiet = slog.New(slog.DiscardHandler)
 
 var begin = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// cut is a store whose connection can fail, as a store on another machine may: the manager that has it cannot write, and is told nothing.
+// cut is a store whose connection can fail, as a store on another machine may: the manager that has
+// it cannot write, and is told nothing.
 type cut struct {
 	tasks.Store
 	off atomic.Bool
@@ -25,7 +27,9 @@ type cut struct {
 
 var errCut = errors.New("no connection")
 
-func (c *cut) Update(ctx context.Context, id string, now time.Time, change func(*tasks.Task) error) (tasks.Task, error) {
+func (c *cut) Update(ctx context.Context, id string, now time.Time,
+	change func(*tasks.Task) error,
+) (tasks.Task, error) {
 	if c.off.Load() {
 		return tasks.Task{}, errCut
 	}
@@ -58,22 +62,23 @@ func TestLease_JumpingClocks(t *testing.T) {
 	for _, jump := range []time.Duration{time.Hour, -time.Hour} {
 		t.Run(jump.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store := tasks.NewMemStore()
+				store := memstore.New()
 				clocks := []*taskstest.Clock{taskstest.NewClock(begin), taskstest.NewClock(begin)}
 				var runs atomic.Int64
 				release := make(chan struct{})
 				var first *tasks.Kind[struct{}, struct{}]
 				for i, clock := range clocks {
-					m := tasks.New(&tasks.Options{Clock: clock, Store: store})
-					k := tasks.Register(m, "waits", 1, func(ctx context.Context, _ struct{}) (struct{}, error) {
-						runs.Add(1)
-						select {
-						case <-release:
-							return struct{}{}, nil
-						case <-ctx.Done():
-							return struct{}{}, context.Cause(ctx)
-						}
-					}, nil)
+					m := tasks.New(store, &tasks.Options{Clock: clock})
+					k := tasks.Register(m, "waits", 1,
+						func(ctx context.Context, _ struct{}) (struct{}, error) {
+							runs.Add(1)
+							select {
+							case <-release:
+								return struct{}{}, nil
+							case <-ctx.Done():
+								return struct{}{}, context.Cause(ctx)
+							}
+						}, nil)
 					start(t, m)
 					if i == 0 {
 						first = k
@@ -123,7 +128,7 @@ func must2(page []*tasks.Task, _ string, err error) func(func(*tasks.Task, error
 
 func TestLease_VanishedHolder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		mem := tasks.NewMemStore()
+		mem := memstore.New()
 		var fences []uint64
 		fn := func(ctx context.Context, _ struct{}) (struct{}, error) {
 			fences = append(fences, tasks.RunFrom(ctx).Fence()) // one runs at a time
@@ -139,7 +144,7 @@ func TestLease_VanishedHolder(t *testing.T) {
 		id := ""
 		for range 3 {
 			store := &cut{Store: mem}
-			m := tasks.New(&tasks.Options{Store: store, Logger: quiet})
+			m := tasks.New(store, &tasks.Options{Logger: quiet})
 			k := tasks.Register(m, "dies", 1, fn, nil)
 			start(t, m)
 			if id == "" {
@@ -147,14 +152,16 @@ func TestLease_VanishedHolder(t *testing.T) {
 			}
 			synctest.Wait()
 			store.off.Store(true)
-			reaper := tasks.New(&tasks.Options{Store: mem, Logger: quiet}) // runs nothing of that kind
+			// runs nothing of that kind
+			reaper := tasks.New(mem, &tasks.Options{Logger: quiet})
 			start(t, reaper)
 			<-time.After(31 * time.Second) // the lease and a second
 			synctest.Wait()
 			stop(t, reaper)
 		}
 		task := must[*tasks.Task](t)(mem.Get(t.Context(), id))
-		if task.State != tasks.Dead || task.Deaths != 3 || task.Error.Kind != tasks.ErrorLost || len(fences) != 3 {
+		if task.State != tasks.Dead || task.Deaths != 3 || task.Error.Kind != tasks.ErrorLost ||
+			len(fences) != 3 {
 			t.Errorf("%+v, error %+v, fences %v", task, task.Error, fences)
 		}
 	})
@@ -162,8 +169,8 @@ func TestLease_VanishedHolder(t *testing.T) {
 
 func TestLease_GivenUpUsesNoAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &cut{Store: tasks.NewMemStore()}
-		m := tasks.New(&tasks.Options{Store: store, Logger: quiet})
+		store := &cut{Store: memstore.New()}
+		m := tasks.New(store, &tasks.Options{Logger: quiet})
 		running := make(chan struct{}, 2)
 		runs := 0
 		k := tasks.Register(m, "work", 1, func(ctx context.Context, _ struct{}) (int, error) {
@@ -187,9 +194,9 @@ func TestLease_GivenUpUsesNoAttempt(t *testing.T) {
 
 func TestOptions_OwnerInherits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		mem := tasks.NewMemStore()
+		mem := memstore.New()
 		store := &cut{Store: mem}
-		m := tasks.New(&tasks.Options{Store: store, Owner: "one", Logger: quiet})
+		m := tasks.New(store, &tasks.Options{Owner: "one", Logger: quiet})
 		running := make(chan struct{})
 		k := tasks.Register(m, "work", 1, func(ctx context.Context, _ struct{}) (int, error) {
 			close(running)
@@ -201,10 +208,12 @@ func TestOptions_OwnerInherits(t *testing.T) {
 		<-running
 		store.off.Store(true) // as if it were killed
 		begun := time.Now()
-		next := tasks.New(&tasks.Options{Store: mem, Owner: "one", Logger: quiet})
-		tasks.Register(next, "work", 1, func(context.Context, struct{}) (int, error) { return 1, nil }, nil)
+		next := tasks.New(mem, &tasks.Options{Owner: "one", Logger: quiet})
+		tasks.Register(next, "work", 1,
+			func(context.Context, struct{}) (int, error) { return 1, nil }, nil)
 		start(t, next)
-		if task := wait(t, next, id, tasks.Succeeded); task.Deaths != 1 || !time.Now().Equal(begun) {
+		if task := wait(t, next, id, tasks.Succeeded); task.Deaths != 1 ||
+			!time.Now().Equal(begun) {
 			t.Errorf("after %v: %+v", time.Since(begun), task)
 		}
 		<-time.After(time.Minute) // m sees that its lease is over, and gives up
@@ -213,13 +222,14 @@ func TestOptions_OwnerInherits(t *testing.T) {
 
 func TestRetention_Sweeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := tasks.New(&tasks.Options{Retention: time.Hour})
+		m := tasks.New(memstore.New(), &tasks.Options{Retention: time.Hour})
 		k := tasks.Register(m, "work", 1, nothing, nil)
 		start(t, m)
 		for range 1200 { // more than a page
 			must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, nil))
 		}
-		must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, &tasks.SubmitOptions{ID: "later", Delay: 50 * time.Minute}))
+		must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{},
+			&tasks.SubmitOptions{ID: "later", Delay: 50 * time.Minute}))
 		<-time.After(61 * time.Minute)
 		<-time.After(5 * time.Minute)
 		synctest.Wait()
@@ -239,22 +249,27 @@ func TestRetention_Sweeps(t *testing.T) {
 	})
 }
 
-// TestLease_KilledHolderIsRerunInTime kills a holder a while after its last heartbeat, with the clock of one or the other an hour off.
+// TestLease_KilledHolderIsRerunInTime kills a holder a while after its last heartbeat, with the
+// clock of one or the other an hour off.
 func TestLease_KilledHolderIsRerunInTime(t *testing.T) {
 	for _, jump := range []time.Duration{0, time.Hour, -time.Hour} {
 		t.Run(jump.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				mem := tasks.NewMemStore()
-				clocks := [2]*taskstest.Clock{taskstest.NewClock(begin.Add(jump)), taskstest.NewClock(begin)}
+				mem := memstore.New()
+				clocks := [2]*taskstest.Clock{
+					taskstest.NewClock(begin.Add(jump)),
+					taskstest.NewClock(begin),
+				}
 				conn := &cut{Store: mem}
-				holder := tasks.New(&tasks.Options{Store: conn, Clock: clocks[0], Logger: quiet})
+				holder := tasks.New(conn, &tasks.Options{Clock: clocks[0], Logger: quiet})
 				gaveUp := false
-				k := tasks.Register(holder, "work", 1, func(ctx context.Context, _ struct{}) (int, error) {
-					<-ctx.Done()
-					gaveUp = true
-					return 1, nil
-				}, nil)
-				other := tasks.New(&tasks.Options{Store: mem, Clock: clocks[1], Logger: quiet})
+				k := tasks.Register(holder, "work", 1,
+					func(ctx context.Context, _ struct{}) (int, error) {
+						<-ctx.Done()
+						gaveUp = true
+						return 1, nil
+					}, nil)
+				other := tasks.New(mem, &tasks.Options{Clock: clocks[1], Logger: quiet})
 				start(t, holder)
 				start(t, other)
 				id := must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, nil)).ID
@@ -276,15 +291,19 @@ func TestLease_KilledHolderIsRerunInTime(t *testing.T) {
 				pass(25 * time.Second) // two heartbeats, the last 5 s ago
 				conn.off.Store(true)
 				pass(24900 * time.Millisecond)
-				if task := must[*tasks.Task](t)(mem.Get(t.Context(), id)); task.State != tasks.Running || task.Deaths != 0 {
+				if task := must[*tasks.Task](t)(mem.Get(t.Context(), id)); task.State !=
+					tasks.Running || task.Deaths != 0 {
 					t.Fatalf("taken over before the lease was over: %+v", task)
 				}
 				pass(1100 * time.Millisecond)
-				if task := must[*tasks.Task](t)(mem.Get(t.Context(), id)); task.Deaths != 1 || task.State != tasks.Queued && task.State != tasks.Succeeded {
+				if task := must[*tasks.Task](t)(mem.Get(t.Context(), id)); task.Deaths != 1 ||
+					task.State != tasks.Queued && task.State != tasks.Succeeded {
 					t.Errorf("a lease and a second later: %+v", task)
 				}
-				pass(time.Hour + time.Minute) // where its clock was ahead, what it submitted is due later here
-				if task := must[*tasks.Task](t)(mem.Get(t.Context(), id)); string(task.Result) != "2" {
+				// where its clock was ahead, what it submitted is due later here
+				pass(time.Hour + time.Minute)
+				if task := must[*tasks.Task](t)(mem.Get(t.Context(), id)); string(task.Result) !=
+					"2" {
 					t.Errorf("in the end: %+v", task)
 				}
 			})

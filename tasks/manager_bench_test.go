@@ -9,10 +9,12 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/genropy/genro-asgi-go/tasks"
+	"github.com/genropy/genro-asgi-go/tasks/memstore"
 )
 
-// BenchmarkSubmitAndRun is 16 submitters and 16 workers with a payload of 200 bytes, in memory; the baseline is JSON through a channel
-// between as many goroutines, which keeps nothing: no state, no result, no cancel.
+// BenchmarkSubmitAndRun is 16 submitters and 16 workers with a payload of 200 bytes, in memory; the
+// baseline is JSON through a channel between as many goroutines, which keeps nothing: no state, no
+// result, no cancel.
 func BenchmarkSubmitAndRun(b *testing.B) {
 	payload := strings.Repeat("x", 198)
 	b.Run("channel", func(b *testing.B) {
@@ -44,7 +46,12 @@ func BenchmarkSubmitAndRun(b *testing.B) {
 	})
 	b.Run("manager", func(b *testing.B) {
 		b.ReportAllocs()
-		m := tasks.New(&tasks.Options{Queues: map[string]tasks.QueueOptions{"default": {Concurrency: 16, MaxWaiting: -1}}})
+		m := tasks.New(
+			memstore.New(), &tasks.Options{
+				Queues: map[string]tasks.QueueOptions{
+					"default": {Concurrency: 16, MaxWaiting: -1},
+				},
+			})
 		var ran, submitters sync.WaitGroup
 		k := tasks.Register(m, "bench", 1, func(context.Context, string) (struct{}, error) {
 			ran.Done()

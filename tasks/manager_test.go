@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/genropy/genro-asgi-go/tasks"
+	"github.com/genropy/genro-asgi-go/tasks/memstore"
 )
 
 // start starts m until the test ends.
@@ -54,7 +55,7 @@ func sum(_ context.Context, in sumIn) (int, error) { return in.A + in.B, nil }
 
 func TestManager_RunsWhatIsSubmitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := tasks.New(nil)
+		m := tasks.New(memstore.New(), nil)
 		k := tasks.Register(m, "sum", 1, sum, nil)
 		before := must[*tasks.Task](t)(k.Submit(t.Context(), sumIn{1, 2}, nil))
 		start(t, m)
@@ -63,7 +64,8 @@ func TestManager_RunsWhatIsSubmitted(t *testing.T) {
 		}
 		var ids []string
 		for i := range 100 {
-			ids = append(ids, must[*tasks.Task](t)(tasks.Submit(t.Context(), m, "sum", sumIn{i, 1}, nil)).ID)
+			ids = append(ids,
+				must[*tasks.Task](t)(tasks.Submit(t.Context(), m, "sum", sumIn{i, 1}, nil)).ID)
 		}
 		for i, id := range ids {
 			if got := must[int](t)(tasks.Result[int](t.Context(), m, id)); got != i+1 {
@@ -74,7 +76,7 @@ func TestManager_RunsWhatIsSubmitted(t *testing.T) {
 }
 
 func TestManager_RefusesBadSubmits(t *testing.T) {
-	m := tasks.New(&tasks.Options{MaxPayload: 100})
+	m := tasks.New(memstore.New(), &tasks.Options{MaxPayload: 100})
 	k := tasks.Register(m, "sum", 1, sum, nil)
 	for _, c := range []struct {
 		kind, payload string
@@ -85,7 +87,7 @@ func TestManager_RefusesBadSubmits(t *testing.T) {
 		{"none", `{}`, nil, tasks.ErrNotFound, "none"},
 		{"sum", `{"a":1,"c":2}`, nil, tasks.ErrInvalid, "/c"},
 		{"sum", `{"a":1,"A":2}`, nil, tasks.ErrInvalid, "/A"},
-		{"sum", `{"a":1,"a":2}`, nil, tasks.ErrInvalid, "twice"},
+		{"sum", `{"a":1,"a":2}`, nil, tasks.ErrInvalid, "must be given once"},
 		{"sum", `{"a":"x"}`, nil, tasks.ErrInvalid, "/a"},
 		{"sum", `{"a":`, nil, tasks.ErrInvalid, "JSON"},
 		{"sum", `{"a":-1}`, nil, tasks.ErrInvalid, "below"},
@@ -93,14 +95,36 @@ func TestManager_RefusesBadSubmits(t *testing.T) {
 		{"sum", `{}`, &tasks.SubmitOptions{ID: "a b"}, tasks.ErrInvalid, "ID"},
 		{"sum", `{}`, &tasks.SubmitOptions{Queue: "other"}, tasks.ErrNotFound, "other"},
 		{"sum", `{}`, &tasks.SubmitOptions{Delay: -1}, tasks.ErrInvalid, "delay"},
-		{"sum", `{}`, &tasks.SubmitOptions{Delay: 1, RunAt: time.Now()}, tasks.ErrInvalid, "either"},
-		{"sum", `{}`, &tasks.SubmitOptions{RunAt: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)}, tasks.ErrInvalid, "RFC 3339"},
-		{"sum", `{}`, &tasks.SubmitOptions{Metadata: map[string]string{"a": strings.Repeat("x", 5000)}}, tasks.ErrTooLarge, "metadata"},
+		{
+			"sum", `{}`, &tasks.SubmitOptions{Delay: 1, RunAt: time.Now()}, tasks.ErrInvalid,
+			"either",
+		},
+		{
+			"sum", `{}`, &tasks.SubmitOptions{RunAt: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)},
+			tasks.ErrInvalid, "RFC 3339",
+		},
+		{
+			"sum", `{}`,
+			&tasks.SubmitOptions{Metadata: map[string]string{"a": strings.Repeat("x", 5000)}},
+			tasks.ErrTooLarge, "metadata",
+		},
 		{"sum", `{}`, &tasks.SubmitOptions{Key: strings.Repeat("x", 300)}, tasks.ErrInvalid, "key"},
-		{"sum", `{}`, &tasks.SubmitOptions{Retry: &tasks.RetryPolicy{Attempts: -1}}, tasks.ErrInvalid, "retry"},
-		{"sum", `{}`, &tasks.SubmitOptions{Unique: &tasks.UniqueOptions{While: "x"}}, tasks.ErrInvalid, "scope"},
-		{"sum", `{}`, &tasks.SubmitOptions{Unique: &tasks.UniqueOptions{While: tasks.UniqueFor}}, tasks.ErrInvalid, "time"},
-		{"sum", `{}`, &tasks.SubmitOptions{Unique: &tasks.UniqueOptions{Taken: "x"}}, tasks.ErrInvalid, "policy"},
+		{
+			"sum", `{}`, &tasks.SubmitOptions{Retry: &tasks.RetryPolicy{Attempts: -1}},
+			tasks.ErrInvalid, "retry",
+		},
+		{
+			"sum", `{}`, &tasks.SubmitOptions{Unique: &tasks.UniqueOptions{While: "x"}},
+			tasks.ErrInvalid, "scope",
+		},
+		{
+			"sum", `{}`, &tasks.SubmitOptions{Unique: &tasks.UniqueOptions{While: tasks.UniqueFor}},
+			tasks.ErrInvalid, "time",
+		},
+		{
+			"sum", `{}`, &tasks.SubmitOptions{Unique: &tasks.UniqueOptions{Taken: "x"}},
+			tasks.ErrInvalid, "policy",
+		},
 	} {
 		_, err := m.Submit(t.Context(), c.kind, []byte(c.payload), c.opts)
 		if !errors.Is(err, c.want) || !strings.Contains(fmt.Sprint(err), c.text) {

@@ -14,10 +14,12 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/genropy/genro-asgi-go/tasks"
+	"github.com/genropy/genro-asgi-go/tasks/memstore"
 	"github.com/genropy/genro-asgi-go/tasks/taskstest"
 )
 
-// model is what must hold of the tasks of one store, whatever its managers, clocks and connections do. It sees every change in order.
+// model is what must hold of the tasks of one store, whatever its managers, clocks and connections
+// do. It sees every change in order.
 type model struct {
 	mu     sync.Mutex
 	tasks  map[string]*tasks.Task // as they were last told of
@@ -27,9 +29,10 @@ type model struct {
 }
 
 var transitions = map[tasks.State]string{
-	tasks.Scheduled: "running cancelled", tasks.Queued: "running cancelled", tasks.Retrying: "running cancelled",
-	tasks.Running: "succeeded failed retrying cancelled dead queued",
-	tasks.Failed:  "queued", tasks.Dead: "queued", tasks.Cancelled: "queued",
+	tasks.Scheduled: "running cancelled", tasks.Queued: "running cancelled",
+	tasks.Retrying: "running cancelled",
+	tasks.Running:  "succeeded failed retrying cancelled dead queued",
+	tasks.Failed:   "queued", tasks.Dead: "queued", tasks.Cancelled: "queued",
 }
 
 func (m *model) wrong(format string, args ...any) {
@@ -52,17 +55,21 @@ func (m *model) changed(t *tasks.Task) {
 		m.wrong("%s: revision %d after %d", t.ID, t.Revision, old.Revision)
 	case t.State == old.State && (t.Owner != old.Owner || t.Fence != old.Fence):
 		m.wrong("%s: holder changes while %s", t.ID, t.State)
-	case t.State != old.State && !slices.Contains(strings.Fields(transitions[old.State]), string(t.State)):
+	case t.State != old.State &&
+		!slices.Contains(strings.Fields(transitions[old.State]), string(t.State)):
 		m.wrong("%s: %s to %s", t.ID, old.State, t.State)
 	}
-	if t.Fence < old.Fence || t.State == tasks.Running && old.State != tasks.Running && t.Fence <= old.Fence {
+	if t.Fence < old.Fence || t.State == tasks.Running && old.State != tasks.Running &&
+		t.Fence <= old.Fence {
 		m.wrong("%s: fence %d after %d", t.ID, t.Fence, old.Fence)
 	}
 	if (t.State == tasks.Running) != (t.Owner != "") {
 		m.wrong("%s is %s, held by %q", t.ID, t.State, t.Owner)
 	}
 	if t.State == tasks.Cancelled {
-		delete(m.live, t.ID) // a holder that is cut off goes on, beside what Retry asks for: that it writes nothing is what is checked
+		// a holder that is cut off goes on, beside what Retry asks for: that it writes nothing is
+		// what is checked
+		delete(m.live, t.ID)
 	}
 	if t.Deaths > 3 || t.State == tasks.Dead && t.Deaths != 3 {
 		m.wrong("%s is %s after %d deaths", t.ID, t.State, t.Deaths)
@@ -78,7 +85,7 @@ func (m *model) changed(t *tasks.Task) {
 // world is managers, each with a clock and a connection of its own, on one store.
 type world struct {
 	*model
-	store   *tasks.MemStore
+	store   *memstore.Store
 	nodes   []*node
 	release map[string]chan error // of running functions, by "id fence"
 	seq     int
@@ -99,8 +106,16 @@ func (w *world) add() {
 	if len(w.nodes) > 0 {
 		n.clock.Jump(w.nodes[0].clock.Now().Sub(begin))
 	}
-	n.m = tasks.New(&tasks.Options{Store: n.conn, Clock: n.clock, Logger: quiet, Lease: modelLease, Retention: -1, Queues: map[string]tasks.QueueOptions{"default": {Concurrency: 3, KeyLimit: 2}}})
-	n.kind = tasks.Register(n.m, "work", 1, func(ctx context.Context, _ int) (uint64, error) { return w.work(ctx, n) }, &tasks.KindOptions{Retry: tasks.RetryPolicy{Attempts: 3, Min: time.Second, Max: time.Minute}})
+	n.m = tasks.New(n.conn, &tasks.Options{
+		Clock: n.clock, Logger: quiet, Lease: modelLease,
+		Retention: -1,
+		Queues:    map[string]tasks.QueueOptions{"default": {Concurrency: 3, KeyLimit: 2}},
+	})
+	n.kind = tasks.Register(n.m, "work", 1,
+		func(ctx context.Context, _ int) (uint64, error) { return w.work(ctx, n) },
+		&tasks.KindOptions{
+			Retry: tasks.RetryPolicy{Attempts: 3, Min: time.Second, Max: time.Minute},
+		})
 	if err := n.m.Start(context.Background()); err != nil {
 		w.wrong("start: %v", err)
 	}
@@ -140,17 +155,20 @@ func (w *world) work(ctx context.Context, n *node) (uint64, error) {
 	delete(w.release, key)
 	w.mu.Unlock()
 	if errors.Is(stale, tasks.ErrStale) || errors.Is(stale, tasks.ErrCancelled) {
-		n.late.Lock()                 // two such runs of a node must not take the connection from each other
+		// two such runs of a node must not take the connection from each other
+		n.late.Lock()
 		off := n.conn.off.Swap(false) // the connection comes back for a moment
 		is := w.get(run.ID())
 		mine := is.State == tasks.Running && is.Fence == run.Fence() // nobody has taken it yet
 		werr := run.Checkpoint(run.Fence())
 		n.conn.off.Store(off)
 		n.late.Unlock()
-		if !mine && !errors.Is(werr, tasks.ErrStale) && !errors.Is(werr, errCut) { // cut off again by the model, it has written nothing either
+		if !mine && !errors.Is(werr, tasks.ErrStale) && !errors.Is(werr, errCut) {
+			// cut off again by the model, it has written nothing either
 
 			w.mu.Lock()
-			w.wrong("%s: a stale write with fence %d ends with %v: %+v", run.ID(), run.Fence(), werr, is)
+			w.wrong("%s: a stale write with fence %d ends with %v: %+v", run.ID(), run.Fence(),
+				werr, is)
 			w.mu.Unlock()
 		}
 		return run.Fence(), nil // believed by nobody
@@ -211,7 +229,8 @@ func TestModel(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		history := actions.Draw(r, "history")
 		var wrong []string
-		synctest.Test(t, func(*testing.T) { wrong = play(history) }) // rapid's own t has no place in the bubble
+		// rapid's own t has no place in the bubble
+		synctest.Test(t, func(*testing.T) { wrong = play(history) })
 		if len(wrong) > 0 {
 			r.Fatal(strings.Join(wrong, "\n"))
 		}
@@ -221,8 +240,11 @@ func TestModel(t *testing.T) {
 // play plays a history and then lets everything come to its end. It returns what went wrong.
 func play(history []action) []string {
 	w := &world{
-		model: &model{tasks: map[string]*tasks.Task{}, live: map[string]uint64{}, fences: map[string]uint64{}},
-		store: tasks.NewMemStore(), release: map[string]chan error{},
+		model: &model{
+			tasks: map[string]*tasks.Task{}, live: map[string]uint64{},
+			fences: map[string]uint64{},
+		},
+		store: memstore.New(), release: map[string]chan error{},
 	}
 	stopWatch, err := w.store.Watch(w.changed)
 	if err != nil {
@@ -242,12 +264,9 @@ func play(history []action) []string {
 	// In the end, with one manager that works, everything that was submitted is done.
 	w.stopAll()
 	w.add()
-	for i := range 60 {
+	for range 60 { // however far ahead the clocks were that put it off
 		w.pass(10 * time.Second)
 		w.end(func(int) (bool, error) { return true, nil })
-		if i == 30 {
-			w.nodes[0].clock.Jump(w.latest().Sub(w.nodes[0].clock.Now())) // to what clocks ahead have put off
-		}
 	}
 	for id, task := range w.tasks {
 		if w.get(id).Revision != task.Revision {
@@ -260,25 +279,15 @@ func play(history []action) []string {
 	return w.errs
 }
 
-// latest is when the last of the tasks may run.
-func (w *world) latest() (at time.Time) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, t := range w.tasks {
-		if t.RunAt.After(at) {
-			at = t.RunAt
-		}
-	}
-	return at
-}
-
 // play does one action.
 func (w *world) play(a action) {
-	ctx, n, id := context.Background(), w.nodes[a.Node%len(w.nodes)], fmt.Sprint("t", a.Task%max(w.seq, 1))
+	ctx, n, id := context.Background(), w.nodes[a.Node%len(w.nodes)], fmt.Sprint("t",
+		a.Task%max(w.seq, 1))
 	switch a.What {
 	case 0, 1, 2:
 		_, err := n.kind.Submit(ctx, 1, &tasks.SubmitOptions{
-			ID: fmt.Sprint("t", w.seq), Priority: a.More % 3, Key: []string{"", "a"}[a.Task%2], Delay: time.Duration(a.Task%3) * 20 * time.Second,
+			ID: fmt.Sprint("t", w.seq), Priority: a.More % 3, Key: []string{"", "a"}[a.Task%2],
+			Delay: time.Duration(a.Task%3) * 20 * time.Second,
 		})
 		if err != nil {
 			w.wrong("submit: %v", err)
@@ -310,7 +319,8 @@ func (w *world) play(a action) {
 
 // check takes the errors that may be.
 func (w *world) check(err error, n *node) {
-	if err != nil && !errors.Is(err, tasks.ErrConflict) && !errors.Is(err, tasks.ErrNotFound) && !n.conn.off.Load() {
+	if err != nil && !errors.Is(err, tasks.ErrConflict) && !errors.Is(err, tasks.ErrNotFound) &&
+		!n.conn.off.Load() {
 		w.wrong("%v", err)
 	}
 }

@@ -16,35 +16,65 @@ const defaultQueue = "default"
 
 // Options configures a Manager. The zero value of every field means its default.
 type Options struct {
-	// Store keeps the tasks; default NewMemStore(), which forgets them with the process. Whoever made the store closes it, after Stop.
-	Store Store
-	// Executor runs what RegisterIsolated registers. It is started before the Manager and stopped after it. Default none.
+	// Executor runs what RegisterIsolated registers. It is started before the Manager and stopped
+	// after it. Default none.
 	Executor *executor.Executor
-	// Queues are the queues by name. "default" and those that registered kinds name exist without being listed here, with the defaults. A task for any other is
-	// refused with ErrNotFound.
+	// Queues are the queues by name. "default" and those that registered kinds name exist without
+	// being listed here, with the defaults. A task for any other is refused with ErrNotFound.
 	Queues map[string]QueueOptions
-	// AnyKind lets Submit take kinds that are not registered here, for a manager that runs them elsewhere. Their payload is not checked. Default: ErrNotFound.
+	// AnyKind lets Submit take kinds that are not registered here, for a manager that runs them
+	// elsewhere. Their payload is not checked. Default: ErrNotFound.
 	AnyKind bool
 
-	// Lease is how long a task is held without a heartbeat; default 30 s, 1 ms at least. It is renewed every third of it. All managers of a store use the same.
+	// Lease is how long a task is held without a heartbeat; default 30 s, 1 ms at least. It is
+	// renewed every third of it. All managers of a store use the same.
 	Lease time.Duration
+	// MaxDeaths is how many deaths make a task dead; default 3, below 0 none, so that what kills
+	// its process does so again and again. Deaths add up that come within DeathWindow of each
+	// other, default an hour, below 0 however far apart. A checkpoint that is new, a run that lasts
+	// longer than the one that died, and one that ends without a death begin the count anew; but
+	// ten times MaxDeaths altogether make a task dead whatever it wrote.
+	MaxDeaths   int
+	DeathWindow time.Duration
 	// Retention is how long finished tasks are kept; default 24 h, below 0 for ever.
 	Retention time.Duration
 	// MaxPayload is the most bytes of a payload, and of a result; default 1 MiB.
 	MaxPayload int
 
-	// Owner names this manager in the tasks it holds. No two that are alive may have the same. One that starts takes tasks held in its name for lost by its
-	// predecessor at once, without waiting for their lease: for a store with one process a fixed name is best. Default: a name that nobody had before.
+	// Validator looks at each payload that is a struct when a task is submitted or scheduled, and
+	// gets a pointer to it; its error is taken as that of the type's own method Validate() error
+	// would be. Default none, or that of the submit's context (asgi.ContextWithValidator). It is
+	// called by many goroutines at a time.
+	Validator func(v any) error
+
+	// Middleware is called around each run of a task of any kind, the first of them outermost;
+	// default none.
+	Middleware []Middleware
+	// OnFinish is told of every task that this manager has brought to its end, once it is in the
+	// store: succeeded, failed, dead, or cancelled by this manager. It is called by the goroutine
+	// that did so, several at once, and should be quick: the task's place is taken until it
+	// returns. A panic of it is logged. Default none. What fails is logged without it.
+	OnFinish func(t *Task)
+
+	// Owner names this manager in the tasks it holds. No two that are alive may have the same. One
+	// that starts takes tasks held in its name for lost by its predecessor at once, without waiting
+	// for their lease: for a store with one process a fixed name is best. Default: a name that
+	// nobody had before.
 	Owner string
 	// Clock is the time; default the machine's.
 	Clock Clock
-	// Logger gets what goes wrong with nobody to tell; default slog.Default().
+	// Logger gets a line for each end of a run that is no success, with the task's ID, kind,
+	// attempt and error, and never its payload: failed and dead at level ERROR, an attempt that is
+	// followed by another and a death at WARN, cancelled at INFO; and what goes wrong with nobody
+	// to tell. Default slog.Default().
 	Logger *slog.Logger
 }
 
-// QueueOptions configures one queue of one manager. The zero value of every field means its default.
+// QueueOptions configures one queue of one manager. The zero value of every field means its
+// default.
 type QueueOptions struct {
-	// Concurrency is how many tasks of the queue run here at once; default 10, below 0 none: tasks are submitted here and run elsewhere.
+	// Concurrency is how many tasks of the queue run here at once; default 10, below 0 none: tasks
+	// are submitted here and run elsewhere.
 	Concurrency int
 	// KeyLimit is how many tasks with one SubmitOptions.Key run here at once; default no limit.
 	KeyLimit int
@@ -52,7 +82,8 @@ type QueueOptions struct {
 	Rate float64
 	// Burst is how many may begin at once after a rest, where there is a Rate; default 1.
 	Burst int
-	// MaxWaiting is how many tasks may wait in the queue; default 1,000,000, below 0 no limit. A submit over it is ErrOverloaded.
+	// MaxWaiting is how many tasks may wait in the queue; default 1,000,000, below 0 no limit. A
+	// submit over it is ErrOverloaded.
 	MaxWaiting int
 }
 
@@ -63,9 +94,11 @@ const (
 	maxKey           = 256
 	maxMessage       = 4 << 10  // of a TaskError
 	maxDetail        = 64 << 10 // of a TaskError
-	maxNote          = 56 << 10 // progress data, a checkpoint: with message and envelope it must fit the 64 KiB of a frame of the executor
-	maxSaying        = 1 << 10  // of progress, its message
-	maxDeaths        = 3
+	maxProblem       = 16 << 10 // of a TaskError, as JSON
+	// progress data, a checkpoint: with message and envelope it must fit the 64 KiB of a frame of
+	// the executor
+	maxNoteSize        = 56 << 10
+	maxProgressMessage = 1 << 10 // of progress, its message
 )
 
 func (in *Options) withDefaults() Options {
@@ -73,10 +106,9 @@ func (in *Options) withDefaults() Options {
 	if in != nil {
 		o = *in
 	}
-	if o.Store == nil {
-		o.Store = NewMemStore()
-	}
 	o.Lease = orDefault(o.Lease, 30*time.Second)
+	o.MaxDeaths = orDefault(o.MaxDeaths, 3)
+	o.DeathWindow = orDefault(o.DeathWindow, time.Hour)
 	o.Retention = orDefault(o.Retention, 24*time.Hour)
 	o.MaxPayload = orDefault(o.MaxPayload, 1<<20)
 	if o.Clock == nil {
@@ -91,7 +123,10 @@ func (in *Options) withDefaults() Options {
 // newOwner makes a name nobody had before.
 func newOwner() string {
 	host, _ := os.Hostname() // without one the rest is unique all the same
-	return strings.Join([]string{host, strconv.Itoa(os.Getpid()), rand.Text()}, "-")
+	return strings.Join([]string{
+		strings.ToValidUTF8(host, ""), strconv.Itoa(os.Getpid()),
+		rand.Text(),
+	}, "-")
 }
 
 func (o QueueOptions) withDefaults() QueueOptions {

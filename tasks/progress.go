@@ -1,79 +1,61 @@
 package tasks
 
 import (
-	"sync"
+	"errors"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/genropy/genro-asgi-go/tasks/internal/throttle"
 )
-
-// progressEvery is the least time between two writes of progress.
-const progressEvery = 100 * time.Millisecond
-
-// progress throttles what a run says of its progress.
-type progress struct {
-	mu      sync.Mutex  // held during a write
-	next    *Progress   // waits for its time
-	resting func() bool // takes back the end of the rest after a write; nil when there is none
-	ended   bool
-}
 
 // report is the reporter of Run.Progress.
 func (a *attempt) report(p *Progress) error {
-	a.said.mu.Lock()
-	defer a.said.mu.Unlock()
-	if a.said.ended {
-		return ErrStale
-	}
 	p.At = a.q.m.now()
-	if a.said.resting != nil {
-		a.said.next = p
-		return nil
-	}
-	return a.writeProgressLocked(p)
+	return sayOf(&a.progress, a, p)
 }
 
-// writeProgressLocked writes p, and rests.
-func (a *attempt) writeProgressLocked(p *Progress) error {
-	m := a.q.m
-	a.said.next = nil
-	a.said.resting = m.clock.AfterFunc(progressEvery, func() {
-		// Not here, as a write may take its time. The attempt's own worker is still counted while it is not ended.
-		a.said.mu.Lock()
-		defer a.said.mu.Unlock()
-		a.said.resting = nil
-		if !a.said.ended && a.said.next != nil {
-			m.workers.Go(a.writeNext)
-		}
-	})
+// sayOf says p by way of a throttle. The error is ErrStale after the run's end.
+func sayOf(said *throttle.Throttle[Progress], to throttle.Receiver[Progress], p *Progress) error {
+	if err := said.Say(to, p); !errors.Is(err, throttle.ErrEnded) {
+		return err
+	}
+	return ErrStale
+}
+
+// Tell implements throttle.Receiver.
+func (a *attempt) Tell(p *Progress) error {
 	return a.update(func(t *Task) { t.Progress = p })
 }
 
-func (a *attempt) writeNext() {
-	a.said.mu.Lock()
-	defer a.said.mu.Unlock()
-	if a.said.ended || a.said.next == nil || a.said.resting != nil {
-		return
-	}
-	if err := a.writeProgressLocked(a.said.next); err != nil {
-		a.q.m.log.Debug("tasks: write progress", "task", a.task.ID, "error", err)
-	}
+// After implements throttle.Receiver.
+func (a *attempt) After(d time.Duration, f func()) (stop func() bool) {
+	return a.q.m.clock.AfterFunc(d, f)
 }
 
-// end takes no more, and returns what was not written.
-func (p *progress) end() *Progress {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.ended = true
-	if p.resting != nil {
-		p.resting()
-	}
-	return p.next
+// Start implements throttle.Receiver. It is called before the run has ended, while its own worker
+// is counted still.
+func (a *attempt) Start(f func() error) {
+	a.q.m.workers.Go(func() {
+		if err := f(); err != nil {
+			a.q.m.log.Debug("tasks: write progress", "task", a.task.ID, "error", err)
+		}
+	})
 }
 
 // save is the reporter of Run.Checkpoint.
 func (a *attempt) save(checkpoint jsontext.Value) error {
-	return a.update(func(t *Task) { t.Checkpoint = checkpoint })
+	acquitted := false
+	err := a.update(func(t *Task) {
+		if acquitted = t.clearsDeaths(checkpoint); acquitted {
+			t.Deaths = 0
+		}
+		t.Checkpoint = checkpoint
+	})
+	if err == nil && acquitted {
+		a.q.m.suspects.release(a)
+	}
+	return err
 }
 
 // update changes the task as long as it is this attempt's, else ErrStale.

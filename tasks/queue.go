@@ -3,81 +3,96 @@ package tasks
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/genropy/genro-asgi-go/internal/lockorder"
+	"github.com/genropy/genro-asgi-go/tasks/internal/bucket"
 )
 
-// queue runs the tasks of one queue, in worker goroutines that are made when they are needed and then reused. There is no goroutine that hands tasks out:
-// a worker that has finished takes one that is ready, or claims again, for all places that are free. One claims at a time. A worker that leaves work
-// behind wakes another, which does the same before it runs: tasks that take long have a worker each at once, and many short ones are run without waking anyone for each.
+// queue runs the tasks of one queue, in worker goroutines that are made when they are needed and
+// then reused. There is no goroutine that hands tasks out: a worker that has finished takes one
+// that is ready, or claims again, for all places that are free. One claims at a time. A worker that
+// leaves work behind wakes another, which does the same before it runs: tasks that take long have a
+// worker each at once, and many short ones are run without waking anyone for each.
 type queue struct {
-	m    *Manager
-	name string
-	opts QueueOptions
+	m          *Manager
+	name       string
+	claimFault string // that its tasks cannot be claimed
+	opts       QueueOptions
 
 	claim   Claim      // of whoever claims
-	spare   []*attempt // for what it may claim, made while nobody waits for the store
 	claimed []*attempt // by it
 
-	mu       sync.Mutex
-	idle     []worker   // the one that idled last is last
-	ready    []*attempt // claimed, without a worker yet; there is one on its way while there are any
-	free     int        // places
-	waking   bool       // a worker is on its way to look
-	claiming bool       // a worker claims
-	claims   sync.Cond  // told when none does any more
-	hungry   bool       // there may be a task to claim
-	paused   bool
-	stopped  bool
-	runs     map[string]*attempt // by task
-	keys     map[string]int      // running tasks by key
-	bucket   bucket
-	alarm    func() bool // takes back the wake-up at alarmAt
-	alarmAt  time.Time   // zero when there is none
+	mu   lockorder.Mutex
+	idle []worker // the one that idled last is last
+	// claimed, without a worker yet; there is one on its way while there are any
+	ready       []*attempt
+	free        int       // places
+	waking      bool      // a worker is on its way to look
+	claiming    bool      // a worker claims
+	claims      sync.Cond // told when none does any more
+	mayHaveWork bool      // there may be a task to claim
+	paused      bool
+	stopped     bool
+	runs        map[string]*attempt // by task
+	keys        map[string]int      // running tasks by key
+	bucket      bucket.Bucket
+	wakeTimer   func() bool // takes back the wake-up at wakeAt
+	wakeAt      time.Time   // zero when there is none
+	// takes back the next claim after a store that failed; nil when there is none
+	retryTimer func() bool
 }
 
 // worker is a goroutine that runs tasks. It is sent the word to look for one.
 type worker chan struct{}
 
 const (
-	maxClaim = 64               // tasks a claim
-	minSleep = time.Millisecond // between looks at a store that says that something is due and gives nothing
-	maxSleep = time.Minute      // without a look at the time of day, which may jump
-	sulk     = time.Second      // after a store that failed
+	maxClaim = 64 // tasks a claim
+	// between looks at a store that says that something is due and gives nothing
+	minSleep = time.Millisecond
+	maxSleep = time.Minute // without a look at the time of day, which may jump
+	// by which clocks may differ, and one be corrected, without being said to be set
+	skew = time.Second
 )
 
 func newQueue(m *Manager, name string, opts QueueOptions) *queue {
 	q := &queue{
-		m: m, name: name, opts: opts, free: max(opts.Concurrency, 0), hungry: true,
-		runs: make(map[string]*attempt), keys: make(map[string]int), bucket: bucket{rate: opts.Rate, burst: float64(opts.Burst), tokens: float64(opts.Burst)},
+		m: m, name: name, claimFault: faultClaim + name, opts: opts, free: max(opts.Concurrency, 0),
+		mayHaveWork: true,
+		runs:        make(map[string]*attempt), keys: make(map[string]int),
+		bucket: bucket.New(opts.Rate, opts.Burst),
 	}
 	q.claims.L = &q.mu
-	q.claim = Claim{Queue: name, Owner: m.owner, Lease: m.opts.Lease, Claimed: q.take}
+	q.claim = Claim{
+		Queue: name, Owner: m.owner, Lease: m.opts.Lease, Claimed: q.takeClaimed,
+		SkipDied: m.suspects.oneRuns,
+	}
 	if opts.KeyLimit > 0 {
-		q.claim.Full = q.full
+		q.claim.Full = q.keyIsFull
 	}
 	return q
 }
 
-// full is Claim.Full.
-func (q *queue) full(key string) bool {
+// keyIsFull is Claim.Full.
+func (q *queue) keyIsFull(key string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.keys[key] >= q.opts.KeyLimit
 }
 
-// take is Claim.Claimed: from here on changes of the task are noticed.
-func (q *queue) take(t *Task) {
-	last := len(q.spare) - 1
-	a := q.spare[last]
-	q.spare = q.spare[:last]
-	q.hold(a, t)
+// takeClaimed is Claim.Claimed: from here on changes of the task are noticed.
+func (q *queue) takeClaimed(t *Task) {
+	a := newAttempt(q)
+	q.bind(a, t)
 	q.claimed = append(q.claimed, a)
 }
 
-// hold makes a the attempt of a task that was claimed.
-func (q *queue) hold(a *attempt, t *Task) {
-	a.hold(t)
+// bind makes a the attempt of a task that was claimed.
+func (q *queue) bind(a *attempt, t *Task) {
+	a.bind(t)
 	q.mu.Lock()
 	q.runs[t.ID] = a
 	if q.opts.KeyLimit > 0 && t.Key != "" {
@@ -86,7 +101,7 @@ func (q *queue) hold(a *attempt, t *Task) {
 	q.mu.Unlock()
 	select {
 	case <-q.m.interrupt: // the claim was under way when Stop ended what runs
-		a.ctx.end(ErrNotRunning)
+		a.ctx.cancelWith(ErrNotRunning)
 	default:
 	}
 }
@@ -102,16 +117,17 @@ func (q *queue) release(a *attempt) {
 		if q.keys[key]--; q.keys[key] == 0 {
 			delete(q.keys, key)
 		}
-		q.hungry = true
+		q.mayHaveWork = true
 	}
 	q.free++
+	q.m.suspects.runEnded()
 }
 
 // wake lets a worker look for tasks.
 func (q *queue) wake() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.hungry = true
+	q.mayHaveWork = true
 	q.wakeLocked()
 }
 
@@ -131,7 +147,9 @@ func (q *queue) wakeLocked() {
 }
 
 func (q *queue) mayClaimLocked() bool {
-	return q.hungry && !q.claiming && q.free > 0 && !q.paused && !q.stopped && q.m.running.Load()
+	return q.mayHaveWork && !q.claiming && q.retryTimer == nil && !q.m.suspects.exclusive.Load() &&
+		q.free > 0 &&
+		!q.paused && !q.stopped && q.m.running.Load()
 }
 
 // work is a worker: it runs tasks until the queue is stopped. woken is that it was told to look.
@@ -164,7 +182,7 @@ func (q *queue) next(w worker, woken bool) *attempt {
 			q.wakeLocked()
 			return a
 		case q.mayClaimLocked():
-			q.claimLocked()
+			q.claimReleasingLock()
 		case q.stopped:
 			return nil
 		default:
@@ -176,24 +194,29 @@ func (q *queue) next(w worker, woken bool) *attempt {
 	}
 }
 
-// claimLocked claims tasks for all free places and makes them ready. The lock is not held meanwhile.
-func (q *queue) claimLocked() {
-	q.hungry = false
+// claimReleasingLock claims tasks for all free places and makes them ready. The lock is not held
+// meanwhile.
+func (q *queue) claimReleasingLock() {
+	q.mayHaveWork = false
 	now := q.m.now()
-	n, at := q.bucket.take(min(q.free, maxClaim), now)
+	n, at := q.bucket.Take(min(q.free, maxClaim), now)
 	if n == 0 {
-		q.alarmLocked(at, now)
+		q.wakeAtLocked(at, now)
 		return
 	}
 	q.free -= n
 	q.claiming = true
 	q.mu.Unlock()
 
-	q.claim.Max, q.claim.Now, q.claim.Kinds = n, now, *q.m.versions.Load()
-	for len(q.spare) < n {
-		q.spare = append(q.spare, newAttempt(q))
-	}
+	q.claim.Max, q.claim.Now, q.claim.Kinds = n, now, q.m.kinds.claimed()
 	next, err := q.m.store.Claim(q.m.ctx, &q.claim)
+	var wait time.Duration
+	switch {
+	case err == nil:
+		q.m.faults.Over(q.claimFault)
+	case q.m.ctx.Err() == nil:
+		wait = q.m.faults.Met(q.claimFault, err)
+	}
 	got := q.claimed
 	q.claimed = q.claimed[:0]
 
@@ -201,15 +224,14 @@ func (q *queue) claimLocked() {
 	q.claiming = false
 	q.claims.Broadcast()
 	q.free += n - len(got)
-	q.bucket.giveBack(n - len(got))
+	q.bucket.GiveBack(n - len(got))
 	switch {
 	case err != nil:
-		q.m.log.Error("tasks: claim", "queue", q.name, "error", err)
-		q.alarmLocked(now.Add(sulk), now)
+		q.delayClaimsLocked(wait)
 	case len(got) == n:
-		q.hungry = true
+		q.mayHaveWork = true
 	case !next.IsZero():
-		q.alarmLocked(next, now)
+		q.wakeAtLocked(next, now)
 	}
 	for i := range got { // the last is run first
 		q.ready = append(q.ready, got[len(got)-1-i])
@@ -217,19 +239,32 @@ func (q *queue) claimLocked() {
 	clear(got)
 }
 
-// alarmLocked wakes the queue at a time, if nothing does before.
-func (q *queue) alarmLocked(at, now time.Time) {
-	if q.stopped || !q.alarmAt.IsZero() && !at.Before(q.alarmAt) {
+// delayClaimsLocked keeps the queue from claiming for a while, whatever comes meanwhile.
+func (q *queue) delayClaimsLocked(wait time.Duration) {
+	if q.stopped {
 		return
 	}
-	if q.alarm != nil {
-		q.alarm()
-	}
-	q.alarmAt = at
-	q.alarm = q.m.clock.AfterFunc(min(max(at.Sub(now), minSleep), maxSleep), func() {
+	q.retryTimer = q.m.clock.AfterFunc(wait, func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		q.alarm, q.alarmAt, q.hungry = nil, time.Time{}, true
+		q.retryTimer, q.mayHaveWork = nil, true
+		q.wakeLocked()
+	})
+}
+
+// wakeAtLocked wakes the queue at a time, if nothing does before.
+func (q *queue) wakeAtLocked(at, now time.Time) {
+	if q.stopped || !q.wakeAt.IsZero() && !at.Before(q.wakeAt) {
+		return
+	}
+	if q.wakeTimer != nil {
+		q.wakeTimer()
+	}
+	q.wakeAt = at
+	q.wakeTimer = q.m.clock.AfterFunc(min(max(at.Sub(now), minSleep), maxSleep), func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.wakeTimer, q.wakeAt, q.mayHaveWork = nil, time.Time{}, true
 		q.wakeLocked()
 	})
 }
@@ -239,17 +274,18 @@ func (q *queue) changed(t *Task) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if t.Fence > 0 { // else nobody has claimed it yet
-		if a := q.runs[t.ID]; a != nil && t.Revision > a.task.Revision && (t.State != Running || t.Fence != a.task.Fence) {
-			a.lost(t) // or this is its own doing, and it is over
+		if a := q.runs[t.ID]; a != nil && t.Revision > a.task.Revision &&
+			(t.State != Running || t.Fence != a.task.Fence) {
+			a.endAsLost(t) // or this is its own doing, and it is over
 		}
 	}
 	switch {
 	case !t.State.Waiting() || q.opts.Concurrency < 0 || !q.m.running.Load():
 	case t.State == Queued:
-		q.hungry = true
+		q.mayHaveWork = true
 		q.wakeLocked()
 	default:
-		q.alarmLocked(t.RunAt, q.m.now())
+		q.wakeAtLocked(t.RunAt, q.m.now())
 	}
 }
 
@@ -257,7 +293,7 @@ func (q *queue) setPaused(paused bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.paused = paused
-	q.hungry = true
+	q.mayHaveWork = true
 	q.wakeLocked()
 	for q.paused && q.claiming {
 		q.claims.Wait() // it would take what is submitted after Pause
@@ -290,26 +326,97 @@ func (q *queue) stop() {
 		close(w)
 	}
 	q.idle = nil
-	if q.alarm != nil {
-		q.alarm()
+	if q.wakeTimer != nil {
+		q.wakeTimer()
+	}
+	if q.retryTimer != nil {
+		q.retryTimer()
 	}
 }
 
 // interrupt ends the contexts of what runs.
 func (q *queue) interrupt() {
 	for _, a := range q.active() {
-		a.ctx.end(ErrNotRunning)
+		a.ctx.cancelWith(ErrNotRunning)
 	}
 }
 
-// abandon puts back the tasks whose functions do not return, and names them.
+// abandon puts back the tasks whose functions do not return, or whose end the store has not taken,
+// and names them.
 func (q *queue) abandon() (left []error) {
 	for _, a := range q.active() {
-		err := fmt.Errorf("tasks: stop: the function of task %s, kind %q, has not returned", a.task.ID, a.task.Kind)
-		if werr := a.write(outcome{interrupted: true}); werr != nil && !errors.Is(werr, ErrStale) {
+		err := fmt.Errorf(
+			"tasks: stop: the function of task %s, kind %q, has not returned though its "+
+				"context has ended", a.task.ID, a.task.Kind)
+		if unwritten := a.writeError.Load(); unwritten != nil {
+			err = fmt.Errorf(
+				"tasks: stop: what the function of task %s, kind %q, returned is not in the "+
+					"store, and it will run again: %w", a.task.ID, a.task.Kind, *unwritten)
+		}
+		if _, werr := a.write(outcome{interrupted: true}); werr != nil &&
+			!errors.Is(werr, ErrStale) && !errors.Is(werr, ErrCancelled) {
 			err = fmt.Errorf("%w, and the task is not put back: %w", err, werr)
 		}
 		left = append(left, err)
 	}
 	return left
+}
+
+// queueSet are the queues of a manager, which are read without a lock.
+type queueSet struct {
+	m   *Manager
+	all atomic.Pointer[map[string]*queue] // copied to be changed
+
+	mu lockorder.Mutex // of who changes all
+}
+
+func (s *queueSet) init(m *Manager) {
+	s.m = m
+	s.all.Store(&map[string]*queue{})
+}
+
+// add adds a queue unless it is there.
+func (s *queueSet) add(name string, opts QueueOptions) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := *s.all.Load()
+	if old[name] != nil {
+		return
+	}
+	all := maps.Clone(old)
+	all[name] = newQueue(s.m, name, opts.withDefaults())
+	s.all.Store(&all)
+}
+
+// get is the queue of that name, nil when there is none.
+func (s *queueSet) get(name string) *queue { return (*s.all.Load())[name] }
+
+// byName are all of them. The map must not be changed.
+func (s *queueSet) byName() map[string]*queue { return *s.all.Load() }
+
+// wakeAll lets every queue look for tasks.
+func (s *queueSet) wakeAll() {
+	for _, q := range s.byName() {
+		q.wake()
+	}
+}
+
+// active are the attempts that are under way, of all queues.
+func (s *queueSet) active() (all []*attempt) {
+	for _, q := range s.byName() {
+		all = append(all, q.active()...)
+	}
+	return all
+}
+
+// running reports whether t runs here, by the very claim.
+func (s *queueSet) running(t *Task) bool {
+	q := s.get(t.Queue)
+	if q == nil {
+		return false
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	a := q.runs[t.ID]
+	return a != nil && a.task.Fence == t.Fence
 }

@@ -8,11 +8,14 @@ import (
 	"time"
 
 	"github.com/genropy/genro-asgi-go/tasks"
+	"github.com/genropy/genro-asgi-go/tasks/memstore"
 )
 
 func TestQueue_LooksThatFindNothingUseNoRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := tasks.New(&tasks.Options{Queues: map[string]tasks.QueueOptions{"default": {Rate: 1, Burst: 2}}})
+		m := tasks.New(
+			memstore.New(),
+			&tasks.Options{Queues: map[string]tasks.QueueOptions{"default": {Rate: 1, Burst: 2}}})
 		k := tasks.Register(m, "work", 1, nothing, nil)
 		start(t, m)
 		synctest.Wait() // it has looked
@@ -31,13 +34,14 @@ func TestQueue_LooksThatFindNothingUseNoRate(t *testing.T) {
 
 func TestQueue_ClaimsAgainAfterAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &cut{Store: tasks.NewMemStore()}
-		m := tasks.New(&tasks.Options{Store: store, Logger: quiet})
+		store := &cut{Store: memstore.New()}
+		m := tasks.New(store, &tasks.Options{Logger: quiet})
 		k := tasks.Register(m, "work", 1, nothing, nil)
 		start(t, m)
 		synctest.Wait()
 		begun := time.Now()
-		id := must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, &tasks.SubmitOptions{Delay: time.Second})).ID
+		id := must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{},
+			&tasks.SubmitOptions{Delay: time.Second})).ID
 		store.off.Store(true)
 		<-time.After(1500 * time.Millisecond)
 		store.off.Store(false)
@@ -49,14 +53,16 @@ func TestQueue_ClaimsAgainAfterAnError(t *testing.T) {
 
 func TestQueue_WakesForTheEarlier(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := tasks.New(nil)
+		m := tasks.New(memstore.New(), nil)
 		k := tasks.Register(m, "work", 1, nothing, nil)
 		start(t, m)
 		begun := time.Now()
 		for id, delay := range map[string]time.Duration{"late": time.Hour, "later": 2 * time.Hour} {
-			must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, &tasks.SubmitOptions{ID: id, Delay: delay}))
+			must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{},
+				&tasks.SubmitOptions{ID: id, Delay: delay}))
 		}
-		must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, &tasks.SubmitOptions{ID: "soon", Delay: 3 * time.Second}))
+		must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{},
+			&tasks.SubmitOptions{ID: "soon", Delay: 3 * time.Second}))
 		if wait(t, m, "soon", tasks.Succeeded); time.Since(begun) != 3*time.Second {
 			t.Errorf("ran after %v", time.Since(begun))
 		}
@@ -95,8 +101,8 @@ func (s *lateWatch) tell() {
 
 func TestQueue_OldNewsEndNoRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &lateWatch{Store: tasks.NewMemStore()}
-		m := tasks.New(&tasks.Options{Store: store})
+		store := &lateWatch{Store: memstore.New()}
+		m := tasks.New(store, nil)
 		running, release := make(chan struct{}), make(chan struct{})
 		k := tasks.Register(m, "work", 1, func(ctx context.Context, _ struct{}) (struct{}, error) {
 			close(running)
@@ -120,7 +126,9 @@ func TestQueue_OldNewsEndNoRun(t *testing.T) {
 
 func TestQueue_RateAfterARest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := tasks.New(&tasks.Options{Queues: map[string]tasks.QueueOptions{"default": {Rate: 10, Burst: 2}}})
+		m := tasks.New(
+			memstore.New(),
+			&tasks.Options{Queues: map[string]tasks.QueueOptions{"default": {Rate: 10, Burst: 2}}})
 		k := tasks.Register(m, "work", 1, nothing, nil)
 		start(t, m)
 		<-time.After(time.Hour)
@@ -128,7 +136,8 @@ func TestQueue_RateAfterARest(t *testing.T) {
 		for _, id := range []string{"a", "b", "c", "d", "e"} {
 			must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{}, &tasks.SubmitOptions{ID: id}))
 		}
-		if wait(t, m, "e", tasks.Succeeded); time.Since(begun) < 299*time.Millisecond || time.Since(begun) > 310*time.Millisecond {
+		if wait(t, m, "e", tasks.Succeeded); time.Since(begun) < 299*time.Millisecond ||
+			time.Since(begun) > 310*time.Millisecond {
 			t.Errorf("five took %v, want two at once and 0.1 s for each other", time.Since(begun))
 		}
 	})

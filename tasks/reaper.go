@@ -2,29 +2,32 @@ package tasks
 
 import (
 	"context"
-	"sync"
+	"errors"
 	"sync/atomic"
 	"time"
+
+	"github.com/genropy/genro-asgi-go/internal/lockorder"
 )
 
-// reaper finds tasks whose holder is gone: those that nobody has written to for the length of their lease, measured from when this manager saw the last change. It
-// does not go by the time of day, which may jump or differ from the holder's. A holder writes every third of its lease.
+// reaper finds tasks whose holder is gone: those that nobody has written to for the length of their
+// lease, measured from when this manager saw the last change. It does not go by the time of day,
+// which may jump or differ from the holder's. A holder writes every third of its lease.
 type reaper struct {
-	m     *Manager
-	woken chan struct{} // capacity 1
-	some  atomic.Bool   // held has some, so that a change of what runs here costs no lock
+	m          *Manager
+	woken      chan struct{} // capacity 1
+	anySighted atomic.Bool   // held has some, so that a change of what runs here costs no lock
 
-	looked bool // at what was held before this manager began to watch; only look uses it
+	looked atomic.Bool // at what was held before this manager began to watch
 
-	mu   sync.Mutex
-	held map[string]*sighting // by others
-	due  []*Task              // their leases are over
+	mu        lockorder.Mutex
+	sightings map[string]*sighting // by others
+	due       []*Task              // their leases are over
 }
 
 // sighting is a task that another holds, as it was last seen.
 type sighting struct {
-	t    *Task
-	stop func() bool // takes back the end of its lease
+	t         *Task
+	stopTimer func() bool // takes back the end of its lease
 }
 
 const (
@@ -33,38 +36,38 @@ const (
 )
 
 func (r *reaper) init(m *Manager) {
-	r.m, r.woken, r.held = m, make(chan struct{}, 1), make(map[string]*sighting)
+	r.m, r.woken, r.sightings = m, make(chan struct{}, 1), make(map[string]*sighting)
 }
 
 // changed is told of every change of every task.
 func (r *reaper) changed(t *Task) {
 	foreign := t.State == Running && t.Owner != r.m.owner
-	if !foreign && !r.some.Load() || !r.m.running.Load() {
+	if !foreign && !r.anySighted.Load() || !r.m.running.Load() {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.held[t.ID]; s != nil && s.t.Revision < t.Revision {
+	if s := r.sightings[t.ID]; s != nil && s.t.Revision < t.Revision {
 		r.forgetLocked(t.ID)
 	}
 	if foreign {
 		kept := *t
-		r.noteLocked(&kept, r.m.opts.Lease+min(reapLate, r.m.opts.Lease/10))
+		r.watchLocked(&kept, r.m.opts.Lease+min(reapLate, r.m.opts.Lease/10))
 	}
 }
 
-// noteLocked begins to wait for the end of a lease, unless that is done already.
-func (r *reaper) noteLocked(t *Task, wait time.Duration) {
-	if r.held[t.ID] != nil {
+// watchLocked begins to wait for the end of a lease, unless that is done already.
+func (r *reaper) watchLocked(t *Task, wait time.Duration) {
+	if r.sightings[t.ID] != nil {
 		return
 	}
 	s := &sighting{t: t}
-	r.held[t.ID] = s
-	r.some.Store(true)
-	s.stop = r.m.clock.AfterFunc(wait, func() {
+	r.sightings[t.ID] = s
+	r.anySighted.Store(true)
+	s.stopTimer = r.m.clock.AfterFunc(wait, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if r.held[t.ID] != s {
+		if r.sightings[t.ID] != s {
 			return
 		}
 		r.forgetLocked(t.ID)
@@ -77,9 +80,9 @@ func (r *reaper) noteLocked(t *Task, wait time.Duration) {
 }
 
 func (r *reaper) forgetLocked(id string) {
-	r.held[id].stop()
-	delete(r.held, id)
-	r.some.Store(len(r.held) > 0)
+	r.sightings[id].stopTimer()
+	delete(r.sightings, id)
+	r.anySighted.Store(len(r.sightings) > 0)
 }
 
 // run takes over what is due, until ctx ends.
@@ -95,57 +98,114 @@ func (r *reaper) run(ctx context.Context) {
 		r.due = nil
 		r.mu.Unlock()
 		for _, t := range due {
-			if !r.m.runs(t) && r.m.bury(ctx, t, "the lease ended without a heartbeat") {
+			if r.m.queues.running(t) {
+				continue
+			}
+			if wait := r.recordDeath(ctx, t, "the lease ended without a heartbeat"); wait > 0 {
 				r.mu.Lock()
-				r.noteLocked(t, sulk) // the store failed
+				r.watchLocked(t, wait)
 				r.mu.Unlock()
 			}
 		}
 	}
 }
 
-// look finds what the watch does not tell of: at first what was running before, then what this manager holds without running it, as the answer to a claim was lost.
+// look finds what the watch does not tell of: at first what was running before, then what this
+// manager holds without running it, as the answer to a claim was lost.
 func (r *reaper) look(every time.Duration) time.Duration {
-	err := r.find()
-	if err != nil && r.m.ctx.Err() == nil {
-		r.m.log.Error("tasks: look for ended leases", "error", err)
+	err := r.search()
+	switch {
+	case err == nil:
+		r.m.faults.Over(faultLook)
+	case r.m.ctx.Err() == nil:
+		r.m.faults.Met(faultLook, err)
 	}
 	return every
 }
 
-func (r *reaper) find() error {
+func (r *reaper) search() error {
 	ctx := r.m.ctx
-	if !r.looked {
+	if !r.looked.Load() {
+		r.looked.Store(true) // before the look: after it somebody may want another
 		for t, err := range r.m.All(ctx, &Filter{States: []State{Running}, Limit: maxReap}) {
 			if err != nil {
+				r.lookAgain()
 				return err
 			}
-			r.found(t)
+			r.watchLease(t)
 		}
-		r.looked = true
 	}
 	expired, err := r.m.store.Expired(ctx, r.m.now(), maxReap)
 	for _, t := range expired {
-		r.found(t)
+		r.watchLease(t)
 	}
 	return err
 }
 
-// found watches a task for the length of a lease unless it runs here.
-func (r *reaper) found(t *Task) {
-	if r.m.runs(t) {
+// lookAgain makes it look at all that runs once more: a lease whose end is a time of day that is
+// far now is found by no other way.
+func (r *reaper) lookAgain() { r.looked.Store(false) }
+
+// watchLease watches a task for the length of a lease unless it runs here.
+func (r *reaper) watchLease(t *Task) {
+	if r.m.queues.running(t) {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.noteLocked(t, r.m.opts.Lease+min(reapLate, r.m.opts.Lease/10))
+	r.watchLocked(t, r.m.opts.Lease+min(reapLate, r.m.opts.Lease/10))
 }
 
 // close takes back all timers. Nothing is told to r any more.
 func (r *reaper) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for id := range r.held {
+	for id := range r.sightings {
 		r.forgetLocked(id)
 	}
+}
+
+// recordDeath counts a death of t, which was running, unless somebody wrote to it since it was seen
+// so. When the store fails it returns how long to wait before the next try.
+func (r *reaper) recordDeath(ctx context.Context, t *Task, why string) (wait time.Duration) {
+	m := r.m
+	now := m.now()
+	o := outcome{
+		death: true,
+		err: &TaskError{
+			Kind: ErrorLost,
+			Message: "holder " + t.Owner +
+				" vanished, its process died or did not reach the store: " + why,
+		},
+	}
+	is, err := m.store.Update(ctx, t.ID, now, func(is *Task) error {
+		if is.State != Running || is.Revision != t.Revision {
+			return ErrStale
+		}
+		o.apply(m, is, now)
+		return nil
+	})
+	switch {
+	case err == nil:
+		m.faults.Over(faultTakeover)
+		m.outcomes.report(is)
+	case ctx.Err() == nil && !errors.Is(err, ErrStale) && !errors.Is(err, ErrNotFound):
+		return m.faults.Met(faultTakeover, err, "task", t.ID, "kind", t.Kind)
+	}
+	return 0
+}
+
+// takeOverPredecessor takes the tasks for lost that a manager of the same name holds: it was this
+// one's predecessor.
+func (r *reaper) takeOverPredecessor(ctx context.Context) error {
+	m := r.m
+	for t, err := range m.All(ctx, &Filter{States: []State{Running}, Limit: maxReap}) {
+		if err != nil {
+			return err
+		}
+		if t.Owner == m.owner {
+			r.recordDeath(ctx, t, "another of the same name has started")
+		}
+	}
+	return nil
 }

@@ -9,30 +9,33 @@ import (
 	"sync"
 )
 
-// RunNext runs one task that is due, the first of its queue, in the caller's goroutine and returns what became of it; ErrNotFound says that none is due. It is for tests (see
-// taskstest.RunNow) and for programs that run tasks when they are asked to, and only for a Manager that was not started: else the error is ErrConflict, or ErrNotRunning after Stop. Schedules
-// are brought up to now before. Of several queues the one whose name is less goes first. When ctx ends, so does the function's, and the task is put back as
-// by Stop. Several may call RunNext at once.
+// RunNext runs one task that is due, the first of its queue, in the caller's goroutine and returns
+// what became of it; ErrNotFound says that none is due. It is for tests (see taskstest.RunNow) and
+// for programs that run tasks when they are asked to, and only for a Manager that was not started:
+// else the error is ErrConflict, or ErrNotRunning after Stop. Schedules are brought up to now
+// before. Of several queues the one whose name is less goes first. An isolated task for which there
+// is no worker process is put back, and the error says why. When ctx ends, so does the function's,
+// and the task is put back as by Stop. Several may call RunNext at once.
 func (m *Manager) RunNext(ctx context.Context) (*Task, error) {
+	if err := m.watch.begin(ctx); err != nil {
+		return nil, err
+	}
 	m.mu.Lock()
 	switch {
-	case m.stopped.Load():
+	case m.stopping.Load():
 		m.mu.Unlock()
 		return nil, ErrNotRunning
 	case m.started:
 		m.mu.Unlock()
 		return nil, fmt.Errorf("%w: the manager is started and runs tasks itself", ErrConflict)
 	}
-	if err := m.watchLocked(); err != nil {
-		m.mu.Unlock()
-		return nil, err
-	}
 	m.workers.Add(1) // Stop waits
 	m.mu.Unlock()
 	defer m.workers.Done()
 
-	m.planner.round(ctx)
-	queues := *m.queues.Load()
+	m.planner.advanceAll(ctx)
+	m.processes.retry()
+	queues := m.queues.byName()
 	for _, name := range slices.Sorted(maps.Keys(queues)) {
 		a, t, err := queues[name].claimOne(ctx)
 		if err != nil {
@@ -53,18 +56,19 @@ func (q *queue) claimOne(ctx context.Context) (a *attempt, task *Task, err error
 		q.mu.Unlock()
 		return nil, nil, nil
 	}
-	n, _ := q.bucket.take(1, now)
+	n, _ := q.bucket.Take(1, now)
 	q.free -= n
 	q.mu.Unlock()
 	if n == 0 {
 		return nil, nil, nil
 	}
 	claim := Claim{
-		Queue: q.name, Max: 1, Owner: q.m.owner, Now: now, Lease: q.m.opts.Lease, Kinds: *q.m.versions.Load(), Full: q.claim.Full,
+		Queue: q.name, Max: 1, Owner: q.m.owner, Now: now, Lease: q.m.opts.Lease,
+		Kinds: q.m.kinds.claimed(), Full: q.claim.Full, SkipDied: q.claim.SkipDied,
 		Claimed: func(t *Task) {
 			kept := *t
 			a, task = newAttempt(q), &kept
-			q.hold(a, t)
+			q.bind(a, t)
 		},
 	}
 	if _, err = q.m.store.Claim(ctx, &claim); a != nil {
@@ -73,7 +77,7 @@ func (q *queue) claimOne(ctx context.Context) (a *attempt, task *Task, err error
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.free++
-	q.bucket.giveBack(1)
+	q.bucket.GiveBack(1)
 	return nil, nil, err
 }
 
@@ -82,14 +86,24 @@ func (m *Manager) runOne(ctx context.Context, a *attempt, claimed *Task) (*Task,
 	beating, end := context.WithCancel(m.ctx)
 	var beat sync.WaitGroup
 	beat.Go(func() {
-		for third := m.beatEvery(); pause(m.clock, third, beating.Done()); {
-			m.beat(a, third)
+		for third := m.leases.every(); pause(m.clock, third, beating.Done()); {
+			if err := m.leases.renew(a, third); err != nil {
+				m.leases.note(1, err)
+			} else {
+				m.leases.note(0, nil)
+			}
 		}
 	})
 	defer beat.Wait()
 	defer end()
-	defer context.AfterFunc(ctx, func() { a.ctx.end(ErrNotRunning) })()
+	defer context.AfterFunc(ctx, func() { a.ctx.cancelWith(ErrNotRunning) })()
 	a.execute()
+	if a.trouble != nil && a.trouble.noProcess != nil {
+		return nil,
+			fmt.Errorf(
+				"tasks: task %s, kind %q, needs a worker process: start the executor of "+
+					"Options.Executor: %w", a.task.ID, a.task.Kind, a.trouble.noProcess)
+	}
 	t, err := m.store.Get(context.WithoutCancel(ctx), a.task.ID)
 	if errors.Is(err, ErrNotFound) {
 		return claimed, nil // somebody has cleared it meanwhile

@@ -9,13 +9,17 @@ import (
 	"time"
 
 	"github.com/genropy/genro-asgi-go/tasks"
+	"github.com/genropy/genro-asgi-go/tasks/memstore"
 	"github.com/genropy/genro-asgi-go/tasks/taskstest"
 )
 
 // unstarted is a manager for RunNext.
-func unstarted(t *testing.T, opts *tasks.Options) *tasks.Manager {
+func unstarted(t *testing.T, store tasks.Store, opts *tasks.Options) *tasks.Manager {
 	t.Helper()
-	m := tasks.New(opts)
+	if store == nil {
+		store = memstore.New()
+	}
+	m := tasks.New(store, opts)
 	t.Cleanup(func() { _ = m.Stop(context.Background()) })
 	return m
 }
@@ -30,7 +34,7 @@ func submit(t *testing.T, m *tasks.Manager, kind string, opts *tasks.SubmitOptio
 }
 
 func TestManager_RunNextTakesQueuesInTheirOrder(t *testing.T) {
-	m := unstarted(t, &tasks.Options{Queues: map[string]tasks.QueueOptions{
+	m := unstarted(t, nil, &tasks.Options{Queues: map[string]tasks.QueueOptions{
 		"a": {}, "b": {}, "elsewhere": {Concurrency: -1}, "paused": {}, "slow": {Rate: 0.001},
 	}})
 	tasks.Register(m, "k", 1, nothing, nil)
@@ -72,7 +76,7 @@ func TestManager_RunNextTakesQueuesInTheirOrder(t *testing.T) {
 }
 
 func TestManager_RunNextIsForOneThatWasNotStarted(t *testing.T) {
-	m := tasks.New(nil)
+	m := tasks.New(memstore.New(), nil)
 	if err := m.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +92,7 @@ func TestManager_RunNextIsForOneThatWasNotStarted(t *testing.T) {
 }
 
 func TestManager_RunNextEndsWithItsContext(t *testing.T) {
-	m := unstarted(t, nil)
+	m := unstarted(t, nil, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	tasks.Register(m, "k", 1, func(ctx context.Context, _ struct{}) (struct{}, error) {
 		cancel()
@@ -105,7 +109,7 @@ func TestManager_RunNextEndsWithItsContext(t *testing.T) {
 }
 
 func TestManager_RunNextHearsOfCancel(t *testing.T) {
-	m := unstarted(t, nil)
+	m := unstarted(t, nil, nil)
 	tasks.Register(m, "k", 1, func(ctx context.Context, _ struct{}) (struct{}, error) {
 		_, err := m.Cancel(context.WithoutCancel(ctx), tasks.RunFrom(ctx).ID())
 		<-ctx.Done()
@@ -129,11 +133,11 @@ func TestManager_RunNextHearsOfCancel(t *testing.T) {
 
 func TestManager_RunNextKeepsItsLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := unstarted(t, nil)
+		m := unstarted(t, nil, nil)
 		tasks.Register(m, "k", 1, func(ctx context.Context, _ struct{}) (struct{}, error) {
 			stop := time.NewTimer(10 * time.Minute)
 			<-stop.C
-			task, err := m.Info(ctx, tasks.RunFrom(ctx).ID())
+			task, err := m.Get(ctx, tasks.RunFrom(ctx).ID())
 			if err != nil {
 				return struct{}{}, err
 			}
@@ -150,7 +154,7 @@ func TestManager_RunNextKeepsItsLease(t *testing.T) {
 }
 
 func TestManager_StopWaitsForRunNext(t *testing.T) {
-	m := unstarted(t, nil)
+	m := unstarted(t, nil, nil)
 	began, goOn := make(chan struct{}), make(chan struct{})
 	tasks.Register(m, "k", 1, func(context.Context, struct{}) (struct{}, error) {
 		close(began)
@@ -166,7 +170,7 @@ func TestManager_StopWaitsForRunNext(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Errorf("Stop: %v", err)
 	}
-	if state, err := m.Status(t.Context(), id); err != nil || state != tasks.Succeeded {
+	if state, err := m.State(t.Context(), id); err != nil || state != tasks.Succeeded {
 		t.Errorf("after Stop it is %s, %v", state, err)
 	}
 	if err := <-ran; err != nil {
@@ -176,7 +180,7 @@ func TestManager_StopWaitsForRunNext(t *testing.T) {
 
 func TestManager_RunNextServesSchedules(t *testing.T) {
 	clock := taskstest.NewClock(begin)
-	m := unstarted(t, &tasks.Options{Clock: clock})
+	m := unstarted(t, nil, &tasks.Options{Clock: clock})
 	tasks.Register(m, "k", 1, nothing, nil)
 	if err := m.Schedule("k", nil, tasks.Schedule{Name: "hourly", Every: time.Hour}); err != nil {
 		t.Fatal(err)

@@ -13,13 +13,15 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/genropy/genro-asgi-go/tasks"
+	"github.com/genropy/genro-asgi-go/tasks/memstore"
 	"github.com/genropy/genro-asgi-go/tasks/taskstest"
 )
 
 // occurrences are the times that tasks of a schedule ran or will, oldest first.
 func occurrences(t *testing.T, m *tasks.Manager, states ...tasks.State) (all []string) {
 	t.Helper()
-	for task, err := range m.All(t.Context(), &tasks.Filter{States: states, Metadata: map[string]string{"schedule": "job"}}) {
+	for task, err := range m.All(t.Context(),
+		&tasks.Filter{States: states, Metadata: map[string]string{"schedule": "job"}}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +54,8 @@ func walk(c *taskstest.Clock, d time.Duration) {
 	synctest.Wait()
 }
 
-// A job at 02:30 in Rome: on 29 March 2026 the clocks go from 02:00 to 03:00, on 25 October from 03:00 back to 02:00.
+// A job at 02:30 in Rome: on 29 March 2026 the clocks go from 02:00 to 03:00, on 25 October from
+// 03:00 back to 02:00.
 func TestSchedule_DaylightSaving(t *testing.T) {
 	for _, c := range []struct {
 		name, cron string
@@ -70,17 +73,21 @@ func TestSchedule_DaylightSaving(t *testing.T) {
 			"2026-10-25T00:30:00Z", // the first 02:30, and not 01:30Z
 			"2026-10-26T01:30:00Z",
 		}},
-		{"several in the gap", "0,30 2 29 3 *", time.Date(2026, 3, 28, 12, 0, 0, 0, time.UTC), 1, []string{"2026-03-29T01:00:00Z"}},
+		{
+			"several in the gap", "0,30 2 29 3 *", time.Date(2026, 3, 28, 12, 0, 0, 0, time.UTC), 1,
+			[]string{"2026-03-29T01:00:00Z"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				clock := taskstest.NewClock(c.from)
-				store := tasks.NewMemStore()
+				store := memstore.New()
 				var all []*tasks.Manager
 				for range 2 { // managers of one store
-					m := tasks.New(&tasks.Options{Clock: clock, Store: store, Retention: -1})
+					m := tasks.New(store, &tasks.Options{Clock: clock, Retention: -1})
 					k := tasks.Register(m, "job", 1, nothing, nil)
-					if err := k.Schedule(struct{}{}, tasks.Schedule{Name: "job", Cron: c.cron, Zone: rome(t)}); err != nil {
+					if err := k.Schedule(struct{}{},
+						tasks.Schedule{Name: "job", Cron: c.cron, Zone: rome(t)}); err != nil {
 						t.Fatal(err)
 					}
 					start(t, m)
@@ -105,16 +112,28 @@ func TestSchedule_Missed(t *testing.T) {
 		want   []string
 	}{
 		{"", []string{"2026-01-01T01:00:00Z", "2026-01-01T06:00:00Z"}},
-		{tasks.MissedOnce, []string{"2026-01-01T01:00:00Z", "2026-01-01T02:00:00Z", "2026-01-01T06:00:00Z"}},
-		{tasks.MissedAll, []string{"2026-01-01T01:00:00Z", "2026-01-01T02:00:00Z", "2026-01-01T04:00:00Z", "2026-01-01T05:00:00Z", "2026-01-01T06:00:00Z"}},
+		{
+			tasks.MissedOnce,
+			[]string{"2026-01-01T01:00:00Z", "2026-01-01T02:00:00Z", "2026-01-01T06:00:00Z"},
+		},
+		{
+			tasks.MissedAll,
+			[]string{
+				"2026-01-01T01:00:00Z", "2026-01-01T02:00:00Z", "2026-01-01T04:00:00Z",
+				"2026-01-01T05:00:00Z", "2026-01-01T06:00:00Z",
+			},
+		},
 	} {
 		t.Run(string(c.missed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				clock, store := taskstest.NewClock(begin), tasks.NewMemStore()
+				clock, store := taskstest.NewClock(begin), memstore.New()
 				run := func(d time.Duration) *tasks.Manager {
-					m := tasks.New(&tasks.Options{Clock: clock, Store: store})
+					m := tasks.New(store, &tasks.Options{Clock: clock})
 					k := tasks.Register(m, "job", 1, nothing, nil)
-					s := tasks.Schedule{Name: "job", Every: time.Hour, Missed: c.missed, MaxMissed: 2}
+					s := tasks.Schedule{
+						Name: "job", Every: time.Hour, Missed: c.missed,
+						MaxMissed: 2,
+					}
 					if err := k.Schedule(struct{}{}, s); err != nil {
 						t.Fatal(err)
 					}
@@ -139,9 +158,10 @@ func TestSchedule_Missed(t *testing.T) {
 func TestSchedule_JumpingClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clock := taskstest.NewClock(time.Date(2026, 1, 1, 0, 30, 0, 0, time.UTC))
-		m := tasks.New(&tasks.Options{Clock: clock})
+		m := tasks.New(memstore.New(), &tasks.Options{Clock: clock})
 		k := tasks.Register(m, "job", 1, nothing, nil)
-		if err := k.Schedule(struct{}{}, tasks.Schedule{Name: "job", Every: time.Hour}); err != nil {
+		if err := k.Schedule(struct{}{}, tasks.Schedule{Name: "job", Every: time.Hour}); err !=
+			nil {
 			t.Fatal(err)
 		}
 		start(t, m)
@@ -166,15 +186,18 @@ func TestSchedule_JumpingClock(t *testing.T) {
 
 func TestSchedule_ChangeAndEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		clock, store := taskstest.NewClock(time.Date(2026, 1, 1, 0, 30, 0, 0, time.UTC)), tasks.NewMemStore()
+		clock, store := taskstest.NewClock(time.Date(2026, 1, 1, 0, 30, 0, 0, time.UTC)),
+			memstore.New()
 		declare := func(cron string) *tasks.Manager {
-			m := tasks.New(&tasks.Options{Clock: clock, Store: store})
-			k := tasks.Register(m, "job", 1, nothing, &tasks.KindOptions{Unique: &tasks.UniqueOptions{}})
+			m := tasks.New(store, &tasks.Options{Clock: clock})
+			k := tasks.Register(m, "job", 1, nothing,
+				&tasks.KindOptions{Unique: &tasks.UniqueOptions{}})
 			start(t, m)
 			if err := k.Schedule(struct{}{}, tasks.Schedule{Name: "job", Cron: cron}); err != nil {
 				t.Fatal(err)
 			}
-			if err := k.Schedule(struct{}{}, tasks.Schedule{Name: "job", Cron: cron}); !errors.Is(err, tasks.ErrConflict) {
+			if err := k.Schedule(struct{}{},
+				tasks.Schedule{Name: "job", Cron: cron}); !errors.Is(err, tasks.ErrConflict) {
 				t.Errorf("declared twice: %v", err)
 			}
 			synctest.Wait()
@@ -182,10 +205,12 @@ func TestSchedule_ChangeAndEnd(t *testing.T) {
 		}
 		stop(t, declare("0 4 * * *"))
 		m := declare("0 3 * * *")
-		if got, want := occurrences(t, m, tasks.Scheduled), []string{"2026-01-01T03:00:00Z"}; !slices.Equal(got, want) {
+		if got, want := occurrences(t, m,
+			tasks.Scheduled), []string{"2026-01-01T03:00:00Z"}; !slices.Equal(got, want) {
 			t.Errorf("waiting %v, want %v", got, want)
 		}
-		if all := m.Schedules(); len(all) != 1 || !all[0].Next.Equal(time.Date(2026, 1, 1, 3, 0, 0, 0, time.UTC)) {
+		if all := m.Schedules(); len(all) != 1 ||
+			!all[0].Next.Equal(time.Date(2026, 1, 1, 3, 0, 0, 0, time.UTC)) {
 			t.Errorf("schedules: %+v", all)
 		}
 		if err := m.Unschedule(t.Context(), "job"); err != nil {
@@ -203,17 +228,20 @@ func TestSchedule_ChangeAndEnd(t *testing.T) {
 
 func TestSchedule_Once(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		clock, store := taskstest.NewClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), tasks.NewMemStore()
+		clock, store := taskstest.NewClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)),
+			memstore.New()
 		at := clock.Now().Add(-time.Hour)
 		for range 2 {
-			m := tasks.New(&tasks.Options{Clock: clock, Store: store})
+			m := tasks.New(store, &tasks.Options{Clock: clock})
 			k := tasks.Register(m, "job", 1, nothing, nil)
-			if err := k.Schedule(struct{}{}, tasks.Schedule{Name: "job", At: at, Missed: tasks.MissedOnce}); err != nil {
+			if err := k.Schedule(struct{}{},
+				tasks.Schedule{Name: "job", At: at, Missed: tasks.MissedOnce}); err != nil {
 				t.Fatal(err)
 			}
 			start(t, m)
 			walk(clock, time.Minute)
-			if got := occurrences(t, m, tasks.Succeeded); !slices.Equal(got, []string{at.Format(time.RFC3339)}) {
+			if got := occurrences(t, m, tasks.Succeeded); !slices.Equal(got,
+				[]string{at.Format(time.RFC3339)}) {
 				t.Errorf("ran %v", got)
 			}
 			stop(t, m)
@@ -222,33 +250,38 @@ func TestSchedule_Once(t *testing.T) {
 }
 
 func TestSchedule_Refuses(t *testing.T) {
-	m := tasks.New(nil)
+	m := tasks.New(memstore.New(), nil)
 	k := tasks.Register(m, "sum", 1, sum, nil)
 	for name, s := range map[string]tasks.Schedule{
-		"no name":       {Every: time.Hour},
-		"nothing":       {Name: "a"},
-		"two":           {Name: "a", Cron: "* * * * *", Every: time.Hour},
-		"short":         {Name: "a", Every: time.Millisecond},
-		"six fields":    {Name: "a", Cron: "* * * * * *"},
-		"bad field":     {Name: "a", Cron: "61 * * * *"},
-		"zone":          {Name: "a", Cron: "TZ=Europe/Rome 0 0 * * *"},
-		"every":         {Name: "a", Cron: "@every 1h"},
-		"never":         {Name: "a", Cron: "0 0 30 2 *"},
-		"policy":        {Name: "a", Every: time.Hour, Missed: "x"},
-		"own ID":        {Name: "a", Every: time.Hour, Options: tasks.SubmitOptions{ID: "x"}},
-		"unique":        {Name: "a", Every: time.Hour, Options: tasks.SubmitOptions{Unique: &tasks.UniqueOptions{}}},
+		"no name":    {Every: time.Hour},
+		"nothing":    {Name: "a"},
+		"two":        {Name: "a", Cron: "* * * * *", Every: time.Hour},
+		"short":      {Name: "a", Every: time.Millisecond},
+		"six fields": {Name: "a", Cron: "* * * * * *"},
+		"bad field":  {Name: "a", Cron: "61 * * * *"},
+		"zone":       {Name: "a", Cron: "TZ=Europe/Rome 0 0 * * *"},
+		"every":      {Name: "a", Cron: "@every 1h"},
+		"never":      {Name: "a", Cron: "0 0 30 2 *"},
+		"policy":     {Name: "a", Every: time.Hour, Missed: "x"},
+		"own ID":     {Name: "a", Every: time.Hour, Options: tasks.SubmitOptions{ID: "x"}},
+		"unique": {
+			Name: "a", Every: time.Hour,
+			Options: tasks.SubmitOptions{Unique: &tasks.UniqueOptions{}},
+		},
 		"below nothing": {Name: "a", Every: time.Hour, MaxMissed: -1},
 	} {
 		if err := k.Schedule(sumIn{}, s); !errors.Is(err, tasks.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := m.Schedule("none", nil, tasks.Schedule{Name: "a", Every: time.Hour}); !errors.Is(err, tasks.ErrNotFound) {
+	if err := m.Schedule("none", nil, tasks.Schedule{Name: "a", Every: time.Hour}); !errors.Is(err,
+		tasks.ErrNotFound) {
 		t.Errorf("unknown kind: %v", err)
 	}
 }
 
-// TestSchedule_OnceAndRetention: a single time that is long past is not run again, as its task may have been deleted.
+// TestSchedule_OnceAndRetention: a single time that is long past is not run again, as its task may
+// have been deleted.
 func TestSchedule_OnceAndRetention(t *testing.T) {
 	for _, c := range []struct {
 		retention time.Duration
@@ -256,9 +289,13 @@ func TestSchedule_OnceAndRetention(t *testing.T) {
 	}{{24 * time.Hour, 0}, {26 * time.Hour, 1}, {-1, 1}} {
 		synctest.Test(t, func(t *testing.T) {
 			clock := taskstest.NewClock(begin)
-			m := tasks.New(&tasks.Options{Clock: clock, Retention: c.retention})
+			m := tasks.New(memstore.New(), &tasks.Options{Clock: clock, Retention: c.retention})
 			k := tasks.Register(m, "job", 1, nothing, nil)
-			if err := k.Schedule(struct{}{}, tasks.Schedule{Name: "job", At: begin.Add(-25 * time.Hour), Missed: tasks.MissedAll}); err != nil {
+			if err := k.Schedule(struct{}{},
+				tasks.Schedule{
+					Name: "job", At: begin.Add(-25 * time.Hour),
+					Missed: tasks.MissedAll,
+				}); err != nil {
 				t.Fatal(err)
 			}
 			start(t, m)
@@ -270,14 +307,16 @@ func TestSchedule_OnceAndRetention(t *testing.T) {
 	}
 }
 
-// TestSchedule_ALittleLateIsNotMissed starts a manager half a minute after the time of an occurrence that waits in the store.
+// TestSchedule_ALittleLateIsNotMissed starts a manager half a minute after the time of an
+// occurrence that waits in the store.
 func TestSchedule_ALittleLateIsNotMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		clock, store := taskstest.NewClock(begin), tasks.NewMemStore()
+		clock, store := taskstest.NewClock(begin), memstore.New()
 		for i := range 2 {
-			m := tasks.New(&tasks.Options{Clock: clock, Store: store})
+			m := tasks.New(store, &tasks.Options{Clock: clock})
 			k := tasks.Register(m, "job", 1, nothing, nil)
-			if err := k.Schedule(struct{}{}, tasks.Schedule{Name: "job", Every: time.Hour}); err != nil {
+			if err := k.Schedule(struct{}{}, tasks.Schedule{Name: "job", Every: time.Hour}); err !=
+				nil {
 				t.Fatal(err)
 			}
 			start(t, m)
@@ -291,31 +330,35 @@ func TestSchedule_ALittleLateIsNotMissed(t *testing.T) {
 	})
 }
 
-// TestSchedule_TwoPayloads: managers that do not agree on the payload of a schedule make one task of each occurrence all the same.
+// TestSchedule_TwoPayloads: managers that do not agree on the payload of a schedule make one task
+// of each occurrence all the same.
 func TestSchedule_TwoPayloads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		clock, store := taskstest.NewClock(begin), tasks.NewMemStore()
+		clock, store := taskstest.NewClock(begin), memstore.New()
 		var m *tasks.Manager
 		for i := range 2 {
-			m = tasks.New(&tasks.Options{Clock: clock, Store: store, Logger: quiet})
-			k := tasks.Register(m, "job", 1, func(context.Context, int) (int, error) { return 0, nil }, nil)
+			m = tasks.New(store, &tasks.Options{Clock: clock, Logger: quiet})
+			k := tasks.Register(m, "job", 1,
+				func(context.Context, int) (int, error) { return 0, nil }, nil)
 			if err := k.Schedule(i, tasks.Schedule{Name: "job", Every: time.Hour}); err != nil {
 				t.Fatal(err)
 			}
 			start(t, m)
 		}
 		walk(clock, 3*time.Hour+time.Second)
-		if got := occurrences(t, m, tasks.Succeeded); len(got) != 3 || !m.Schedules()[0].Next.Equal(begin.Add(4*time.Hour)) {
+		if got := occurrences(t, m, tasks.Succeeded); len(got) != 3 ||
+			!m.Schedules()[0].Next.Equal(begin.Add(4*time.Hour)) {
 			t.Errorf("ran %v, next %v", got, m.Schedules()[0].Next)
 		}
 	})
 }
 
-// TestSchedule_IsNeverUnique: an occurrence is in the store ahead of its time, where the key of the one that runs must not keep it out.
+// TestSchedule_IsNeverUnique: an occurrence is in the store ahead of its time, where the key of the
+// one that runs must not keep it out.
 func TestSchedule_IsNeverUnique(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clock := taskstest.NewClock(begin)
-		m := tasks.New(&tasks.Options{Clock: clock, Logger: quiet})
+		m := tasks.New(memstore.New(), &tasks.Options{Clock: clock, Logger: quiet})
 		held := make(chan struct{})
 		k := tasks.Register(m, "job", 1, func(context.Context, int) (int, error) {
 			<-held
@@ -337,19 +380,23 @@ func TestSchedule_IsNeverUnique(t *testing.T) {
 	})
 }
 
-// TestSchedule_WhatIsWaitingIsWhatWasDeclaredLast: an occurrence that waits in the store when a program with another payload, kind or options starts, or the same schedule is declared after
-// its end, is that of the new schedule. One that was cancelled by hand, or that has not changed, is left.
+// TestSchedule_WhatIsWaitingIsWhatWasDeclaredLast: an occurrence that waits in the store when a
+// program with another payload, kind or options starts, or the same schedule is declared after its
+// end, is that of the new schedule. One that was cancelled by hand, or that has not changed, is
+// left.
 func TestSchedule_WhatIsWaitingIsWhatWasDeclaredLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		clock, store := taskstest.NewClock(begin), tasks.NewMemStore()
+		clock, store := taskstest.NewClock(begin), memstore.New()
 		at := begin.Add(time.Hour).Format(time.RFC3339)
 		declare := func(kind string, version, payload int, o tasks.SubmitOptions) *tasks.Manager {
 			t.Helper()
-			m := tasks.New(&tasks.Options{Clock: clock, Store: store, Logger: quiet})
-			k := tasks.Register(m, kind, version, func(context.Context, int) (int, error) { return 0, nil }, nil)
+			m := tasks.New(store, &tasks.Options{Clock: clock, Logger: quiet})
+			k := tasks.Register(m, kind, version,
+				func(context.Context, int) (int, error) { return 0, nil }, nil)
 			start(t, m)
 			for i := range 2 { // again after its end
-				if err := k.Schedule(payload, tasks.Schedule{Name: "job", Every: time.Hour, Options: o}); err != nil {
+				if err := k.Schedule(payload,
+					tasks.Schedule{Name: "job", Every: time.Hour, Options: o}); err != nil {
 					t.Fatal(err)
 				}
 				synctest.Wait()
@@ -367,7 +414,7 @@ func TestSchedule_WhatIsWaitingIsWhatWasDeclaredLast(t *testing.T) {
 		var last *tasks.Task
 		check := func(m *tasks.Manager, same bool) {
 			t.Helper()
-			now, err := m.Info(t.Context(), "job@"+at)
+			now, err := m.Get(t.Context(), "job@"+at)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -391,9 +438,11 @@ func TestSchedule_WhatIsWaitingIsWhatWasDeclaredLast(t *testing.T) {
 			{"b", 2, 2, tasks.SubmitOptions{Metadata: map[string]string{"for": "ada"}}},
 		} {
 			for i, same := range []bool{false, true} {
-				m := tasks.New(&tasks.Options{Clock: clock, Store: store, Logger: quiet})
-				k := tasks.Register(m, c.kind, c.version, func(context.Context, int) (int, error) { return 0, nil }, nil)
-				if err := k.Schedule(c.payload, tasks.Schedule{Name: "job", Every: time.Hour, Options: c.o}); err != nil {
+				m := tasks.New(store, &tasks.Options{Clock: clock, Logger: quiet})
+				k := tasks.Register(m, c.kind, c.version,
+					func(context.Context, int) (int, error) { return 0, nil }, nil)
+				if err := k.Schedule(c.payload,
+					tasks.Schedule{Name: "job", Every: time.Hour, Options: c.o}); err != nil {
 					t.Fatal(err)
 				}
 				start(t, m)
@@ -402,16 +451,18 @@ func TestSchedule_WhatIsWaitingIsWhatWasDeclaredLast(t *testing.T) {
 					t.Fatalf("%+v, %d: %v in the store", c, i, got)
 				}
 				check(m, same)
-				if last.Kind != c.kind || string(last.Payload) != strconv.Itoa(c.payload) || last.Version != c.version || last.Priority != c.o.Priority {
+				if last.Kind != c.kind || string(last.Payload) != strconv.Itoa(c.payload) ||
+					last.Version != c.version || last.Priority != c.o.Priority {
 					t.Errorf("%+v waits, want %+v", last, c)
 				}
 			}
 		}
-		m := tasks.New(&tasks.Options{Clock: clock, Store: store, Logger: quiet, AnyKind: true})
+		m := tasks.New(store, &tasks.Options{Clock: clock, Logger: quiet, AnyKind: true})
 		if _, err := m.Cancel(t.Context(), last.ID); err != nil {
 			t.Fatal(err)
 		}
-		if err := m.Schedule("b", jsontext.Value("3"), tasks.Schedule{Name: "job", Every: time.Hour}); err != nil {
+		if err := m.Schedule("b", jsontext.Value("3"),
+			tasks.Schedule{Name: "job", Every: time.Hour}); err != nil {
 			t.Fatal(err)
 		}
 		start(t, m)

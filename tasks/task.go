@@ -1,82 +1,53 @@
 package tasks
 
 import (
+	"maps"
+	"math/rand/v2"
 	"slices"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
+
+	"github.com/genropy/genro-asgi-go/problem"
 )
 
-// State is what has become of a task so far. The package's documentation has the table of transitions.
-type State string
-
-// The states.
-const (
-	Scheduled State = "scheduled"
-	Queued    State = "queued"
-	Running   State = "running"
-	Retrying  State = "retrying"
-	Succeeded State = "succeeded"
-	Failed    State = "failed"
-	Cancelled State = "cancelled"
-	Dead      State = "dead"
-)
-
-var states = [...]State{Scheduled, Queued, Running, Retrying, Succeeded, Failed, Cancelled, Dead}
-
-// index is the state's place in states, -1 when it is none of them.
-func (s State) index() int {
-	switch s {
-	case Scheduled:
-		return 0
-	case Queued:
-		return 1
-	case Running:
-		return 2
-	case Retrying:
-		return 3
-	case Succeeded:
-		return 4
-	case Failed:
-		return 5
-	case Cancelled:
-		return 6
-	case Dead:
-		return 7
-	}
-	return -1
-}
-
-// Done reports whether the state is one that only Retry leaves.
-func (s State) Done() bool { return s == Succeeded || s == Failed || s == Cancelled || s == Dead }
-
-// Waiting reports whether a task in this state may be claimed once it is due.
-func (s State) Waiting() bool { return s == Scheduled || s == Queued || s == Retrying }
-
-// Task is a task as its store has it. What a store or a manager hands out is a snapshot: it is shared, and must not be changed.
+// Task is a task as its store has it. What a store or a manager hands out is a snapshot: it is
+// shared, and must not be changed.
 type Task struct {
-	ID       string            `json:"id"`                // 1 to 128 bytes of [A-Za-z0-9_.:@-]
-	Kind     string            `json:"kind"`              // 1 to 128 bytes of the same
-	Version  int               `json:"version"`           // of the payload, 1 and up
-	Queue    string            `json:"queue"`             // 1 to 128 bytes of the same; "default" unless stated
-	Priority int               `json:"priority,omitzero"` // higher first
-	Key      string            `json:"key,omitzero"`      // groups tasks for the queue's KeyLimit, at most 256 bytes
+	ID      string `json:"id"`      // 1 to 128 bytes of [A-Za-z0-9_.:@-]
+	Kind    string `json:"kind"`    // 1 to 128 bytes of the same
+	Version int    `json:"version"` // of the payload, 1 and up
+	// 1 to 128 bytes of the same; "default" unless stated
+	Queue    string `json:"queue"`
+	Priority int    `json:"priority,omitzero"` // higher first
+	// groups tasks for the queue's KeyLimit, at most 256 bytes
+	Key      string            `json:"key,omitzero"`
 	Metadata map[string]string `json:"metadata,omitzero"` // the submitter's
 	Payload  jsontext.Value    `json:"payload,omitzero"`
 	Unique   *Unique           `json:"unique,omitzero"`
 	Retry    RetryPolicy       `json:"retry,omitzero"`
 	Timeout  time.Duration     `json:"timeout,omitzero"` // of one attempt; 0 is none
+	// that RunAt was made of, for a delayed task and one that retries; 0 where RunAt is a time of
+	// day
+	Delay time.Duration `json:"delay,omitzero"`
 
-	State    State     `json:"state"`
-	Created  time.Time `json:"created,omitzero"`
-	RunAt    time.Time `json:"run_at,omitzero"`   // not to be claimed before
+	State   State     `json:"state"`
+	Created time.Time `json:"created,omitzero"`
+	// its place in the queue; one that is scheduled or retrying is not to be claimed before
+	RunAt    time.Time `json:"run_at,omitzero"`
 	Started  time.Time `json:"started,omitzero"`  // the latest attempt
 	Finished time.Time `json:"finished,omitzero"` // when it was done
-	Attempt  int       `json:"attempt,omitzero"`  // begun so far, without those that were interrupted
-	Deaths   int       `json:"deaths,omitzero"`   // holders and workers that died of it
+	// begun so far, without those that were interrupted
+	Attempt int `json:"attempt,omitzero"`
+	// holders and workers that died of it, since it was acquitted (see the package, Deaths)
+	Deaths int `json:"deaths,omitzero"`
 
-	Owner      string    `json:"owner,omitzero"`       // the manager that holds it, while it is running
-	Fence      uint64    `json:"fence,omitzero"`       // of the latest claim; a later claim of the task has a higher one
+	// the manager that holds it, while it is running
+	Owner string `json:"owner,omitzero"`
+	// of the latest claim; a later claim of the task has a higher one
+	Fence      uint64    `json:"fence,omitzero"`
 	LeaseUntil time.Time `json:"lease_until,omitzero"` // while it is running
 
 	Progress   *Progress      `json:"progress,omitzero"`
@@ -89,7 +60,9 @@ type Task struct {
 	// Seq is the place of the task in the order of submission. The store sets it.
 	Seq uint64 `json:"seq"`
 
-	position uint64 // see MemStore.Position
+	// Position is where the store's journal has the task as it is, where it keeps one. It is of use
+	// to the store alone.
+	Position uint64 `json:"-"`
 }
 
 // Progress is how far a running task says it is.
@@ -105,7 +78,8 @@ type Progress struct {
 type RetryPolicy struct {
 	// Attempts is how many there are altogether; 1 when zero.
 	Attempts int `json:"attempts,omitzero"`
-	// Min and Max bound the wait before attempt n+1, which is random from 0 up to Min doubled n-1 times, Max at most (full jitter); 1 s and 1 h when zero.
+	// Min and Max bound the wait before attempt n+1, which is random from 0 up to Min doubled n-1
+	// times, Max at most (full jitter); 1 s and 1 h when zero.
 	Min time.Duration `json:"min,omitzero"`
 	Max time.Duration `json:"max,omitzero"`
 }
@@ -130,19 +104,24 @@ const (
 
 // Holds reports whether t holds its unique key at now.
 func (t *Task) Holds(now time.Time) bool {
-	return t.Unique != nil && t.Unique.held(t.State, t.Fence, now)
+	if t.Unique == nil {
+		return false
+	}
+	switch t.Unique.While {
+	case UniqueWaiting:
+		// once started, it never holds it again: another may
+		return t.State.Waiting() && t.Fence == 0
+	case UniqueUndone:
+		return !t.State.Done()
+	default:
+		return now.Before(t.Unique.Until)
+	}
 }
 
-// held reports whether a task in that state, and of that fence, holds the key at now.
-func (u *Unique) held(state State, fence uint64, now time.Time) bool {
-	switch u.While {
-	case UniqueWaiting:
-		return state.Waiting() && fence == 0 // once started, it never holds it again: another may
-	case UniqueUndone:
-		return !state.Done()
-	default:
-		return now.Before(u.Until)
-	}
+// Due reports whether t may be claimed at now, as far as time goes. One that is queued waits for a
+// place and never for the time of day, which may have been set back since.
+func (t *Task) Due(now time.Time) bool {
+	return t.State == Queued || t.State.Waiting() && !t.RunAt.After(now)
 }
 
 // Before reports whether t goes before o when both are due: the order of a queue.
@@ -155,6 +134,105 @@ func (t *Task) Before(o *Task) bool {
 	}
 	return t.Seq < o.Seq
 }
+
+// plainTask is a Task without its methods.
+type plainTask Task
+
+// MarshalJSONTo writes durations as nanoseconds: JSON v2 has no way of its own for them.
+func (t *Task) MarshalJSONTo(enc *jsontext.Encoder) error {
+	return json.MarshalEncode(enc, (*plainTask)(t), jsonv1.FormatDurationAsNano(true))
+}
+
+// UnmarshalJSONFrom is its opposite.
+func (t *Task) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	return json.UnmarshalDecode(dec, (*plainTask)(t), jsonv1.FormatDurationAsNano(true))
+}
+
+// Err is why a task that is done has no result: its Error, ErrCancelled, or nil where it succeeded
+// or is not done.
+func (t *Task) Err() error {
+	switch {
+	case t.State == Cancelled:
+		return ErrCancelled
+	case (t.State == Failed || t.State == Dead) && t.Error != nil:
+		return t.Error
+	}
+	return nil
+}
+
+// Problem is why a task that is done has no result, as clients may know it: what its function said,
+// or else a bare status, 409 where the task was cancelled, each with the members task (its ID),
+// state and, where it was not cancelled, error (a ViewError). It is nil where the task succeeded or
+// is not done.
+func (t *Task) Problem() *problem.Error {
+	err := t.Err()
+	if err == nil {
+		return nil
+	}
+	p := *problem.From(err)
+	p.Err = err
+	if p.Extensions = maps.Clone(p.Extensions); p.Extensions == nil {
+		p.Extensions = make(map[string]any, 3)
+	}
+	p.Extensions["task"], p.Extensions["state"] = t.ID, t.State
+	if t.State != Cancelled {
+		p.Extensions["error"] = &ViewError{
+			Kind: t.Error.Kind, Status: t.Error.StatusCode(),
+			Attempt: t.Error.Attempt,
+		}
+	}
+	return &p
+}
+
+// check refuses what cannot be.
+func (p RetryPolicy) check() error {
+	if p.Attempts < 0 || p.Min < 0 || p.Max < 0 {
+		return invalid("a retry policy below 0")
+	}
+	return nil
+}
+
+// wait is how long to wait after the attempt of that number, 1 and up: full jitter, so that tasks
+// that failed together do not come back together
+// (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+func (p RetryPolicy) wait(attempt int) time.Duration {
+	limit, most := orDefault(p.Min, time.Second), orDefault(p.Max, time.Hour)
+	for range attempt - 1 {
+		if limit > most/2 { // and never doubled beyond what a Duration holds
+			limit = most
+			break
+		}
+		limit *= 2
+	}
+	return rand.N(max(min(limit, most), 1))
+}
+
+// State is what has become of a task so far. The package's documentation has the table of
+// transitions.
+type State string
+
+// The states.
+const (
+	Scheduled State = "scheduled"
+	Queued    State = "queued"
+	Running   State = "running"
+	Retrying  State = "retrying"
+	Succeeded State = "succeeded"
+	Failed    State = "failed"
+	Cancelled State = "cancelled"
+	Dead      State = "dead"
+)
+
+// Enum are the states.
+func (State) Enum() []State {
+	return []State{Scheduled, Queued, Running, Retrying, Succeeded, Failed, Cancelled, Dead}
+}
+
+// Done reports whether the state is one that only Retry leaves.
+func (s State) Done() bool { return s == Succeeded || s == Failed || s == Cancelled || s == Dead }
+
+// Waiting reports whether a task in this state may be claimed once it is due.
+func (s State) Waiting() bool { return s == Scheduled || s == Queued || s == Retrying }
 
 // allowed are the transitions; Retry's are those from a done state.
 var allowed = map[State][]State{
@@ -169,3 +247,17 @@ var allowed = map[State][]State{
 
 // MayBecome reports whether the table of states has a transition from s to next.
 func (s State) MayBecome(next State) bool { return slices.Contains(allowed[s], next) }
+
+// cancel makes t cancelled.
+func (t *Task) cancel(now time.Time) {
+	t.State, t.Finished = Cancelled, now
+	t.release()
+}
+
+// release forgets who held t.
+func (t *Task) release() { t.Owner, t.LeaseUntil = "", time.Time{} }
+
+// retryAt makes t wait for its next attempt.
+func (t *Task) retryAt(at, now time.Time) {
+	t.State, t.RunAt, t.Delay = Retrying, at, max(at.Sub(now), 0)
+}

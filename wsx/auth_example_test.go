@@ -23,17 +23,22 @@ func ExampleAuthenticator() {
 		return wsx.Identity{Subject: user, Expires: time.Now().Add(time.Hour)}, nil
 	}
 	methods := wsx.NewDispatcher()
-	wsx.Handle(methods, "whoami", func(ctx context.Context, _ struct{}) (string, error) { return wsx.SubjectFrom(ctx), nil })
+	wsx.Handle(methods, "whoami",
+		func(ctx context.Context, _ struct{}) (string, error) {
+			return wsx.IdentityFrom(ctx).Subject, nil
+		})
 	server := wsx.NewServer(methods, &wsx.ServerOptions{Authenticate: authenticate})
 	mux := http.NewServeMux()
 	mux.Handle("/ws", server)
-	mux.Handle("/rpc", wsx.Authenticator(authenticate).Middleware(wsx.JSONRPC(methods, nil))) // the same users by HTTP
+	// the same users by HTTP
+	mux.Handle("/rpc", wsx.Authenticator(authenticate).Middleware(wsx.JSONRPC(methods, nil)))
 	srv := httptest.NewServer(mux)
 	defer srv.Close()
 
 	ctx := context.Background()
 	for _, token := range []string{"t-ada", "guessed"} {
-		client, err := wsxclient.Dial(ctx, srv.URL+"/ws", &wsxclient.Options{Header: http.Header{"Authorization": {"Bearer " + token}}})
+		client, err := wsxclient.Dial(ctx, srv.URL+"/ws",
+			&wsxclient.Options{Header: http.Header{"Authorization": {"Bearer " + token}}})
 		if refused, ok := errors.AsType[*wsxclient.HandshakeError](err); ok {
 			fmt.Println(refused.Status)
 			continue

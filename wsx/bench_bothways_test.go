@@ -26,7 +26,8 @@ type naiveRequest struct {
 	Params addParams `json:"params"`
 }
 
-// naiveServer serves each connection by a loop over coder/websocket, which writes and reads one message at a time.
+// naiveServer serves each connection by a loop over coder/websocket, which writes and reads one
+// message at a time.
 func naiveServer(b *testing.B, serve func(ctx context.Context, c *websocket.Conn)) string {
 	var serving sync.WaitGroup
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -61,15 +62,17 @@ func answering(c *websocket.Conn) {
 		}
 		_, rest, _ := bytes.Cut(p, []byte(`"id":`))
 		id, _, _ := bytes.Cut(rest, []byte(","))
-		answer := append(append([]byte(`{"type":"rpc.response","id":`), id...), `,"result":{"Sum":42}}`...)
+		answer := append(append([]byte(`{"type":"rpc.response","id":`), id...),
+			`,"result":{"Sum":42}}`...)
 		if c.Write(context.Background(), websocket.MessageText, answer) != nil {
 			return
 		}
 	}
 }
 
-// BenchmarkCall compares a call of the client by the server with the naive one, which writes a request and takes the next message for its
-// answer, and so has one call at a time. The client is the same. One op is one call.
+// BenchmarkCall compares a call of the client by the server with the naive one, which writes a
+// request and takes the next message for its answer, and so has one call at a time. The client is
+// the same. One op is one call.
 func BenchmarkCall(b *testing.B) {
 	b.Run("naive", func(b *testing.B) {
 		done := make(chan struct{})
@@ -103,15 +106,18 @@ func BenchmarkCall(b *testing.B) {
 
 	conns := make(chan *wsx.Conn, 1)
 	d := wsx.NewDispatcher()
-	wsx.HandleNotify(d, "hello", func(ctx context.Context, _ struct{}) error { conns <- wsx.ConnFrom(ctx); return nil })
+	wsx.HandleNotify(d, "hello",
+		func(ctx context.Context, _ struct{}) error { conns <- wsx.ConnFrom(ctx); return nil })
 	c := rawDial(b, benchServer(b, d))
-	if err := c.Write(b.Context(), websocket.MessageText, []byte(`{"type":"rpc.notify","method":"hello"}`)); err != nil {
+	if err := c.Write(b.Context(), websocket.MessageText,
+		[]byte(`{"type":"rpc.notify","method":"hello"}`)); err != nil {
 		b.Fatal(err)
 	}
 	conn := <-conns
 	go answering(c)
 	call := func(b *testing.B) {
-		if got, err := wsx.Call[addResult](b.Context(), conn, "add", addParams{2, 40}); err != nil || got.Sum != 42 {
+		if got, err := wsx.Call[addResult](b.Context(), conn, "add", addParams{2, 40}); err !=
+			nil || got.Sum != 42 {
 			b.Error(got, err)
 		}
 	}
@@ -132,8 +138,9 @@ func BenchmarkCall(b *testing.B) {
 	})
 }
 
-// BenchmarkHandleStream compares a stream with the naive one, which encodes and writes an item after the other and cannot be cancelled. The
-// client is the same, and reads them all; with a window it acknowledges every half of it. One op is one item.
+// BenchmarkHandleStream compares a stream with the naive one, which encodes and writes an item
+// after the other and cannot be cancelled. The client is the same, and reads them all; with a
+// window it acknowledges every half of it. One op is one item.
 func BenchmarkHandleStream(b *testing.B) {
 	b.Run("naive", func(b *testing.B) {
 		url := naiveServer(b, func(ctx context.Context, c *websocket.Conn) {
@@ -155,24 +162,27 @@ func BenchmarkHandleStream(b *testing.B) {
 					return
 				}
 			}
-			_ = c.Write(ctx, websocket.MessageText, []byte(`{"type":"rpc.response","id":1,"result":null}`))
+			_ = c.Write(ctx, websocket.MessageText,
+				[]byte(`{"type":"rpc.response","id":1,"result":null}`))
 			_, _, _ = c.Read(ctx) // until the client has gone
 		})
 		readStream(b, rawDial(b, url), 0)
 	})
 	d := wsx.NewDispatcher()
-	wsx.HandleStream(d, "count", func(_ context.Context, n int, _ *struct{}) iter.Seq2[addResult, error] {
-		return func(yield func(addResult, error) bool) {
-			for i := range n {
-				if !yield(addResult{i}, nil) {
-					return
+	wsx.HandleStream(d, "count",
+		func(_ context.Context, n int, _ *struct{}) iter.Seq2[addResult, error] {
+			return func(yield func(addResult, error) bool) {
+				for i := range n {
+					if !yield(addResult{i}, nil) {
+						return
+					}
 				}
 			}
-		}
-	})
+		})
 	url := benchServer(b, d)
 	for _, window := range []int{0, 256} {
-		b.Run(fmt.Sprintf("window=%d", window), func(b *testing.B) { readStream(b, rawDial(b, url), window) })
+		b.Run(fmt.Sprintf("window=%d", window),
+			func(b *testing.B) { readStream(b, rawDial(b, url), window) })
 	}
 }
 
@@ -184,7 +194,8 @@ func readStream(b *testing.B, c *websocket.Conn, window int) {
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
-	request := fmt.Sprintf(`{"type":"rpc.request","id":1,"method":"count","params":%d%s}`, b.N, meta)
+	request := fmt.Sprintf(`{"type":"rpc.request","id":1,"method":"count","params":%d%s}`, b.N,
+		meta)
 	if err := c.Write(b.Context(), websocket.MessageText, []byte(request)); err != nil {
 		b.Fatal(err)
 	}
@@ -202,7 +213,8 @@ func readStream(b *testing.B, c *websocket.Conn, window int) {
 		if window == 0 || (n+1)%(window/2) != 0 {
 			continue
 		}
-		ack := fmt.Sprintf(`{"type":"rpc.notify","method":"wsx.ack","params":{"id":1,"next":%d}}`, n+1)
+		ack := fmt.Sprintf(`{"type":"rpc.notify","method":"wsx.ack","params":{"id":1,"next":%d}}`,
+			n+1)
 		if err := c.Write(b.Context(), websocket.MessageText, []byte(ack)); err != nil {
 			b.Fatal(err)
 		}

@@ -14,63 +14,74 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx"
 )
 
-// BenchmarkHub_Publish compares an event of 200 bytes to many subscribers with the floor: a loop that writes the same bytes, encoded
-// beforehand, to each socket. One op is one event, published and read by all; so many are outstanding.
+// BenchmarkHub_Publish compares an event of 200 bytes to many subscribers with the floor: a loop
+// that writes the same bytes, encoded beforehand, to each socket. One op is one event, published
+// and read by all; so many are outstanding.
 func BenchmarkHub_Publish(b *testing.B) {
 	payload := strings.Repeat("x", 198)
 	for _, subscribers := range []int{1, 100, 1000} {
 		for _, outstanding := range []int{1, 16} {
-			b.Run(fmt.Sprintf("floor/subscribers=%d/outstanding=%d", subscribers, outstanding), func(b *testing.B) {
-				var mu sync.Mutex
-				var conns []net.Conn
-				var ready sync.WaitGroup // the client has its answer before the server has the connection
-				ready.Add(subscribers)
-				srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-					w.Header().Set("Connection", "Upgrade")
-					w.Header().Set("Upgrade", "websocket")
-					w.WriteHeader(http.StatusSwitchingProtocols)
-					c, _, err := http.NewResponseController(w).Hijack()
-					if err != nil {
-						b.Error(err)
-						return
-					}
-					mu.Lock()
-					conns = append(conns, c)
-					mu.Unlock()
-					ready.Done()
-				}))
-				defer srv.Close()
-				message := event("a", `"`+payload+`"`, "1", "")
-				frame := append([]byte{0x81, 126, byte(len(message) >> 8), byte(len(message))}, message...)
-				fanOut(b, srv.URL, subscribers, outstanding, nil, func() {
-					ready.Wait()
-					for _, c := range conns {
-						if _, err := c.Write(frame); err != nil {
-							b.Error(err)
+			b.Run(fmt.Sprintf("floor/subscribers=%d/outstanding=%d", subscribers, outstanding),
+				func(b *testing.B) {
+					var mu sync.Mutex
+					var conns []net.Conn
+					// the client has its answer before the server has the connection
+					var ready sync.WaitGroup
+					ready.Add(subscribers)
+					srv := httptest.NewServer(
+						http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+							w.Header().Set("Connection", "Upgrade")
+							w.Header().Set("Upgrade", "websocket")
+							w.WriteHeader(http.StatusSwitchingProtocols)
+							c, _, err := http.NewResponseController(w).Hijack()
+							if err != nil {
+								b.Error(err)
+								return
+							}
+							mu.Lock()
+							conns = append(conns, c)
+							mu.Unlock()
+							ready.Done()
+						}))
+					defer srv.Close()
+					message := event("a", `"`+payload+`"`, "1", "")
+					frame := append([]byte{0x81, 126, byte(len(message) >> 8), byte(len(message))},
+						message...)
+					fanOut(b, srv.URL, subscribers, outstanding, nil, func() {
+						ready.Wait()
+						for _, c := range conns {
+							if _, err := c.Write(frame); err != nil {
+								b.Error(err)
+							}
 						}
+					})
+					for _, c := range conns {
+						_ = c.Close()
 					}
 				})
-				for _, c := range conns {
-					_ = c.Close()
-				}
-			})
-			b.Run(fmt.Sprintf("wsx/subscribers=%d/outstanding=%d", subscribers, outstanding), func(b *testing.B) {
-				hub := wsx.NewHub(nil)
-				hub.Configure("a", wsx.ChannelOptions{})
-				_, url := newTestServer(b, &wsx.ServerOptions{Hub: hub})
-				fanOut(b, url, subscribers, outstanding, clientFrame(subscribeTo("1", "a", "")), func() {
-					if _, err := hub.Publish(context.Background(), "a", payload); err != nil {
-						b.Error(err)
-					}
+			b.Run(fmt.Sprintf("wsx/subscribers=%d/outstanding=%d", subscribers, outstanding),
+				func(b *testing.B) {
+					hub := wsx.NewHub(nil)
+					hub.Configure("a", wsx.ChannelOptions{})
+					// the subscribers answer no pings
+					_, url := newTestServer(b, &wsx.ServerOptions{Hub: hub, KeepaliveAfter: -1})
+					fanOut(b, url, subscribers, outstanding, clientFrame(subscribeTo("1", "a", "")),
+						func() {
+							if _, err := hub.Publish(context.Background(), "a", payload); err !=
+								nil {
+								b.Error(err)
+							}
+						})
 				})
-			})
 		}
 	}
 }
 
-// fanOut measures publish until every subscriber has read the event. Subscribers send subscribe and read one message first, when
-// it is not nil.
-func fanOut(b *testing.B, url string, subscribers, outstanding int, subscribe []byte, publish func()) {
+// fanOut measures publish until every subscriber has read the event. Subscribers send subscribe and
+// read one message first, when it is not nil.
+func fanOut(b *testing.B, url string, subscribers, outstanding int, subscribe []byte,
+	publish func(),
+) {
 	b.ReportAllocs()
 	conns := make([]net.Conn, subscribers)
 	for i := range conns {
@@ -79,6 +90,7 @@ func fanOut(b *testing.B, url string, subscribers, outstanding int, subscribe []
 	}
 	room := make(chan struct{}, outstanding)
 	read := make(chan struct{}, subscribers*outstanding)
+	lost := make(chan error, subscribers) // a connection that ended before its time
 	var readers sync.WaitGroup
 	for _, c := range conns {
 		readers.Go(func() {
@@ -86,13 +98,14 @@ func fanOut(b *testing.B, url string, subscribers, outstanding int, subscribe []
 			for have, left := 0, b.N; left > 0; {
 				n, err := c.Read(buf[have:])
 				if err != nil {
-					b.Error(err)
+					lost <- err
 					return
 				}
 				have += n
 				at := 0
 				for have-at >= 4 {
-					size := 4 + int(buf[at+2])<<8 + int(buf[at+3]) // an event is over 125 bytes and under 64 KiB
+					// an event is over 125 bytes and under 64 KiB
+					size := 4 + int(buf[at+2])<<8 + int(buf[at+3])
 					if have-at < size {
 						break
 					}
@@ -105,18 +118,24 @@ func fanOut(b *testing.B, url string, subscribers, outstanding int, subscribe []
 		})
 	}
 	b.ResetTimer()
-	go func() {
+	var publishing sync.WaitGroup
+	publishing.Go(func() {
 		for range b.N {
 			room <- struct{}{}
 			publish()
 		}
-	}()
+	})
 	for range b.N {
 		for range subscribers {
-			<-read
+			select {
+			case <-read:
+			case err := <-lost:
+				b.Fatal(err)
+			}
 		}
 		<-room
 	}
+	publishing.Wait()
 	b.StopTimer()
 	readers.Wait()
 	b.ReportMetric(float64(b.N*subscribers)/b.Elapsed().Seconds(), "deliveries/s")

@@ -8,8 +8,9 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
-// BenchmarkDispatch measures one message from its bytes to the bytes of its answer, without a socket: as the server
-// does it, through one middleware, and written naively on encoding/json with a map of functions.
+// BenchmarkDispatch measures one message from its bytes to the bytes of its answer, without a
+// socket: as the server does it, through one middleware, and written naively on encoding/json with
+// a map of functions.
 func BenchmarkDispatch(b *testing.B) {
 	text := []byte(`{"type":"rpc.request","id":1,"method":"add","params":{"a":2,"b":40}}`)
 	const want = `{"type":"rpc.response","id":1,"result":{"sum":42}}`
@@ -24,11 +25,14 @@ func BenchmarkDispatch(b *testing.B) {
 				if m.Parse(text, wire.Rules{}) != wire.OK {
 					b.Fatal("refused")
 				}
-				*r = Request{Params: m.Params, result: wire.AppendResponseStart(out[:0], m.ID)}
+				*r = Request{
+					Params: m.Params,
+					result: appender{b: wire.AppendResponseStart(out[:0], m.ID)},
+				}
 				if err := d.lookup(m.Method).call(b.Context(), r); err != nil {
 					b.Fatal(err)
 				}
-				out = wire.AppendEnd(r.result, nil)
+				out = wire.AppendEnd(r.result.b, nil)
 			}
 			if string(out) != want {
 				b.Fatalf("%s", out)

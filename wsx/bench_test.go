@@ -13,15 +13,17 @@ import (
 	"github.com/coder/websocket"
 )
 
-// BenchmarkServer_Add compares typed calls with the floor: a loop that echoes the same bytes over coder/websocket and knows no JSON.
-// The clients are the same: connections that keep so many requests outstanding. One op is one call.
+// BenchmarkServer_Add compares typed calls with the floor: a loop that echoes the same bytes over
+// coder/websocket and knows no JSON. The clients are the same: connections that keep so many
+// requests outstanding. One op is one call.
 func BenchmarkServer_Add(b *testing.B) {
 	_, wsxURL := newTestServer(b, nil)
 	floor := httptest.NewServer(http.HandlerFunc(rawEcho))
 	b.Cleanup(floor.Close)
 	for _, load := range []struct{ conns, outstanding int }{{1, 1}, {16, 1}, {16, 32}} {
 		for _, server := range []struct{ name, url string }{{"floor", floor.URL}, {"wsx", wsxURL}} {
-			b.Run(fmt.Sprintf("%s/conns=%d/outstanding=%d", server.name, load.conns, load.outstanding), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/conns=%d/outstanding=%d", server.name, load.conns,
+				load.outstanding), func(b *testing.B) {
 				drive(b, server.url, load.conns, load.outstanding)
 			})
 		}
@@ -70,7 +72,8 @@ func drive(b *testing.B, url string, conns, outstanding int) {
 					room <- struct{}{}
 					msg := strconv.AppendInt([]byte(`{"type":"rpc.request","id":`), int64(j), 10)
 					msg = append(msg, `,"method":"add","params":{"A":2,"B":40}}`...)
-					if err := c.Write(context.Background(), websocket.MessageText, msg); err != nil {
+					if err := c.Write(context.Background(), websocket.MessageText, msg); err !=
+						nil {
 						b.Error(err)
 						return
 					}

@@ -15,7 +15,9 @@ import (
 )
 
 // called gives the connection of a socket, and the socket, to a test that calls the client by hand.
-func called(t *testing.T, opts *wsx.ServerOptions, test func(t *testing.T, conn *wsx.Conn, s *socket)) {
+func called(t *testing.T, opts *wsx.ServerOptions,
+	test func(t *testing.T, conn *wsx.Conn, s *socket),
+) {
 	synctest.Test(t, func(t *testing.T) {
 		d := callDispatcher()
 		conns := make(chan *wsx.Conn, 1)
@@ -50,13 +52,16 @@ func calling(ctx context.Context, conn *wsx.Conn, method string) <-chan outcome 
 }
 
 // looping loops over a stream of the client until stop says so of an item, and says what it got.
-func looping(ctx context.Context, conn *wsx.Conn, buffer int, stop func(item int) bool) <-chan outcome {
+func looping(ctx context.Context, conn *wsx.Conn, buffer int,
+	stop func(item int) bool,
+) <-chan outcome {
 	done := make(chan outcome, 1)
 	go func() {
 		var got []string
 		var failed error
 		var result string
-		for item, err := range wsx.Stream[int](ctx, conn, "count", nil, &wsx.StreamOptions{Buffer: buffer, Result: &result}) {
+		for item, err := range wsx.Stream[int](ctx, conn, "count", nil,
+			&wsx.StreamOptions{Buffer: buffer, Result: &result}) {
 			if err != nil {
 				failed = err
 				continue // the loop ends by itself
@@ -85,40 +90,48 @@ func TestCall_OnTheWire(t *testing.T) {
 		if _, err := wsx.Call[int](ctx, conn, "never sent", nil); !errors.Is(err, bored) {
 			t.Error(err)
 		}
-		s.send(response("1", `"late"`), response(`"1"`, "1"), response("99", "1"), fault("null", "X", "y"), streamItem("1", "1", 0), ping)
+		s.send(response("1", `"late"`), response(`"1"`, "1"), response("99", "1"),
+			fault("null", "X", "y"), streamItem("1", "1", 0), ping)
 		s.expect(pong) // none of it does harm
 
 		soon, cancelSoon := context.WithTimeout(t.Context(), time.Second)
 		defer cancelSoon()
 		done = calling(soon, conn, "soon")
-		s.expect(`{"type":"rpc.request","id":2,"method":"soon","params":5,"meta":{"timeout_ms":1000}}`)
+		s.expect(
+			`{"type":"rpc.request","id":2,"method":"soon","params":5,"meta":{"timeout_ms":1000}}`)
 		s.send(fault("2", "DEADLINE_EXCEEDED", "over"))
-		if o := <-done; !errors.Is(o.err, context.DeadlineExceeded) || !errors.Is(o.err, wsx.NewError(wsx.CodeDeadlineExceeded, "")) {
+		if o := <-done; !errors.Is(o.err, context.DeadlineExceeded) ||
+			!errors.Is(o.err, wsx.NewError(wsx.CodeDeadlineExceeded, "")) {
 			t.Error(o)
 		}
 
 		done, other := calling(t.Context(), conn, "a"), calling(t.Context(), conn, "a")
 		s.read()
 		s.read()
-		if _, err := wsx.Call[int](t.Context(), conn, "b", nil); !errors.Is(err, wsx.NewError(wsx.CodeResourceExhausted, "")) {
+		if _, err := wsx.Call[int](t.Context(), conn, "b", nil); !errors.Is(err,
+			wsx.NewError(wsx.CodeResourceExhausted, "")) {
 			t.Error(err)
 		}
-		s.send(`{"type":"rpc.response","id":3}`, `{"type":"rpc.error","id":4,"error":{"code":"X","message":"y","details":[1]}}`)
+		s.send(`{"type":"rpc.response","id":3}`,
+			`{"type":"rpc.error","id":4,"error":{"code":"X","message":"y","details":[1]}}`)
 		for range 2 {
 			select {
 			case o := <-done:
 				done = nil
-				if !strings.Contains(fmt.Sprint(o.err), "cannot be read") && !errors.Is(o.err, wsx.NewError("X", "y")) {
+				if !strings.Contains(fmt.Sprint(o.err), "cannot be read") &&
+					!errors.Is(o.err, wsx.NewError("X", "y")) {
 					t.Error(o)
 				}
 			case o := <-other:
 				other = nil
-				if !strings.Contains(fmt.Sprint(o.err), "cannot be read") && !errors.Is(o.err, wsx.NewError("X", "y")) {
+				if !strings.Contains(fmt.Sprint(o.err), "cannot be read") &&
+					!errors.Is(o.err, wsx.NewError("X", "y")) {
 					t.Error(o)
 				}
 			}
 		}
-		if _, err := wsx.Call[int](t.Context(), nil, "x", nil); !errors.Is(err, wsx.NewError(wsx.CodeConflict, "")) {
+		if _, err := wsx.Call[int](t.Context(), nil, "x", nil); !errors.Is(err,
+			wsx.NewError(wsx.CodeConflict, "")) {
 			t.Error(err)
 		}
 		if _, err := wsx.Call[int](t.Context(), conn, "x", func() {}); err == nil {
@@ -165,6 +178,59 @@ func TestCall_SpeaksJSONRPCToWhoDoes(t *testing.T) {
 	})
 }
 
+// Clients of others do not all keep to the specification: each of their answers ends its call, and
+// none is answered.
+func TestCall_TakesAnswersOfLooseJSONRPCClients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := callDispatcher()
+		conns := make(chan *wsx.Conn, 1)
+		wsx.Handle(d, "hello",
+			func(ctx context.Context, _ struct{}) (int, error) {
+				conns <- wsx.ConnFrom(ctx)
+				return 0, nil
+			})
+		s := dial(t, d, &wsx.ServerOptions{KeepaliveAfter: -1})
+		s.send(`{"jsonrpc":"2.0","id":0,"method":"hello"}`)
+		s.expect(`{"jsonrpc":"2.0","id":0,"result":0}`)
+		conn := <-conns
+		for i, tc := range []struct{ answer, want string }{
+			{`"id":ID,"result":"seven","error":null`, "seven <nil>"},
+			{`"id":ID.0,"result":"seven"`, "seven <nil>"},
+			{`"id":"ID","result":"seven"`, "seven <nil>"},
+			{`"id":ID`, " <nil>"},
+			{`"id":ID,"error":null`, " <nil>"},
+			{`"id":ID,"error":"no","result":null`, " INTERNAL_ERROR: no"},
+			{`"id":ID,"error":{"code":"-32601","message":"no"}`, " METHOD_NOT_FOUND: no"},
+			{
+				`"id":ID,"result":"seven","result":"eight"`,
+				" wsx: the client's answer cannot be read: a member name occurs twice",
+			},
+		} {
+			id := fmt.Sprint(i + 1)
+			done := make(chan string, 1)
+			go func() {
+				got, err := wsx.Call[string](t.Context(), conn, "name", nil)
+				done <- fmt.Sprint(got, " ", err)
+			}()
+			s.expect(`{"jsonrpc":"2.0","id":` + id + `,"method":"name"}`)
+			answer := `{"jsonrpc":"2.0",` + strings.ReplaceAll(tc.answer, "ID", id) + `}`
+			s.send(answer)
+			if got := <-done; got != tc.want {
+				t.Errorf("%s: %s, want %s", tc.answer, got, tc.want)
+			}
+			if tc.want != " <nil>" || strings.Contains(answer, "error") {
+				s.send(answer) // to nobody now
+			}
+		}
+		// of no call: it is what the specification calls an invalid request
+		s.send(`{"jsonrpc":"2.0","id":99}`)
+		if got := s.read(); !strings.HasPrefix(got,
+			`{"jsonrpc":"2.0","id":99,"error":{"code":-32600,`) {
+			t.Error(got)
+		}
+	})
+}
+
 func TestCall_FailsWithTheConnection(t *testing.T) {
 	called(t, nil, func(t *testing.T, conn *wsx.Conn, s *socket) {
 		call, loop := calling(t.Context(), conn, "slow"), looping(t.Context(), conn, 0, nil)
@@ -189,11 +255,15 @@ func TestStream_OnTheWire(t *testing.T) {
 	called(t, nil, func(t *testing.T, conn *wsx.Conn, s *socket) {
 		opened := func(id string, window int) {
 			t.Helper()
-			s.expect(fmt.Sprintf(`{"type":"rpc.request","id":%s,"method":"count","meta":{"window":%d}}`, id, window))
+			s.expect(
+				fmt.Sprintf(`{"type":"rpc.request","id":%s,"method":"count","meta":{"window":%d}}`,
+					id, window))
 		}
 		ack := func(id string, next int) {
 			t.Helper()
-			s.expect(fmt.Sprintf(`{"type":"rpc.notify","event":"wsx.ack","payload":{"id":%s,"next":%d}}`, id, next))
+			s.expect(
+				fmt.Sprintf(`{"type":"rpc.notify","event":"wsx.ack","payload":{"id":%s,"next":%d}}`,
+					id, next))
 		}
 		done := looping(t.Context(), conn, 4, nil)
 		opened("1", 4)
@@ -234,7 +304,8 @@ func TestStream_OnTheWire(t *testing.T) {
 	})
 }
 
-// A client that heeds no window is not read while the loop is behind, and given up when that takes too long.
+// A client that heeds no window is not read while the loop is behind, and given up when that takes
+// too long.
 func TestStream_TooSlowForAClientWithoutWindows(t *testing.T) {
 	called(t, nil, func(t *testing.T, conn *wsx.Conn, s *socket) {
 		stuck := make(chan struct{})
@@ -255,7 +326,8 @@ func TestStream_TooSlowForAClientWithoutWindows(t *testing.T) {
 			t.Error(took)
 		}
 		close(stuck)
-		if o := <-done; o.got != "0 1 2 " || o.err == nil || !strings.Contains(o.err.Error(), "not taken in time") {
+		if o := <-done; o.got != "0 1 2 " || o.err == nil ||
+			!strings.Contains(o.err.Error(), "not taken in time") {
 			t.Error(o)
 		}
 	})

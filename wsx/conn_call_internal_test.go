@@ -26,10 +26,19 @@ func TestPeerError_TellsOnlyWhatACodedErrorSays(t *testing.T) {
 	}{
 		{"coded", coded, "OUT_OF_STOCK", "none left"},
 		{"coded and wrapped", fmt.Errorf("canary-7f3a: %w", coded), "OUT_OF_STOCK", "none left"},
-		{"coded without text", &Error{Code: CodeNotFound, Err: errors.New("canary-7f3a")}, CodeNotFound, "not found"},
-		{"coded and joined", errors.Join(errors.New("canary-7f3a"), coded), "OUT_OF_STOCK", "none left"},
+		{
+			"coded without text", &Error{Code: CodeNotFound, Err: errors.New("canary-7f3a")},
+			CodeNotFound, "not found",
+		},
+		{
+			"coded and joined", errors.Join(errors.New("canary-7f3a"), coded), "OUT_OF_STOCK",
+			"none left",
+		},
 		{"without a code", &Error{Message: "canary-7f3a"}, CodeInternalError, "internal error"},
-		{"deadline", fmt.Errorf("canary-7f3a: %w", expired.Err()), CodeDeadlineExceeded, "deadline exceeded"},
+		{
+			"deadline", fmt.Errorf("canary-7f3a: %w", expired.Err()), CodeDeadlineExceeded,
+			"deadline exceeded",
+		},
 		{"cancelled", fmt.Errorf("canary-7f3a: %w", context.Canceled), CodeCancelled, "cancelled"},
 		{"status 404", fmt.Errorf("canary-7f3a: %w", statusError(404)), CodeNotFound, "not found"},
 		{"status 418", statusError(418), CodeInvalidRequest, "invalid request"},
@@ -47,7 +56,8 @@ func TestPeerError_TellsOnlyWhatACodedErrorSays(t *testing.T) {
 				t.Error("the error is lost for the log")
 			}
 			debug := peerError(tc.err, true)
-			if want := tc.code == CodeInternalError; (debug.text() == tc.err.Error()) != want || debug.Code != tc.code {
+			if want := tc.code == CodeInternalError; (debug.text() == tc.err.Error()) != want ||
+				debug.Code != tc.code {
 				t.Errorf("in debug: %s %q", debug.Code, debug.text())
 			}
 		})
@@ -69,12 +79,14 @@ func TestAppendError_KeepsAnErrorWhoseDetailsCannotBeEncoded(t *testing.T) {
 		{func() {}, ``, true},
 		{panicsWhenEncoded{}, ``, true},
 	} {
-		b, err := appendError(wire.WSX, []byte("before"), []byte("7"), &Error{Code: CodeConflict, Message: "no", Details: tc.details})
+		b, err := appendError(wire.WSX, []byte("before"), []byte("7"),
+			&Error{Code: CodeConflict, Message: "no", Details: tc.details})
 		var m wire.Message
 		if f := m.Parse(b[len("before"):], wire.Rules{FromServer: true}); f != wire.OK {
 			t.Fatalf("%T: %s: %s", tc.details, f.Text(), b)
 		}
-		if string(m.ID) != "7" || string(m.ErrorCode) != CodeConflict || string(m.ErrorText) != "no" ||
+		if string(m.ID) != "7" || string(m.ErrorCode) != CodeConflict ||
+			string(m.ErrorText) != "no" ||
 			string(m.ErrorDetails) != tc.want || (err != nil) != tc.fails {
 			t.Errorf("%T: %s, %v", tc.details, b, err)
 		}
@@ -85,7 +97,10 @@ func TestMethod_CallAppendsItsResultOrNothing(t *testing.T) {
 	d := NewDispatcher()
 	Handle(d, "add", benchAdd)
 	HandleNotify(d, "log", func(context.Context, string) error { return nil })
-	Handle(d, "big", func(context.Context, struct{}) ([]any, error) { return []any{make([]int, 1<<15), func() {}}, nil })
+	Handle(d, "big",
+		func(context.Context, struct{}) ([]any, error) {
+			return []any{make([]int, 1<<15), func() {}}, nil
+		})
 	Handle(d, "panic", func(context.Context, struct{}) (int, error) { panic("canary-7f3a") })
 	for _, tc := range []struct {
 		method, params string
@@ -101,10 +116,13 @@ func TestMethod_CallAppendsItsResultOrNothing(t *testing.T) {
 		{"big", `{}`, false, ``, true},
 		{"panic", `{}`, false, ``, true},
 	} {
-		r := &Request{Params: []byte(tc.params), Notify: tc.notify, result: appender("before")}
+		r := &Request{
+			Params: []byte(tc.params), Notify: tc.notify,
+			result: appender{b: []byte("before")},
+		}
 		err := d.lookup([]byte(tc.method)).call(t.Context(), r)
-		if string(r.result) != "before"+tc.want || (err != nil) != tc.fails {
-			t.Errorf("%s %s: %q, %v", tc.method, tc.params, r.result, err)
+		if string(r.result.b) != "before"+tc.want || (err != nil) != tc.fails {
+			t.Errorf("%s %s: %q, %v", tc.method, tc.params, r.result.b, err)
 		}
 		if p, ok := errors.AsType[*panicError](err); ok && len(p.stack) == 0 {
 			t.Error("a panic without its stack")

@@ -13,14 +13,20 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx"
 )
 
-// TestServer_ReadsOnWhileAHandlerIsSlow: the first call of a method runs where the connection is read. The clock is the bubble's.
+// TestServer_ReadsOnWhileAHandlerIsSlow: the first call of a method runs where the connection is
+// read. The clock is the bubble's.
 func TestServer_ReadsOnWhileAHandlerIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		d := callDispatcher()
-		wsx.Handle(d, "slow", func(context.Context, struct{}) (string, error) { <-release; return "slow", nil })
+		wsx.Handle(d, "slow",
+			func(context.Context, struct{}) (string, error) { <-release; return "slow", nil })
 		authorize := func(context.Context, wsx.Subscription) error { <-release; return nil }
-		r := newRig(t, nil, map[string]wsx.ChannelOptions{"slow": {Authorize: authorize}, "hook": {OnSubscribe: func(wsx.Subscription) { <-release }}}, nil)
+		r := newRig(t, nil,
+			map[string]wsx.ChannelOptions{
+				"slow": {Authorize: authorize},
+				"hook": {OnSubscribe: func(wsx.Subscription) { <-release }},
+			}, nil)
 		_, client := serve(t, d, &wsx.ServerOptions{Hub: r.hub})
 		for name, slow := range map[string]struct{ send, answer string }{
 			"call":      {request("1", "slow", ""), response("1", `"slow"`)},
@@ -39,7 +45,8 @@ func TestServer_ReadsOnWhileAHandlerIsSlow(t *testing.T) {
 				t.Errorf("%s: %s", name, got)
 			}
 			start = time.Now()
-			s.send(strings.Replace(slow.send, "1", "3", 1), ping) // known to be slow now, if real time passed; held up for 4 ms at most if not
+			// known to be slow now, if real time passed; held up for 4 ms at most if not
+			s.send(strings.Replace(slow.send, "1", "3", 1), ping)
 			s.expect(pong)
 			if took := time.Since(start); took > 4*time.Millisecond {
 				t.Errorf("%s, again: read on after %v", name, took)
@@ -50,7 +57,8 @@ func TestServer_ReadsOnWhileAHandlerIsSlow(t *testing.T) {
 	})
 }
 
-// TestServer_HandlersMayWaitForLaterMessages: whichever goroutine reads, it is replaced when it waits, and nobody is forgotten.
+// TestServer_HandlersMayWaitForLaterMessages: whichever goroutine reads, it is replaced when it
+// waits, and nobody is forgotten.
 func TestServer_HandlersMayWaitForLaterMessages(t *testing.T) {
 	type ticket struct {
 		N    int  `json:"n"`
@@ -82,21 +90,25 @@ func TestServer_HandlersMayWaitForLaterMessages(t *testing.T) {
 	})
 	wsx.Handle(d, "quick", func(_ context.Context, n int) (int, error) { return n, nil })
 	hub := wsx.NewHub(nil)
-	hub.Configure("a", wsx.ChannelOptions{Authorize: func(ctx context.Context, s wsx.Subscription) error {
-		<-gate(ctx, 0)
-		return nil
-	}})
+	hub.Configure("a",
+		wsx.ChannelOptions{Authorize: func(ctx context.Context, s wsx.Subscription) error {
+			<-gate(ctx, 0)
+			return nil
+		}})
 	url := serveTCP(t, d, &wsx.ServerOptions{Hub: hub})
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			c := dialSocket(t, nil, url)
-			// The subscription waits for the message after it; then each second call waits for the one behind.
+			// The subscription waits for the message after it; then each second call waits for the
+			// one behind.
 			c.send(subscribeTo(`"sub"`, "a", ""), request(`"open"`, "meet", `{"n":0,"wait":false}`))
 			open := map[string]bool{`"sub"`: true, `"open"`: true}
 			for n := 1; n <= 100; n++ {
 				id := strconv.Itoa(n)
-				c.send(request(`"w`+id+`"`, "meet", `{"n":`+id+`,"wait":true}`), request(`"q`+id+`"`, "quick", id), request(`"r`+id+`"`, "meet", `{"n":`+id+`,"wait":false}`))
+				c.send(request(`"w`+id+`"`, "meet", `{"n":`+id+`,"wait":true}`),
+					request(`"q`+id+`"`, "quick", id),
+					request(`"r`+id+`"`, "meet", `{"n":`+id+`,"wait":false}`))
 				for _, kind := range "wqr" {
 					open[fmt.Sprintf(`"%c%s"`, kind, id)] = true
 				}

@@ -3,15 +3,17 @@ package wsx
 import (
 	"context"
 	"errors"
-	"reflect"
 	"slices"
-	"sync"
 
 	"github.com/coder/websocket"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/genropy/genro-asgi-go/internal/lockorder"
 	"github.com/genropy/genro-asgi-go/internal/wsconn"
+	"github.com/genropy/genro-asgi-go/wsx/broker"
+	"github.com/genropy/genro-asgi-go/wsx/internal/fanout"
+	"github.com/genropy/genro-asgi-go/wsx/internal/pattern"
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
@@ -25,16 +27,19 @@ const (
 type subscriptions struct {
 	conn *Conn
 
-	mu       sync.Mutex
-	claimed  []*subscription // at most MaxSubscriptions, as a rule one or two: less than a map takes
-	reserved int             // subscriptions under way, beside those
-	cutting  bool
-
-	presence sync.Mutex            // orders what the broker is told
-	joined   map[string]membership // channels with presence
+	// mu guards what follows, and of each subscription its stage and its place. No other lock is
+	// taken with it.
+	mu            lockorder.Mutex
+	claimed       []*subscription        // as a rule one or two: a slice takes less than a map
+	places        int                    // taken by those and by subscriptions under way
+	namePlaces    int                    // those of places that are not by pattern
+	paramBytes    int                    // of the params of those that have places
+	disconnecting bool                   // the connection is being closed as it is too slow
+	memberships   map[string]*membership // by channel with presence
 }
 
-// stage is how far a subscription is with what follows its beginning and its end: its hooks and presence.
+// stage is how far a subscription is with what follows its beginning and its end: its hooks and
+// presence.
 type stage uint8
 
 const (
@@ -43,23 +48,6 @@ const (
 	stageBegun
 	stageEnded
 )
-
-// The methods behind rpc.subscribe, rpc.unsubscribe and the HTTP tunnel, and those with names of the protocol. They run as any other.
-func (s *Server) builtins() {
-	s.subscribe = builtin("rpc.subscribe", reflect.TypeFor[subscribeParams](), s.serveSubscribe)
-	s.unsubscribe = builtin("rpc.unsubscribe", reflect.TypeFor[unsubscribeParams](), s.serveUnsubscribe)
-	s.http = builtin("http", nil, s.serveHTTP)
-	s.own = describing(s.dispatcher, s.opts.Describe, s.opts.Hub)
-	own := func(name string, in reflect.Type, handler Handler) { s.own[name] = builtin(name, in, handler) }
-	own("wsx.presence", reflect.TypeFor[presenceParams](), s.servePresence)
-	if s.opts.Authenticate != nil {
-		own("wsx.auth", reflect.TypeFor[authParams](), s.serveAuth)
-	}
-}
-
-func builtin(name string, in reflect.Type, handler Handler) *method {
-	return &method{Method: Method{Name: name}, handler: handler, pace: new(pace), positional: positionalOf(in)}
-}
 
 // subscribed is the result of rpc.subscribe.
 type subscribed struct {
@@ -79,20 +67,19 @@ func (s *Server) serveSubscribe(ctx context.Context, r *Request) error {
 			return err
 		}
 	}
-	var since Position
+	var since broker.Position
 	if k.recover != nil {
 		if err := json.Unmarshal(k.recover, &since); err != nil {
 			return NewError(CodeInvalidRequest, "recover is not an epoch and an offset")
 		}
 	}
-	asked := c.identity.Load()
-	sub, err := c.subs.prepare(ctx, k.channel, r.Params)
+	asked := c.subs.grounds()
+	sub, err := c.subs.prepare(k, r.Params)
 	if err != nil {
 		return err
 	}
-	sub.speaks = r.dialect
 	defer func() {
-		if k.then == nil { // refused; also after a panic
+		if k.afterAnswer == nil { // refused; also after a panic
 			c.subs.abandon(sub)
 		}
 	}()
@@ -103,7 +90,10 @@ func (s *Server) serveSubscribe(ctx context.Context, r *Request) error {
 	if err != nil {
 		return err
 	}
-	result := subscribed{Status: "subscribed", Channel: sub.name, Subscription: sub.group.id, Epoch: missed.Newest.Epoch}
+	result := subscribed{
+		Status: "subscribed", Channel: sub.name, Subscription: sub.group.ID,
+		Epoch: missed.Newest.Epoch,
+	}
 	if result.Epoch != "" {
 		result.Offset = &missed.Newest.Offset
 	}
@@ -111,11 +101,11 @@ func (s *Server) serveSubscribe(ctx context.Context, r *Request) error {
 		recovered := missed.Complete && result.Epoch != "" && since.Epoch != ""
 		result.Recovered = &recovered
 	}
-	c.subs.begun(sub)
+	c.subs.runSubscribeHooks(sub)
 	if err := json.MarshalWrite(&r.result, &result); err != nil {
 		return err
 	}
-	k.then = func(answered bool) {
+	k.afterAnswer = func(answered bool) {
 		if answered {
 			sub.goLive(missed)
 		} else {
@@ -127,13 +117,15 @@ func (s *Server) serveSubscribe(ctx context.Context, r *Request) error {
 
 // abandon ends a subscription that is not answered.
 func (u *subscriptions) abandon(s *subscription) {
-	u.end(s, "")
+	u.end(context.Background(), s, "")
 	u.forget(s) // ended before or not, it had its place until now
 }
 
-// prepare asks everybody who may refuse a subscription. It takes a place for it, which forget gives back.
-func (u *subscriptions) prepare(ctx context.Context, name string, params jsontext.Value) (_ *subscription, err error) {
-	hub := u.conn.server.opts.Hub
+// prepare asks everybody who may refuse a subscription. It takes a place for it, which is given
+// back: also when the call is answered early, as who has read that it is cancelled may ask for
+// another.
+func (u *subscriptions) prepare(k *call, params jsontext.Value) (_ *subscription, err error) {
+	name, hub := k.channel, u.conn.server.opts.Hub
 	if err := checkChannel(name, true); err != nil {
 		return nil, err
 	}
@@ -145,46 +137,81 @@ func (u *subscriptions) prepare(ctx context.Context, name string, params jsontex
 	if opts == nil { // closed by default
 		return nil, &Error{Code: CodeSubscriptionDenied}
 	}
-	if !u.reserve() {
-		return nil, NewError(CodeResourceExhausted, "this connection has as many subscriptions as it may")
+	about := Subscription{
+		Channel: name, Pattern: pattern.HasWildcard(name), Params: params.Clone(),
+		Conn: u.conn, Subject: IdentityFrom(k).Subject,
 	}
-	about := Subscription{Channel: name, Params: params.Clone(), Conn: u.conn, Subject: SubjectFrom(ctx)}
-	sub := &subscription{hub: hub, name: name, under: under, opts: opts, sink: u, about: about}
+	sub := &subscription{
+		hub: hub, name: name, under: under, opts: opts, sink: u, about: about,
+		dialect: k.req.dialect, order: k.order,
+	}
+	if err := u.place(sub); err != nil {
+		return nil, err
+	}
 	passed := false
 	defer func() {
 		if !passed { // also after a panic
 			u.forget(sub)
 		}
 	}()
-	if err := opts.authorize(ctx, about); err != nil {
+	if !k.onEarlyAnswer(func() { u.giveBack(sub) }) {
+		return nil, k.Err()
+	}
+	if err := opts.authorize(k, about); err != nil {
 		return nil, err
 	}
-	if opts.Filter != nil {
-		if sub.filter, err = opts.Filter(about); err != nil {
-			return nil, filterError(err)
-		}
+	if sub.filter, err = opts.filterFor(about); err != nil {
+		return nil, err
 	}
 	passed = true
 	return sub, nil
 }
 
-func (u *subscriptions) reserve() bool {
+// place takes a place for a subscription, if there is one.
+func (u *subscriptions) place(s *subscription) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.claimed)+u.reserved >= u.conn.server.opts.MaxSubscriptions {
-		return false
+	opts := &u.conn.server.opts
+	switch {
+	case u.places >= opts.MaxSubscriptions:
+		return NewError(CodeResourceExhausted,
+			"this connection has as many subscriptions as it may")
+	case s.about.Pattern && u.places-u.namePlaces >= opts.MaxPatterns:
+		return NewError(CodeResourceExhausted,
+			"this connection has as many subscriptions by pattern as it may")
+	case u.paramBytes+len(s.about.Params) > opts.MaxSubscriptionParams:
+		return NewError(CodeResourceExhausted,
+			"the params of this connection's subscriptions are larger than they may be")
 	}
-	u.reserved++
-	return true
+	u.count(s, 1)
+	s.placed = true
+	return nil
+}
+
+func (u *subscriptions) count(s *subscription, n int) {
+	u.places += n
+	u.paramBytes += n * len(s.about.Params)
+	if !s.about.Pattern {
+		u.namePlaces += n
+	}
+}
+
+// giveBack gives back the place of a subscription, once.
+func (u *subscriptions) giveBack(s *subscription) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if s.placed {
+		u.count(s, -1)
+		s.placed = false
+	}
 }
 
 // forget implements sink.
 func (u *subscriptions) forget(s *subscription) {
+	u.giveBack(s)
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if s.group == nil {
-		u.reserved--
-	} else if i := slices.Index(u.claimed, s); i >= 0 {
+	if i := slices.Index(u.claimed, s); i >= 0 {
 		u.claimed = slices.Delete(u.claimed, i, i+1)
 	}
 }
@@ -197,37 +224,37 @@ func (u *subscriptions) claim(g *group, s *subscription) bool {
 		return false
 	}
 	u.claimed = append(u.claimed, s)
-	u.reserved--
 	s.group = g
 	return true
 }
 
-// begun is what follows a subscription that has begun: unless it has been ended since. Its own end waits for it.
-func (u *subscriptions) begun(s *subscription) {
+// runSubscribeHooks is what follows a subscription that has begun: unless it has been ended since.
+// Its own end waits for it.
+func (u *subscriptions) runSubscribeHooks(s *subscription) {
 	if u.advance(s, stageBeginning) == stageEnded {
 		return
 	}
-	u.present(s, 1)
+	u.present(context.Background(), s, 1)
 	s.hub.hook(s.opts.OnSubscribe, s)
 	if u.advance(s, stageBegun) == stageEnded {
-		u.ended(s)
+		u.runUnsubscribeHooks(context.Background(), s)
 	}
 }
 
 // end implements sink. It does what follows, too.
-func (u *subscriptions) end(s *subscription, code string) bool {
-	if !s.hub.unsubscribe(s, code) {
+func (u *subscriptions) end(ctx context.Context, s *subscription, code string) bool {
+	if !s.hub.unsubscribe(ctx, s, code) {
 		return false
 	}
 	if u.advance(s, stageEnded) == stageBegun {
-		u.ended(s)
+		u.runUnsubscribeHooks(ctx, s)
 	}
 	return true
 }
 
-// ended is what follows a subscription that has ended.
-func (u *subscriptions) ended(s *subscription) {
-	u.present(s, -1)
+// runUnsubscribeHooks is what follows a subscription that has ended.
+func (u *subscriptions) runUnsubscribeHooks(ctx context.Context, s *subscription) {
+	u.present(ctx, s, -1)
 	s.hub.hook(s.opts.OnUnsubscribe, s)
 }
 
@@ -242,23 +269,13 @@ func (u *subscriptions) advance(s *subscription, to stage) (from stage) {
 	return from
 }
 
-// hook calls a function of the program's. One that panics says so in the log.
-func (h *Hub) hook(f func(Subscription), s *subscription) {
-	if f == nil {
-		return
-	}
-	defer func() {
-		if v := recover(); v != nil {
-			h.logPanic("wsx: a channel's hook panicked", s.name, v)
-		}
-	}()
-	f(s.about)
-}
-
-// endAll is the end of the connection.
+// endAll is the end of the connection. A broker that does not answer holds it up once, not once a
+// subscription.
 func (u *subscriptions) endAll() {
+	ctx, done := brokerContext(context.Background())
+	defer done()
 	for _, s := range u.all(nil) {
-		u.end(s, "")
+		u.end(ctx, s, "")
 	}
 }
 
@@ -279,6 +296,14 @@ type unsubscribed struct {
 	Status string `json:"status"`
 }
 
+// isFor reports whether the call subscribes to a channel; of JSON-RPC that is known once its
+// handler has read it.
+func (c *call) isFor(channel string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.channel == channel
+}
+
 func (s *Server) serveUnsubscribe(ctx context.Context, r *Request) error {
 	k := ctx.(*call)
 	if r.dialect == wire.JSONRPC {
@@ -286,19 +311,20 @@ func (s *Server) serveUnsubscribe(ctx context.Context, r *Request) error {
 			return err
 		}
 	}
+	ended := 0
 	if k.subscription == "" {
 		if err := checkChannel(k.channel, true); err != nil {
 			return err
 		}
+		ended = k.conn.calls.cancelSubscribing(k)
 	}
-	ended := 0
 	for _, sub := range k.conn.subs.all(func(sub *subscription) bool {
 		if k.subscription != "" {
-			return sub.group.id == k.subscription
+			return sub.group.ID == k.subscription
 		}
-		return sub.name == k.channel
+		return sub.name == k.channel && sub.order < k.order
 	}) {
-		if k.conn.subs.end(sub, "") {
+		if k.conn.subs.end(context.Background(), sub, "") {
 			ended++
 		}
 	}
@@ -309,7 +335,7 @@ func (s *Server) serveUnsubscribe(ctx context.Context, r *Request) error {
 }
 
 // offer implements sink.
-func (u *subscriptions) offer(s *subscription, f *eventFrame, now bool) (lost uint64) {
+func (u *subscriptions) offer(s *subscription, f *fanout.Frame, now bool) (lost uint64) {
 	ws := u.conn.ws
 	full := func(untilEmpty bool) bool {
 		frame, carried := u.frame(s, f)
@@ -340,19 +366,21 @@ func (u *subscriptions) offer(s *subscription, f *eventFrame, now bool) (lost ui
 			}
 		}
 	default:
-		if errors.Is(ws.Offer(f.frame(s.speaks), nil, 0, false, now), wsconn.ErrQueueFull) {
-			u.cut()
+		frame, _ := u.frame(s, f)
+		if errors.Is(ws.Offer(frame, nil, 0, false, now), wsconn.ErrQueueFull) {
+			u.tooSlow()
 		}
-		return 0
 	}
 	s.dropped = 0
 	return 0
 }
 
-// waits reports whether the tag of what waits in the out-queue is an event of s, and of a channel when that is not empty.
+// waits reports whether the tag of what waits in the out-queue is an event of s, and of a channel
+// when that is not empty.
 func (s *subscription) waits(tag any, channel string) bool {
-	f := tag.(*eventFrame)
-	return f.group == s.group && (channel == "" || f.Channel == channel) // a group has one subscription of a connection
+	f := tag.(*fanout.Frame)
+	// a group has one subscription of a connection
+	return f.Label == &s.group.Label && (channel == "" || f.Channel == channel)
 }
 
 // recount is an event of s that waits, telling of those lost before it; nil when it is not of s.
@@ -360,47 +388,51 @@ func (s *subscription) recount(tag any, lost uint64) *wsconn.Frame {
 	if !s.waits(tag, "") {
 		return nil
 	}
-	return tag.(*eventFrame).encode(s.speaks, lost)
+	return tag.(*fanout.Frame).Encoded(s.dialect, lost)
 }
 
 // frame is the event with the count of those dropped before it, and that count.
-func (*subscriptions) frame(s *subscription, f *eventFrame) (*wsconn.Frame, uint64) {
-	if s.dropped == 0 {
-		return f.frame(s.speaks), 0
-	}
-	return f.encode(s.speaks, s.dropped), s.dropped
+func (*subscriptions) frame(s *subscription, f *fanout.Frame) (*wsconn.Frame, uint64) {
+	return f.Encoded(s.dialect, s.dropped), s.dropped
 }
 
 // replay implements sink.
-func (u *subscriptions) replay(ctx context.Context, s *subscription, f *eventFrame) error {
-	return u.conn.ws.Replay(ctx, f.frame(s.speaks))
+func (u *subscriptions) replay(ctx context.Context, s *subscription, f *fanout.Frame,
+	dropped uint64,
+) error {
+	return u.conn.ws.Replay(ctx, f.Encoded(s.dialect, dropped))
 }
 
-// cut implements sink.
-func (u *subscriptions) cut() {
+// tooSlow implements sink.
+func (u *subscriptions) tooSlow() {
 	u.mu.Lock()
-	first := !u.cutting
-	u.cutting = true
+	first := !u.disconnecting
+	u.disconnecting = true
 	u.mu.Unlock()
 	if !first {
 		return
 	}
-	u.conn.ws.Drop(closeSlow, slowConsumer) // at once: an event behind a gap would make the client believe that it has those before
-	u.conn.server.hold()
+	// at once: an event behind a gap would make the client believe that it has those before
+	u.conn.ws.Drop(closeSlow, slowConsumer)
+	u.conn.server.addRunning()
 	go func() {
-		defer u.conn.server.leave()
-		_ = u.conn.ws.Close(closeSlow, slowConsumer) // it ends either way, and the leader logs how
+		defer u.conn.server.doneRunning()
+		_ = u.conn.ws.Close(closeSlow, slowConsumer) // it ends either way, and the reader logs how
 	}()
 }
+
+// hubStopped implements sink: a connection learns of it from its server.
+func (*subscriptions) hubStopped(error) {}
 
 // flush implements sink.
 func (u *subscriptions) flush() { u.conn.ws.Flush() }
 
-// notify queues a shared message that is no event, for s. Where there is no room it goes as the policy has it: the client is cut, or
-// goes without.
+// notify queues a shared message that is no event, for s. Where there is no room it goes as the
+// policy has it: the client is cut, or goes without.
 func (u *subscriptions) notify(s *subscription, f *wsconn.Frame) {
-	if errors.Is(u.conn.ws.Offer(f, nil, 0, false, true), wsconn.ErrQueueFull) && s.opts.Slow == SlowDisconnect {
-		u.cut()
+	if errors.Is(u.conn.ws.Offer(f, nil, 0, false, true), wsconn.ErrQueueFull) &&
+		s.opts.Slow == SlowDisconnect {
+		u.tooSlow()
 	}
 	u.flush()
 }
@@ -412,34 +444,17 @@ type unsubscribedNote struct {
 	Code         string `json:"code"`
 }
 
-// Unsubscribe ends all subscriptions of this hub to a name or pattern, as it was subscribed to, and tells their clients: the last message
-// of each is an rpc.notify wsx.unsubscribed with that code, such as [CodePermissionDenied]. It returns how many there were.
-func (h *Hub) Unsubscribe(name, code string) int {
-	h.mu.RLock()
-	var subs []*subscription
-	if t := h.topicLocked(name); t != nil {
-		for _, g := range t.groups {
-			subs = append(subs, slices.Clone(g.snapshot())...)
-		}
-	}
-	h.mu.RUnlock()
-	n := 0
-	for _, s := range subs {
-		if s.sink.end(s, code) {
-			n++
-		}
-	}
-	return n
-}
-
 // tell implements sink. There are few of these messages, so they find room.
 func (u *subscriptions) tell(s *subscription, code string) {
-	payload, err := json.Marshal(unsubscribedNote{s.group.id, s.name, code}, jsontext.AllowInvalidUTF8(true))
+	payload, err := json.Marshal(unsubscribedNote{s.group.ID, s.name, code},
+		jsontext.AllowInvalidUTF8(true))
 	if err != nil {
-		s.hub.log.Error("wsx: end of a subscription not told", "channel", s.name, "error", err.Error())
+		s.hub.log.Error("wsx: end of a subscription not told", "channel", s.name, "error",
+			err.Error())
 		return
 	}
-	out := appendNote(s.speaks, "wsx.unsubscribed", payload)
-	_ = u.conn.ws.Force(wsconn.NewFrame(websocket.MessageText, out), nil, 0) // its error is the connection's end
+	out := appendNote(s.dialect, "wsx.unsubscribed", payload)
+	// its error is the connection's end
+	_ = u.conn.ws.Force(wsconn.NewFrame(websocket.MessageText, out), nil, 0)
 	u.flush()
 }

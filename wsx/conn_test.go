@@ -19,7 +19,10 @@ import (
 
 func TestConnFrom_IsNilOutsideOfACall(t *testing.T) {
 	d := wsx.NewDispatcher()
-	wsx.Handle(d, "conn", func(ctx context.Context, _ struct{}) (bool, error) { return wsx.ConnFrom(ctx) != nil, nil })
+	wsx.Handle(d, "conn",
+		func(ctx context.Context, _ struct{}) (bool, error) {
+			return wsx.ConnFrom(ctx) != nil, nil
+		})
 	if wsx.ConnFrom(t.Context()) != nil {
 		t.Error("a connection from nowhere")
 	}
@@ -30,7 +33,10 @@ func TestConnFrom_IsNilOutsideOfACall(t *testing.T) {
 
 func TestConn_HasAnIDOfItsOwn(t *testing.T) {
 	d := wsx.NewDispatcher()
-	wsx.Handle(d, "id", func(ctx context.Context, _ struct{}) (string, error) { return wsx.ConnFrom(ctx).ID(), nil })
+	wsx.Handle(d, "id",
+		func(ctx context.Context, _ struct{}) (string, error) {
+			return wsx.ConnFrom(ctx).ID(), nil
+		})
 	_, client := serve(t, d, nil)
 	seen := map[string]bool{}
 	for range 10 {
@@ -116,7 +122,8 @@ func TestConn_NotifyWaitsForRoomAsLongAsItsContext(t *testing.T) {
 		if !errors.Is(err, patience) || sent > 8 {
 			t.Fatal(sent, err)
 		}
-		for i := range sent - 1 { // the connection has not come to harm, and nothing that was taken is lost
+		for i := range sent - 1 {
+			// the connection has not come to harm, and nothing that was taken is lost
 			s.expect(fmt.Sprintf(`{"type":"rpc.notify","event":"tick","payload":%d}`, i))
 		}
 		s.send(ping)
@@ -157,7 +164,8 @@ func TestConn_ClosesWithItsCode(t *testing.T) {
 			s := dial(t, d, nil)
 			s.send(request("1", "close", ""))
 			ce, ok := s.closedAnyhow()
-			if ok == tc.fails || ce.Code != tc.want || !strings.HasPrefix(tc.reason, ce.Reason) || !utf8.ValidString(ce.Reason) {
+			if ok == tc.fails || ce.Code != tc.want || !strings.HasPrefix(tc.reason, ce.Reason) ||
+				!utf8.ValidString(ce.Reason) {
 				t.Errorf("closed with %v %v", ce, ok)
 			}
 			if err := <-result; (err != nil) != tc.fails {

@@ -10,7 +10,7 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx"
 )
 
-func ExampleDescribe() {
+func ExampleDispatcher_Documents() {
 	type GetOrder struct {
 		ID int64 `json:"id"`
 	}
@@ -19,16 +19,19 @@ func ExampleDescribe() {
 		State string `json:"state"`
 	}
 	d := wsx.NewDispatcher()
-	wsx.Handle(d, "orders.get", func(_ context.Context, in GetOrder) (Order, error) { return Order{in.ID, "paid"}, nil })
+	wsx.Handle(d, "orders.get",
+		func(_ context.Context, in GetOrder) (Order, error) { return Order{in.ID, "paid"}, nil })
 	d.Describe("orders.get", "One order.")
 	hub := wsx.NewHub(nil)
-	hub.Configure("orders.*", wsx.ChannelOptions{Doc: "Orders of a region.", Payload: reflect.TypeFor[Order]()})
+	hub.Configure("orders.*",
+		wsx.ChannelOptions{Doc: "Orders of a region.", Payload: reflect.TypeFor[Order]()})
 
-	described, err := wsx.Describe(d, &wsx.DescribeOptions{Title: "Orders", Version: "1.0.0", Hub: hub})
+	openRPC, asyncAPI, err := d.Documents(
+		&wsx.DescribeOptions{Title: "Orders", Version: "1.0.0", Hub: hub})
 	if err != nil {
 		fmt.Println(err)
 	}
-	for _, document := range []jsontext.Value{described.OpenRPC, described.AsyncAPI} {
+	for _, document := range []jsontext.Value{openRPC, asyncAPI} {
 		if err := document.Indent(jsontext.WithIndent("  ")); err != nil {
 			fmt.Println(err)
 		}

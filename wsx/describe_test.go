@@ -44,6 +44,12 @@ type (
 func (s stamp) MarshalText() ([]byte, error)        { return []byte(s.text), nil }
 func (s *stamp) UnmarshalText(b []byte) (err error) { s.text = string(b); return nil }
 
+// documents is the answer of wsx.describe.
+type documents struct {
+	OpenRPC  jsontext.Value `json:"openrpc"`
+	AsyncAPI jsontext.Value `json:"asyncapi"`
+}
+
 // returns registers a method that answers its params.
 func returns[T any](d *wsx.Dispatcher, name string) {
 	wsx.Handle(d, name, func(_ context.Context, in T) (T, error) { return in, nil })
@@ -65,16 +71,18 @@ func describable() *wsx.Dispatcher {
 	returns[any](d, "any")
 	returns[struct{}](d, "nothing")
 	wsx.HandleNotify(d, "told", func(context.Context, tree) error { return nil })
-	wsx.HandleStream(d, "walk", func(_ context.Context, in tree, _ *struct{}) iter.Seq2[tree, error] {
-		return func(yield func(tree, error) bool) { yield(in, nil) }
-	})
+	wsx.HandleStream(d, "walk",
+		func(_ context.Context, in tree, _ *struct{}) iter.Seq2[tree, error] {
+			return func(yield func(tree, error) bool) { yield(in, nil) }
+		})
 	d.Describe("tree", "Grows a tree.")
 	return d
 }
 
 func describableHub() *wsx.Hub {
 	hub := wsx.NewHub(nil)
-	hub.Configure("trees.*.>", wsx.ChannelOptions{Doc: "What grows.", Payload: reflect.TypeFor[tree]()})
+	hub.Configure("trees.*.>",
+		wsx.ChannelOptions{Doc: "What grows.", Payload: reflect.TypeFor[tree]()})
 	hub.Configure("trees.token1.rest", wsx.ChannelOptions{})
 	hub.Configure("a:b@c", wsx.ChannelOptions{Payload: reflect.TypeFor[[]int]()})
 	hub.Configure("*.x.*", wsx.ChannelOptions{})
@@ -189,12 +197,13 @@ func methodsOf(doc object) map[string]object {
 
 func TestDescribe_OpenRPCIsWhole(t *testing.T) {
 	d := describable()
-	described, err := wsx.Describe(d, &wsx.DescribeOptions{Title: "Trees", Version: "2.1.0"})
+	openRPC, _, err := d.Documents(&wsx.DescribeOptions{Title: "Trees", Version: "2.1.0"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc := parse(t, described.OpenRPC)
-	if doc["openrpc"] != "1.3.2" || !reflect.DeepEqual(doc["info"], object{"title": "Trees", "version": "2.1.0"}) {
+	doc := parse(t, openRPC)
+	if doc["openrpc"] != "1.3.2" ||
+		!reflect.DeepEqual(doc["info"], object{"title": "Trees", "version": "2.1.0"}) {
 		t.Errorf("got %v, %v", doc["openrpc"], doc["info"])
 	}
 	wholeReferences(t, doc)
@@ -211,7 +220,8 @@ func TestDescribe_OpenRPCIsWhole(t *testing.T) {
 		result, hasResult := got["result"].(object)
 		_, hasItem := got["x-wsx-item"]
 		if !isArray || got["x-wsx-kind"] != m.Kind || got["x-wsx-params"] == nil ||
-			hasResult != (m.Out != nil) || hasItem != (m.Item != nil) || hasResult && (result["name"] == nil || result["schema"] == nil) {
+			hasResult != (m.Out != nil) || hasItem != (m.Item != nil) || hasResult &&
+			(result["name"] == nil || result["schema"] == nil) {
 			t.Errorf("%s: %v", m.Name, got)
 		}
 	}
@@ -225,15 +235,18 @@ func TestDescribe_OpenRPCIsWhole(t *testing.T) {
 
 func TestDescribe_MethodsTakeWhatIsDescribed(t *testing.T) {
 	d := describable()
-	described, err := wsx.Describe(d, nil)
+	openRPC, _, err := d.Documents(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc := parse(t, described.OpenRPC)
+	doc := parse(t, openRPC)
 	post := wsx.JSONRPC(d, nil)
 	call := func(t *testing.T, name string, params any) string {
 		t.Helper()
-		body, err := json.Marshal(object{"jsonrpc": "2.0", "id": 1, "method": name, "params": params}, json.Deterministic(true))
+		body, err := json.Marshal(object{
+			"jsonrpc": "2.0", "id": 1, "method": name,
+			"params": params,
+		}, json.Deterministic(true))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -266,7 +279,8 @@ func TestDescribe_MethodsTakeWhatIsDescribed(t *testing.T) {
 			}
 			if structure == "by-position" || structure == "either" {
 				byName := call(t, name, named)
-				if got := call(t, name, ordered); strings.Contains(got, `"error"`) || structure == "either" && got != byName {
+				if got := call(t, name, ordered); strings.Contains(got, `"error"`) ||
+					structure == "either" && got != byName {
 					t.Errorf("%v: %s, by name %s", ordered, got, byName)
 				}
 			}
@@ -279,7 +293,8 @@ func TestDescribe_MethodsTakeWhatIsDescribed(t *testing.T) {
 
 func answerTo(t *testing.T, h http.Handler, body string) string {
 	t.Helper()
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/rpc", strings.NewReader(body))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/rpc",
+		strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
@@ -287,17 +302,21 @@ func answerTo(t *testing.T, h http.Handler, body string) string {
 }
 
 func TestDescribe_AsyncAPIIsWhole(t *testing.T) {
-	described, err := wsx.Describe(wsx.NewDispatcher(), &wsx.DescribeOptions{Hub: describableHub(), Doc: "Trees."})
+	_, asyncAPI, err := wsx.NewDispatcher().Documents(
+		&wsx.DescribeOptions{Hub: describableHub(), Doc: "Trees."})
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc := parse(t, described.AsyncAPI)
-	if doc["asyncapi"] != "3.0.0" || !reflect.DeepEqual(doc["info"], object{"title": "WSX API", "version": "0.0.0", "description": "Trees."}) {
+	doc := parse(t, asyncAPI)
+	if doc["asyncapi"] != "3.0.0" ||
+		!reflect.DeepEqual(doc["info"],
+			object{"title": "WSX API", "version": "0.0.0", "description": "Trees."}) {
 		t.Errorf("got %v, %v", doc["asyncapi"], doc["info"])
 	}
 	wholeReferences(t, doc)
 	want := map[string]string{
-		"trees.*.>": "trees.{token1}.{rest}", "trees.token1.rest": "trees.token1.rest", "a:b@c": "a:b@c", "*.x.*": "{token1}.x.{token2}",
+		"trees.*.>": "trees.{token1}.{rest}", "trees.token1.rest": "trees.token1.rest",
+		"a:b@c": "a:b@c", "*.x.*": "{token1}.x.{token2}",
 	}
 	got := make(map[string]string)
 	for id, c := range doc["channels"].(object) {
@@ -312,7 +331,8 @@ func TestDescribe_AsyncAPIIsWhole(t *testing.T) {
 			t.Errorf("%s has parameters that are not described", address)
 		}
 		operation := doc["operations"].(object)[id].(object)
-		if operation["action"] != "send" || !reflect.DeepEqual(pointed(doc, pointed(operation, "#/channel/$ref").(string)), c) {
+		if operation["action"] != "send" ||
+			!reflect.DeepEqual(pointed(doc, pointed(operation, "#/channel/$ref").(string)), c) {
 			t.Errorf("operation %v of %s", operation, id)
 		}
 		if pointed(channel, "#/messages/event/payload") == nil {
@@ -326,7 +346,8 @@ func TestDescribe_AsyncAPIIsWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	members := slices.Sorted(maps.Keys(pointed(doc, "#/components/schemas/tree/properties").(object)))
+	members := slices.Sorted(
+		maps.Keys(pointed(doc, "#/components/schemas/tree/properties").(object)))
 	if encoded := slices.Sorted(maps.Keys(parse(t, payload))); !slices.Equal(members, encoded) {
 		t.Errorf("the payload has %v, described are %v", encoded, members)
 	}
@@ -335,7 +356,8 @@ func TestDescribe_AsyncAPIIsWhole(t *testing.T) {
 func TestDescribe_IsOffUnlessAskedFor(t *testing.T) {
 	d := describable()
 	for _, name := range []string{"wsx.describe", "rpc.discover"} {
-		want := jsonrpcFault("1", -32601, "Method not found", "METHOD_NOT_FOUND", `{"method":"`+name+`"}`)
+		want := jsonrpcFault("1", -32601, "Method not found", "METHOD_NOT_FOUND",
+			`{"method":"`+name+`"}`)
 		if got := answerTo(t, wsx.JSONRPC(d, nil), jsonrpc("1", name, "")); got != want {
 			t.Errorf("by POST: %s", got)
 		}
@@ -347,7 +369,9 @@ func TestDescribe_IsOffUnlessAskedFor(t *testing.T) {
 	}
 }
 
-func dialDescribing(t *testing.T, d *wsx.Dispatcher, opts *wsx.ServerOptions, asJSONRPC bool) *wsxclient.Client {
+func dialDescribing(t *testing.T, d *wsx.Dispatcher, opts *wsx.ServerOptions,
+	asJSONRPC bool,
+) *wsxclient.Client {
 	t.Helper()
 	server := wsx.NewServer(d, opts)
 	srv := httptest.NewServer(server)
@@ -362,27 +386,29 @@ func dialDescribing(t *testing.T, d *wsx.Dispatcher, opts *wsx.ServerOptions, as
 
 func TestDescribe_AnswersAlikeEverywhere(t *testing.T) {
 	d, hub := describable(), describableHub()
-	want, err := wsx.Describe(d, &wsx.DescribeOptions{Hub: hub})
+	openRPC, asyncAPI, err := d.Documents(&wsx.DescribeOptions{Hub: hub})
 	if err != nil {
 		t.Fatal(err)
 	}
-	same := func(where string, got wsx.Description, err error) {
+	same := func(where string, got documents, err error) {
 		t.Helper()
-		if err != nil || string(got.OpenRPC) != string(want.OpenRPC) || string(got.AsyncAPI) != string(want.AsyncAPI) {
+		if err != nil || string(got.OpenRPC) != string(openRPC) ||
+			string(got.AsyncAPI) != string(asyncAPI) {
 			t.Errorf("%s: %v, %s", where, err, got)
 		}
 	}
 	post := wsx.JSONRPC(d, &wsx.JSONRPCOptions{Describe: &wsx.DescribeOptions{Hub: hub}})
-	var answer struct{ Result wsx.Description }
-	err = json.Unmarshal([]byte(answerTo(t, post, jsonrpc("1", "wsx.describe", ""))), &answer, json.MatchCaseInsensitiveNames(true))
+	var answer struct{ Result documents }
+	err = json.Unmarshal([]byte(answerTo(t, post, jsonrpc("1", "wsx.describe", ""))), &answer,
+		json.MatchCaseInsensitiveNames(true))
 	same("POST", answer.Result, err)
 	opts := &wsx.ServerOptions{Hub: hub, Describe: &wsx.DescribeOptions{}}
 	for _, asJSONRPC := range []bool{false, true} {
 		c := dialDescribing(t, d, opts, asJSONRPC)
-		got, err := wsxclient.Call[wsx.Description](t.Context(), c, "wsx.describe", nil)
+		got, err := wsxclient.Call[documents](t.Context(), c, "wsx.describe", nil)
 		same(fmt.Sprintf("JSON-RPC %v", asJSONRPC), got, err)
 		document, err := wsxclient.Call[jsontext.Value](t.Context(), c, "rpc.discover", nil)
-		if err != nil || string(document) != string(want.OpenRPC) {
+		if err != nil || string(document) != string(openRPC) {
 			t.Errorf("rpc.discover: %v, %s", err, document)
 		}
 	}
@@ -390,15 +416,17 @@ func TestDescribe_AnswersAlikeEverywhere(t *testing.T) {
 
 func TestDescribe_TellsOfWhatIsNew(t *testing.T) {
 	d, hub := describable(), describableHub()
-	c := dialDescribing(t, d, &wsx.ServerOptions{Hub: hub, Describe: &wsx.DescribeOptions{Title: "Live"}}, false)
+	c := dialDescribing(t, d,
+		&wsx.ServerOptions{Hub: hub, Describe: &wsx.DescribeOptions{Title: "Live"}}, false)
 	check := func() {
 		t.Helper()
-		want, err := wsx.Describe(d, &wsx.DescribeOptions{Hub: hub, Title: "Live"})
+		openRPC, asyncAPI, err := d.Documents(&wsx.DescribeOptions{Hub: hub, Title: "Live"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := wsxclient.Call[wsx.Description](t.Context(), c, "wsx.describe", nil)
-		if err != nil || string(got.OpenRPC) != string(want.OpenRPC) || string(got.AsyncAPI) != string(want.AsyncAPI) {
+		got, err := wsxclient.Call[documents](t.Context(), c, "wsx.describe", nil)
+		if err != nil || string(got.OpenRPC) != string(openRPC) ||
+			string(got.AsyncAPI) != string(asyncAPI) {
 			t.Errorf("%v, %s", err, got)
 		}
 	}
@@ -421,16 +449,23 @@ func TestDescribe_HidesAndAuthorizes(t *testing.T) {
 		Authorize: func(context.Context) error { return nil },
 	}}, false)
 	got, err := wsxclient.Call[jsontext.Value](t.Context(), c, "wsx.describe", nil)
-	if err != nil || strings.Contains(string(got), "admin") || strings.Contains(string(got), "secret") || strings.Contains(string(got), "Canary") {
+	if err != nil || strings.Contains(string(got), "admin") ||
+		strings.Contains(string(got), "secret") || strings.Contains(string(got), "Canary") {
 		t.Errorf("%v, %s", err, got)
 	}
 	for refusal, code := range map[error]string{
 		errors.New("canary-7f3a"):                             wsx.CodePermissionDenied,
 		wsx.NewError(wsx.CodeUnauthenticated, "log in first"): wsx.CodeUnauthenticated,
 	} {
-		c := dialDescribing(t, d, &wsx.ServerOptions{Describe: &wsx.DescribeOptions{Authorize: func(context.Context) error { return refusal }}}, false)
+		c := dialDescribing(t, d,
+			&wsx.ServerOptions{
+				Describe: &wsx.DescribeOptions{Authorize: func(context.Context) error {
+					return refusal
+				}},
+			}, false)
 		_, err := wsxclient.Call[jsontext.Value](t.Context(), c, "wsx.describe", nil)
-		if e, ok := errors.AsType[*wsx.Error](err); !ok || e.Code != code || strings.Contains(e.Message, "canary") {
+		if e, ok := errors.AsType[*wsx.Error](err); !ok || e.Code != code ||
+			strings.Contains(e.Message, "canary") {
 			t.Errorf("%v for %v", err, refusal)
 		}
 	}

@@ -1,11 +1,16 @@
 package wsx_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/go-json-experiment/json"
+
+	"github.com/genropy/genro-asgi-go/problem"
 	"github.com/genropy/genro-asgi-go/wsx"
 )
 
@@ -39,13 +44,17 @@ func TestError_HasTheImagesOfTheProtocolPage(t *testing.T) {
 	} {
 		e := wsx.NewError(tc.code, "")
 		if e.JSONRPCCode() != tc.jsonrpc || e.StatusCode() != tc.status {
-			t.Errorf("%s: %d, %d; want %d, %d", tc.code, e.JSONRPCCode(), e.StatusCode(), tc.jsonrpc, tc.status)
+			t.Errorf("%s: %d, %d; want %d, %d", tc.code, e.JSONRPCCode(), e.StatusCode(),
+				tc.jsonrpc, tc.status)
 		}
 	}
 }
 
 func TestError_WithACodeOfTheApplicationHasTheStatusOfItsCause(t *testing.T) {
-	for cause, want := range map[error]int{httpError{418}: 418, httpError{200}: 500, errors.New("x"): 500} {
+	for cause, want := range map[error]int{
+		httpError{418}: 418, httpError{200}: 500,
+		errors.New("x"): 500,
+	} {
 		e := &wsx.Error{Code: "TEAPOT", Err: fmt.Errorf("wrapped: %w", cause)}
 		if got := e.StatusCode(); got != want {
 			t.Errorf("%v: %d, want %d", cause, got, want)
@@ -53,33 +62,10 @@ func TestError_WithACodeOfTheApplicationHasTheStatusOfItsCause(t *testing.T) {
 	}
 }
 
-func TestCodeFromStatus_InvertsTheTable(t *testing.T) {
-	for status, want := range map[int]string{
-		400: wsx.CodeInvalidRequest, 401: wsx.CodeUnauthenticated, 403: wsx.CodePermissionDenied, 404: wsx.CodeNotFound,
-		408: wsx.CodeDeadlineExceeded, 409: wsx.CodeConflict, 413: wsx.CodeResourceExhausted, 418: wsx.CodeInvalidRequest,
-		422: wsx.CodeInvalidParams, 429: wsx.CodeResourceExhausted, 499: wsx.CodeCancelled, 500: wsx.CodeInternalError,
-		502: wsx.CodeInternalError, 503: wsx.CodeUnavailable, 504: wsx.CodeDeadlineExceeded, 200: wsx.CodeInternalError,
-	} {
-		if got := wsx.CodeFromStatus(status); got != want {
-			t.Errorf("%d %s: %s, want %s", status, http.StatusText(status), got, want)
-		}
-	}
-}
-
-func TestCodeFromJSONRPC_InvertsTheTable(t *testing.T) {
-	for number, want := range map[int]string{
-		-32700: wsx.CodeParseError, -32600: wsx.CodeInvalidRequest, -32601: wsx.CodeMethodNotFound, -32602: wsx.CodeInvalidParams,
-		-32603: wsx.CodeInternalError, -32003: wsx.CodePermissionDenied, -32800: wsx.CodeCancelled, -32050: wsx.CodeInternalError, 7: wsx.CodeInternalError,
-	} {
-		if got := wsx.CodeFromJSONRPC(number); got != want {
-			t.Errorf("%d: %s, want %s", number, got, want)
-		}
-	}
-}
-
 func TestError_IsAskedForByCode(t *testing.T) {
 	cause := errors.New("row 7")
-	err := fmt.Errorf("get: %w", &wsx.Error{Code: wsx.CodeNotFound, Message: "no such order", Err: cause})
+	err := fmt.Errorf("get: %w",
+		&wsx.Error{Code: wsx.CodeNotFound, Message: "no such order", Err: cause})
 	for _, tc := range []struct {
 		target error
 		want   bool
@@ -102,5 +88,110 @@ func TestError_IsAskedForByCode(t *testing.T) {
 	}
 	if got := wsx.NewError("OUT_OF_STOCK", "").Error(); got != "OUT_OF_STOCK: OUT_OF_STOCK" {
 		t.Error(got)
+	}
+}
+
+func TestPeerError_TellsWhatAProblemTells(t *testing.T) {
+	field := problem.Field{Pointer: "/n", Detail: "is odd"}
+	for name, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"status and detail": {
+			problem.NotFound("No such order."),
+			`{"code":"NOT_FOUND","message":"No such order."}`,
+		},
+		"no detail": {problem.Conflict(""), `{"code":"CONFLICT","message":"conflict"}`},
+		"its own code": {
+			&problem.Error{Status: 409, Code: "SOLD_OUT", Detail: "None left."},
+			`{"code":"SOLD_OUT","message":"None left."}`,
+		},
+		"joined fields": {
+			errors.Join(errors.New("canary-7f3a"), field,
+				&problem.Field{In: "query", Pointer: "/q", Detail: "is long"}),
+			`{"code":"INVALID_PARAMS","message":"The request has invalid ` +
+				`fields.","details":{"errors":[{"in":"body","pointer":"/n","detail":"is ` +
+				`odd"},{"in":"query","pointer":"/q","detail":"is long"}]}}`,
+		},
+		"a wait": {
+			&problem.Error{Status: 429, RetryAfter: 1499*time.Millisecond + 1},
+			`{"code":"RESOURCE_EXHAUSTED","message":"resource ` +
+				`exhausted","details":{"retry_after_ms":1500}}`,
+		},
+		"extensions": {
+			&problem.Error{Status: 404, Extensions: map[string]any{"id": 7}},
+			`{"code":"NOT_FOUND","message":"not found","details":{"id":7}}`,
+		},
+	} {
+		err := fmt.Errorf("canary-7f3a: %w", c.err)
+		got, encodeErr := json.Marshal(wsx.PeerError(err), json.Deterministic(true))
+		if encodeErr != nil || string(got) != c.want {
+			t.Errorf("%s: %s, %v, want %s", name, got, encodeErr, c.want)
+		}
+		if e := wsx.PeerError(err); !errors.Is(e, c.err) ||
+			e.StatusCode() != problem.From(err).StatusCode() {
+			t.Errorf("%s: the cause is lost, or its status: %v", name, e)
+		}
+	}
+}
+
+func TestError_DetailsThatJSONCannotHoldAreLeftOut(t *testing.T) {
+	field := problem.Field{Pointer: "/n", Detail: "is odd"}
+	d := wsx.NewDispatcher()
+	wsx.Handle(d, "m", func(context.Context, struct{}) (int, error) {
+		return 0, &problem.Error{
+			Status: 422, Fields: []problem.Field{field},
+			Extensions: map[string]any{"f": func() {}, "text": "a\xff"},
+		}
+	})
+	_, client := serve(t, d, nil)
+	c := dialSocket(t, client, "ws://wsx.test/ws")
+	c.send(request("1", "m", "{}"))
+	want := `"details":{"errors":[{"in":"body","pointer":"/n","detail":"is odd"}],"text":"a\ufffd"}`
+	if got := c.read(); !strings.Contains(got, strings.ReplaceAll(want, `\ufffd`, "\ufffd")) {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func TestError_IsAProblemElsewhere(t *testing.T) {
+	e := &wsx.Error{
+		Code: "SOLD_OUT", Message: "None left.", Details: map[string]int{"id": 7},
+		Err: httpError{409},
+	}
+	got, err := json.Marshal(problem.Of(fmt.Errorf("x: %w", e)))
+	if want := `{"title":"Conflict","status":409,"detail":"None ` +
+		`left.","code":"SOLD_OUT","details":{"id":7}}`; err != nil || string(got) != want {
+		t.Errorf("%s, %v", got, err)
+	}
+	var back problem.Error
+	if err := json.Unmarshal(got, &back); err != nil {
+		t.Fatal(err)
+	}
+	// as it comes back from a worker process, or with a task
+	again, err := json.Marshal(wsx.PeerError(&back))
+	if want := `{"code":"SOLD_OUT","message":"None left.","details":{"id":7}}`; err != nil ||
+		string(again) != want {
+		t.Errorf("%s, %v", again, err)
+	}
+	if got := problem.Of(&wsx.Error{Message: "canary-7f3a"}); got != nil {
+		t.Errorf("%v", got)
+	}
+}
+
+type odd struct{ N int }
+
+func (o odd) Validate() error {
+	return errors.Join(problem.Field{Pointer: "/N", Detail: "is odd"}, errors.New("canary-7f3a"))
+}
+
+func TestHandle_FieldErrorsOfValidateAreDetails(t *testing.T) {
+	d := wsx.NewDispatcher()
+	wsx.Handle(d, "m", func(context.Context, odd) (int, error) { return 0, nil })
+	_, err := d.Call(t.Context(), "m", []byte(`{"N":1}`))
+	got, encodeErr := json.Marshal(wsx.PeerError(err), json.Deterministic(true))
+	if want := `{"code":"INVALID_PARAMS","message":"The request has invalid ` +
+		`fields.","details":{"errors":[{"in":"body","pointer":"/N",` +
+		`"detail":"is odd"}]}}`; encodeErr != nil || string(got) != want {
+		t.Errorf("%s, %v", got, encodeErr)
 	}
 }

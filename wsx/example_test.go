@@ -26,7 +26,10 @@ func ExampleHandle() {
 		return quotient{in.Dividend / in.Divisor}, nil
 	})
 
-	for _, params := range []string{`{"dividend":84,"divisor":2}`, `{"dividend":1}`, `{"divident":1}`} {
+	for _, params := range []string{
+		`{"dividend":84,"divisor":2}`, `{"dividend":1}`,
+		`{"divident":1}`,
+	} {
 		result, err := d.Call(context.Background(), "math.divide", jsontext.Value(params))
 		var coded *wsx.Error
 		if errors.As(err, &coded) {
@@ -38,7 +41,7 @@ func ExampleHandle() {
 	// Output:
 	// {"quotient":42}
 	// DIVISION_BY_ZERO 500 <nil>
-	// INVALID_PARAMS 422 {/divident}
+	// INVALID_PARAMS 422 {/divident [body /divident: is not known here]}
 }
 
 func ExampleDispatcher_Use() {

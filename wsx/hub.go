@@ -1,138 +1,69 @@
 package wsx
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"log/slog"
-	"reflect"
+	"math"
 	"slices"
-	"strconv"
-	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/genropy/genro-asgi-go/internal/lockorder"
+	"github.com/genropy/genro-asgi-go/internal/typed"
+	"github.com/genropy/genro-asgi-go/wsx/broker"
+	"github.com/genropy/genro-asgi-go/wsx/internal/fanout"
+	"github.com/genropy/genro-asgi-go/wsx/internal/pattern"
 )
 
 // HubOptions configure a [Hub]. nil and the zero value are valid.
 type HubOptions struct {
-	// Broker carries the events; a [MemoryBroker] of the hub's own when nil.
-	Broker Broker
+	// Broker carries the events; a [broker.Memory] of the hub's own when nil.
+	Broker broker.Broker
+	// MaxEvent is the largest event that Publish takes, in bytes of its payload as JSON; 1 MiB less
+	// 1 KiB when zero, so that the message with it has less than 1 MiB, which is what wsxclient
+	// takes by default. Negative is no limit. An event over it from elsewhere, another node or an
+	// old history, reaches no subscriber and is counted as dropped.
+	MaxEvent int
 	// Logger gets what nobody is told; slog.Default() when nil.
 	Logger *slog.Logger
 }
 
-// Hub holds channels and who subscribes to them. Any number of hubs may exist; a [Server] has at most one. It is a component:
-// Start connects it to its broker, which the first use does too, and Stop ends it. It is safe for concurrent use.
+// maxEvent is the default of HubOptions.MaxEvent.
+const maxEvent = 1<<20 - 1<<10
+
+// Hub holds channels and who subscribes to them. Any number of hubs may exist; a [Server] has at
+// most one. It is a component: Start connects it to its broker, which the first use does too, and
+// Stop ends it. It is safe for concurrent use.
 type Hub struct {
-	broker Broker
-	log    *slog.Logger
+	broker   broker.Broker
+	log      *slog.Logger
+	maxEvent int
 
-	attach  sync.Mutex
-	detach  func() error // nil until attached
-	stopped bool
+	queues *fanout.Queues[*subscription] // events on their way to subscribers
 
-	config atomic.Pointer[[]configured] // narrowest first
+	attached atomic.Bool                  // to the broker, and not stopped: what every publish asks
+	config   atomic.Pointer[[]configured] // the narrowest pattern first; written with mu held
+	// revocations counts the calls of Unsubscribe. Whoever was let in while it changed is asked for
+	// again, as Unsubscribe may not have found that subscription yet.
+	revocations atomic.Uint64
 
-	mu       sync.RWMutex
-	names    map[string]*topic
-	patterns tree[*topic]
-	listed   map[string]*topic // the same patterns by name
-	made     uint64            // groups so far
+	// life guards what follows. It is not held while the broker is asked, and no other lock is
+	// taken with it.
+	life      lockorder.Mutex
+	attaching chan struct{} // closed when the call of Attach under way has returned; else nil
+	detach    func() error  // nil until attached
+	stopped   chan struct{} // closed when the broker has let the hub go; nil before Stop
+	stopErr   error         // of that; read once stopped is closed
 
-	seed      maphash.Seed
-	interests [64]sync.Mutex // see stripe
-
-	lanes   sync.Mutex
-	busy    map[string]*lane
-	fanning sync.WaitGroup
-}
-
-// SlowPolicy says what becomes of a channel's events when a subscriber's out-queue is full (protocol section 4).
-type SlowPolicy int
-
-// The policies. Each event that is not delivered is counted, and the next that is says how many.
-const (
-	SlowDisconnect SlowPolicy = iota // close the connection with 4430
-	SlowDropOldest                   // drop the oldest event that waits
-	SlowLatest                       // while the queue is full, and until it is empty, only the newest event waits
-)
-
-// ChannelOptions configure the channels of a pattern. The zero value is a channel that everybody may subscribe to, without
-// history or presence.
-type ChannelOptions struct {
-	// Doc and Payload are for [Describe]: what the channels are for, and the type of their events' payloads, anything when nil. Nothing checks what is
-	// published against it.
-	Doc     string
-	Payload reflect.Type
-	// Authorize is asked before each subscription, by name or by pattern, and again when a connection's credentials change. [IdentityFrom] tells of ctx
-	// who asks; s.Conn is nil for [Hub.SSE]. An error refuses, and one of later ends the subscription with PERMISSION_DENIED: a *[Error] as it is, any other as SUBSCRIPTION_DENIED. nil lets everybody in.
-	Authorize func(ctx context.Context, s Subscription) error
-	// Filter returns which events a subscription gets, from its params; a nil function is all. An error refuses as with Authorize, but as
-	// INVALID_PARAMS. The function is called for each event by one goroutine at a time, must be quick, and must not use the hub. What several
-	// subscriptions share in theirs has to be safe for concurrent use.
-	Filter func(s Subscription) (func(Event) bool, error)
-	// History is how many events are kept for recovery; 0 is none, and the channel's events are not numbered then.
-	History int
-	// HistoryAge is how long they are kept; 1 hour when zero, no limit when negative.
-	HistoryAge time.Duration
-	// Presence keeps who is subscribed, tells the others who joins and leaves, and serves wsx.presence to subscribers.
-	Presence bool
-	// Slow is what becomes of a subscriber that does not keep up.
-	Slow SlowPolicy
-	// OnSubscribe and OnUnsubscribe are told of subscriptions, before the first event and after the last, in this order. They must return
-	// soon.
-	OnSubscribe, OnUnsubscribe func(s Subscription)
-}
-
-// Subscription describes a subscription to the functions of [ChannelOptions].
-type Subscription struct {
-	// Channel is the name or pattern subscribed to.
-	Channel string
-	// Params are the subscriber's, nil when there are none.
-	Params jsontext.Value
-	// Conn is the connection, nil for a subscriber without one.
-	Conn *Conn
-	// Subject is who subscribes, as [SubjectFrom] tells of the request; empty for nobody in particular.
-	Subject string
-}
-
-type configured struct {
-	pattern string
-	opts    *ChannelOptions
-}
-
-// history is what the options ask of a broker.
-func (o *ChannelOptions) history() History {
-	h := History{Size: max(0, o.History), Age: o.HistoryAge}
-	switch {
-	case h.Age == 0:
-		h.Age = time.Hour
-	case h.Age < 0:
-		h.Age = 0
-	}
-	return h
-}
-
-// topic is a name or pattern that somebody subscribes to. Its first group holds the first subscription of every connection, the
-// second the second, and so on: a group has one subscription id, and so its members share the bytes of an event.
-type topic struct {
-	name   string
-	wanted bool // the broker knows; guarded by the name's stripe
-	groups []*group
-}
-
-type group struct {
-	topic *topic
-	id    string
-
-	mu     sync.Mutex
-	subs   []*subscription
-	shared bool // somebody goes through subs: removing makes a copy
+	// mu guards what follows. A sink's lock and a group's may be taken with it.
+	mu         lockorder.RWMutex
+	byName     map[string]*topic
+	byPattern  map[string]*topic
+	patterns   pattern.Index[*topic] // the topics of byPattern, by the names that they match
+	groupsMade uint64                // so far: the next group's id
 }
 
 // NewHub returns a hub without channels. opts may be nil.
@@ -141,254 +72,286 @@ func NewHub(opts *HubOptions) *Hub {
 		opts = &HubOptions{}
 	}
 	h := &Hub{
-		broker: opts.Broker,
-		log:    opts.Logger,
-		names:  make(map[string]*topic),
-		listed: make(map[string]*topic),
-		busy:   make(map[string]*lane),
-		seed:   maphash.MakeSeed(),
+		broker:    opts.Broker,
+		log:       opts.Logger,
+		maxEvent:  opts.MaxEvent,
+		byName:    make(map[string]*topic),
+		byPattern: make(map[string]*topic),
 	}
+	h.queues = fanout.New(receiver{h})
 	if h.broker == nil {
-		h.broker = NewMemoryBroker()
+		h.broker = broker.NewMemory()
 	}
 	if h.log == nil {
 		h.log = slog.Default()
+	}
+	switch {
+	case h.maxEvent == 0:
+		h.maxEvent = maxEvent
+	case h.maxEvent < 0:
+		h.maxEvent = math.MaxInt
 	}
 	h.config.Store(&[]configured{})
 	return h
 }
 
-// Configure opens the channels of a pattern to subscribers. Of several patterns that hold a channel the narrowest counts: token by token
-// from the left a literal comes before *, and * before >, so a.*.c before a.>, and a.* before *.b. A pattern configured again gets the new
-// options for subscriptions from then on. It panics when the pattern is not valid, or asks for presence from a broker that has none.
+// Configure opens the channels of a pattern to subscribers. Of several patterns that hold a channel
+// the narrowest counts: token by token from the left a literal comes before *, and * before >,
+// so a.*.c before a.>, and a.* before *.b. A pattern configured again gets the new options for
+// subscriptions from then on. It panics when the pattern is not valid, or asks for presence from a
+// broker that has none.
 func (h *Hub) Configure(pattern string, opts ChannelOptions) {
 	mustChannel("Configure", pattern, true)
-	if _, ok := h.broker.(PresenceBroker); opts.Presence && !ok {
+	if _, ok := h.broker.(broker.PresenceBroker); opts.Presence && !ok {
 		panic(fmt.Sprintf("wsx: Configure(%q): the broker keeps no presence", pattern))
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	list := slices.DeleteFunc(slices.Clone(*h.config.Load()), func(c configured) bool { return c.pattern == pattern })
+	list := slices.DeleteFunc(slices.Clone(*h.config.Load()),
+		func(c configured) bool { return c.pattern == pattern })
 	list = append(list, configured{pattern, &opts})
-	slices.SortStableFunc(list, func(a, b configured) int { return cmp.Compare(breadths(a.pattern), breadths(b.pattern)) })
+	slices.SortStableFunc(list, configured.compare)
 	h.config.Store(&list)
 }
 
-// options returns the narrowest configured pattern that holds all of a name or pattern, and its options, nil when there is none.
+// options returns the narrowest configured pattern that holds all of a name or pattern, and its
+// options, nil when there is none.
 func (h *Hub) options(name string) (under string, opts *ChannelOptions) {
 	for _, c := range *h.config.Load() {
-		if within(name, c.pattern) {
+		if pattern.Within(name, c.pattern) {
 			return c.pattern, c.opts
 		}
 	}
 	return "", nil
 }
 
-// Publish sends payload, as JSON, to everyone subscribed to a channel, on every node of the broker; a jsontext.Value is sent as it is. It
-// returns when the broker has the event: subscribers get it soon after, those of one channel in the order in which one node
-// published. The position is zero in a channel without history. Nobody need be subscribed, nor the channel configured.
-func (h *Hub) Publish(ctx context.Context, channel string, payload any) (Position, error) {
-	if err := checkChannel(channel, false); err != nil {
-		return Position{}, err
+// Publish sends payload, as JSON, to everyone subscribed to a channel, on every node of the broker;
+// a jsontext.Value is sent as it is. It returns when the broker has the event: subscribers get it
+// soon after, those of one channel in the order in which one node published. The position is zero
+// in a channel without history. Nobody need be subscribed.
+//
+// The errors: [ErrChannelName], [ErrNotConfigured] and [ErrEventTooLarge], wrapped; a *[Error],
+// UNAVAILABLE, after Stop; a payload that is no JSON, and the broker's. A channel's name with a
+// user's in it takes [Token].
+func (h *Hub) Publish(ctx context.Context, channel string, payload any) (broker.Position, error) {
+	if err := ownChannel(channel, false); err != nil {
+		return broker.Position{}, err
 	}
-	raw, ok := payload.(jsontext.Value)
-	switch {
-	case ok && raw == nil:
-		raw = jsontext.Value("null")
-	case ok && !raw.IsValid():
-		return Position{}, errors.New("wsx: publish: the payload is not JSON")
-	case !ok:
-		var err error
-		if raw, err = json.Marshal(payload); err != nil {
-			return Position{}, fmt.Errorf("wsx: publish: encode the payload: %w", err)
-		}
-	default:
-		raw = raw.Clone() // it is kept, and the caller's is not ours to keep
+	_, opts := h.options(channel)
+	if opts == nil {
+		return broker.Position{}, fmt.Errorf("%w: %q", ErrNotConfigured, channel)
+	}
+	raw, err := encodeEvent(payload)
+	if err != nil {
+		return broker.Position{}, err
+	}
+	if len(raw) > h.maxEvent {
+		return broker.Position{}, fmt.Errorf("%w: %d bytes for %q, of at most %d", ErrEventTooLarge,
+			len(raw), channel, h.maxEvent)
 	}
 	if err := h.Start(ctx); err != nil {
-		return Position{}, err
+		return broker.Position{}, err
 	}
-	var history History
-	if _, o := h.options(channel); o != nil {
-		history = o.history()
+	return h.broker.Publish(ctx, channel, raw, opts.history())
+}
+
+// encodeEvent is a payload as JSON, which is nobody else's.
+func encodeEvent(payload any) (jsontext.Value, error) {
+	raw, ok := payload.(jsontext.Value)
+	switch {
+	case !ok:
+		raw, err := typed.Marshal(payload)
+		if err != nil {
+			return nil, fmt.Errorf("wsx: publish: encode the payload: %w", err)
+		}
+		return raw, nil
+	case raw == nil:
+		return jsontext.Value("null"), nil
+	case !raw.IsValid():
+		return nil, errors.New("wsx: publish: the payload is not JSON")
 	}
-	return h.broker.Publish(ctx, channel, raw, history)
+	return raw.Clone(), nil // it is kept, and the caller's is not ours to keep
 }
 
 // errHubStopped is what a hub that was stopped answers with.
 var errHubStopped = &Error{Code: CodeUnavailable, Message: "the hub was stopped"}
 
-// Start attaches the hub to its broker. It may be called more than once; after Stop it fails.
-func (h *Hub) Start(context.Context) error {
-	h.attach.Lock()
-	defer h.attach.Unlock()
-	if h.stopped {
-		return errHubStopped
+// Start attaches the hub to its broker. It may be called more than once; after Stop it fails. Where
+// another call attaches it waits for that until ctx ends.
+func (h *Hub) Start(ctx context.Context) error {
+	for !h.attached.Load() {
+		h.life.Lock()
+		attaching := h.attaching
+		switch {
+		case h.stopped != nil:
+			h.life.Unlock()
+			return errHubStopped
+		case attaching == nil && h.detach == nil:
+			h.attaching = make(chan struct{})
+			h.life.Unlock()
+			return h.attachBroker()
+		}
+		h.life.Unlock()
+		if attaching == nil { // it has just been attached
+			continue
+		}
+		select {
+		case <-attaching:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
-	if h.detach != nil {
-		return nil
-	}
-	detach, err := h.broker.Attach(receiver{h})
-	if err != nil {
-		return fmt.Errorf("wsx: attach the hub to its broker: %w", err)
-	}
-	h.detach = detach
 	return nil
 }
 
-// Stop detaches the hub from its broker and waits, until ctx ends, until what was published here is queued for its subscribers. Then it ends the
-// loops of Listen and the streams of SSE, with UNAVAILABLE. It does not close connections; the [Server] does.
-func (h *Hub) Stop(ctx context.Context) error {
-	h.attach.Lock()
-	var err error
-	if h.detach != nil {
-		err = h.detach()
+// attachBroker attaches, and lets those who wait for that go on. When Stop has come meanwhile, it
+// detaches again.
+func (h *Hub) attachBroker() error {
+	detach, err := h.broker.Attach(receiver{h})
+	h.life.Lock()
+	stopped := h.stopped != nil
+	if err == nil && !stopped {
+		h.detach = detach
+		h.attached.Store(true)
 	}
-	h.stopped, h.detach = true, nil
-	h.attach.Unlock()
-	done := make(chan struct{})
-	go func() { h.fanning.Wait(); close(done) }() // fan-outs never block, so this ends
+	attaching := h.attaching
+	h.attaching = nil
+	h.life.Unlock()
+	defer close(attaching)
+	switch {
+	case err != nil:
+		return fmt.Errorf("wsx: attach the hub to its broker: %w", err)
+	case stopped:
+		return errors.Join(errHubStopped, detach())
+	}
+	return nil
+}
+
+// Stop detaches the hub from its broker and waits, until ctx ends, until what was published here is
+// queued for its subscribers. Then it ends the loops of Listen and the streams of SSE, with
+// UNAVAILABLE. It does not close connections; the [Server] does.
+func (h *Hub) Stop(ctx context.Context) error {
+	h.life.Lock()
+	if h.stopped == nil {
+		h.attached.Store(false)
+		h.stopped = make(chan struct{})
+		go h.detachBroker(h.attaching, h.detach)
+	}
+	h.life.Unlock()
 	defer h.endListeners()
 	select {
-	case <-done:
-		return err
+	case <-h.stopped:
+		return h.stopErr
 	case <-ctx.Done():
-		return errors.Join(err, context.Cause(ctx))
+		return context.Cause(ctx)
 	}
 }
 
-// endListeners ends those who listen without a connection: nobody else would.
+// detachBroker is Stop's goroutine. It ends when the broker has let the hub go and the fan-outs
+// under way have ended, which wait for nobody.
+func (h *Hub) detachBroker(attaching <-chan struct{}, detach func() error) {
+	defer close(h.stopped)
+	if attaching != nil {
+		<-attaching
+	}
+	if detach != nil {
+		h.stopErr = detach()
+	}
+	h.queues.Wait()
+}
+
+// endListeners tells every subscriber that the hub has stopped: those without a connection would
+// not learn it otherwise.
 func (h *Hub) endListeners() {
 	h.mu.RLock()
 	var groups []*group
-	for _, topics := range []map[string]*topic{h.names, h.listed} {
+	for _, topics := range []map[string]*topic{h.byName, h.byPattern} {
 		for _, t := range topics {
 			groups = append(groups, t.groups...)
 		}
 	}
 	h.mu.RUnlock()
 	for _, g := range groups {
-		for _, s := range g.snapshot() {
-			if l, ok := s.sink.(*listener); ok {
-				l.fail(errHubStopped)
-			}
+		for _, s := range g.Snapshot() {
+			s.sink.hubStopped(errHubStopped)
 		}
 	}
 }
 
-// attached reports whether the broker is there to be told of things.
-func (h *Hub) attached() bool {
-	h.attach.Lock()
-	defer h.attach.Unlock()
-	return h.detach != nil
-}
-
-// receiver is the hub as its broker sees it.
+// receiver is the hub as its broker sees it, and as the queues of its fan-outs do.
 type receiver struct{ hub *Hub }
 
-func (r receiver) Event(e Event)       { r.hub.deliver(e) }
-func (r receiver) Presence(p Presence) { r.hub.presence(p) }
-
-// stripe is the lock under which a name's topic comes and goes, and the broker is told of it.
-func (h *Hub) stripe(name string) *sync.Mutex {
-	return &h.interests[maphash.String(h.seed, name)%uint64(len(h.interests))]
+// Event implements broker.Receiver.
+func (r receiver) Event(e broker.Event) {
+	h := r.hub
+	if r.TooLarge(e) {
+		h.log.Warn("wsx: an event is too large for this hub's subscribers", "channel", e.Channel,
+			"bytes", len(e.Payload), "max", h.maxEvent)
+	}
+	h.queues.Event(e)
 }
 
-// enter puts a subscription into the first group of its topic in which its sink has none yet. Its name's stripe is held.
-func (h *Hub) enter(s *subscription) *topic {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	t := h.topicLocked(s.name)
-	if t == nil {
-		t = &topic{name: s.name}
-		if isPattern(s.name) {
-			h.patterns.put(s.name, t)
-			h.listed[s.name] = t
-		} else {
-			h.names[s.name] = t
+// Presence implements broker.Receiver.
+func (r receiver) Presence(p broker.Presence) { r.hub.queues.Presence(p) }
+
+// TooLarge implements fanout.Owner.
+func (r receiver) TooLarge(e broker.Event) bool { return r.hub.tooLarge(e) }
+
+// TellPresence implements fanout.Owner.
+func (r receiver) TellPresence(p broker.Presence) { r.hub.tellPresence(p) }
+
+// Listeners implements fanout.Owner.
+func (r receiver) Listeners(channel string, groups []*group) ([]*group, string) {
+	h := r.hub
+	under, _ := h.options(channel)
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if t := h.byName[channel]; t != nil {
+		groups = append(groups, t.groups...)
+	}
+	for _, t := range h.patterns.Match(channel) {
+		groups = append(groups, t.groups...)
+	}
+	return groups, under
+}
+
+// tooLarge reports whether no subscriber gets an event: somebody else published it, and to a
+// subscriber that cannot take it, it would come again with every recovery.
+func (h *Hub) tooLarge(e broker.Event) bool { return len(e.Payload) > h.maxEvent }
+
+// Unsubscribe ends all subscriptions of this hub to a name or pattern, as it was subscribed to, and
+// tells their clients: the last message of each is an rpc.notify wsx.unsubscribed with that code,
+// such as [CodePermissionDenied]. It returns how many there were.
+func (h *Hub) Unsubscribe(name, code string) int {
+	// before anything else: a subscriber who was let in before this call, and enters after the
+	// search below, sees that the count has changed and asks again
+	h.revocations.Add(1)
+	h.mu.RLock()
+	var subs []*subscription
+	if t := h.topicLocked(name); t != nil {
+		for _, g := range t.groups {
+			subs = append(subs, slices.Clone(g.Snapshot())...)
 		}
 	}
-	at := 0
-	for ; at < len(t.groups); at++ {
-		if s.sink.claim(t.groups[at], s) {
-			break
+	h.mu.RUnlock()
+	n := 0
+	for _, s := range subs {
+		if s.sink.end(context.Background(), s, code) {
+			n++
 		}
 	}
-	if at == len(t.groups) {
-		h.made++
-		g := &group{topic: t, id: strconv.FormatUint(h.made, 36)}
-		s.sink.claim(g, s) // a new one: it has none in it
-		t.groups = append(t.groups[:at:at], g)
+	return n
+}
+
+// hook calls a function of the program's. One that panics says so in the log.
+func (h *Hub) hook(f func(Subscription), s *subscription) {
+	if f == nil {
+		return
 	}
-	s.group.add(s)
-	return t
-}
-
-func (h *Hub) topicLocked(name string) *topic {
-	if isPattern(name) {
-		return h.listed[name]
-	}
-	return h.names[name]
-}
-
-// leave takes a subscription out. last says that nobody is left in its topic. Its name's stripe is held.
-func (h *Hub) leave(s *subscription) (t *topic, last bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s.group.remove(s)
-	t = s.group.topic
-	for n := len(t.groups); n > 0 && t.groups[n-1].empty(); n-- {
-		t.groups = t.groups[: n-1 : n-1]
-	}
-	if len(t.groups) > 0 {
-		return t, false
-	}
-	if isPattern(t.name) {
-		h.patterns.remove(t.name)
-		delete(h.listed, t.name)
-	} else {
-		delete(h.names, t.name)
-	}
-	return t, true
-}
-
-func (g *group) add(s *subscription) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	s.at = len(g.subs)
-	g.subs = append(g.subs, s) // beyond what anybody who goes through it sees
-}
-
-func (g *group) remove(s *subscription) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.shared {
-		g.subs, g.shared = slices.Clone(g.subs), false
-	}
-	last := len(g.subs) - 1
-	g.subs[s.at] = g.subs[last]
-	g.subs[s.at].at = s.at
-	g.subs[last] = nil
-	g.subs = g.subs[:last]
-}
-
-func (g *group) empty() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return len(g.subs) == 0
-}
-
-// snapshot returns the subscriptions to go through without a lock.
-func (g *group) snapshot() []*subscription {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.shared = len(g.subs) > 0
-	return g.subs
-}
-
-// unchanged reports whether a snapshot is what snapshot would return.
-func (g *group) unchanged(snapshot []*subscription) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return len(g.subs) == len(snapshot) && (len(snapshot) == 0 || &g.subs[0] == &snapshot[0]) // removing makes a copy
+	defer func() {
+		if v := recover(); v != nil {
+			h.logPanic("wsx: a channel's hook panicked", s.name, v)
+		}
+	}()
+	f(s.about)
 }

@@ -2,7 +2,6 @@ package wsx_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,9 +10,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/genropy/genro-asgi-go/wsx"
+	"github.com/genropy/genro-asgi-go/wsx/broker"
 )
 
 // journal is what hooks were told.
@@ -43,42 +42,47 @@ func (j *journal) wants(t *testing.T, want ...string) {
 
 func TestHub_TellsHooksOfEverySubscription(t *testing.T) {
 	var j journal
-	inRig(t, map[string]wsx.ChannelOptions{"a.>": {OnSubscribe: j.note("on"), OnUnsubscribe: j.note("off")}}, nil, func(t *testing.T, r *hubRig) {
-		c, d := r.tap(), r.tap()
-		c.send(subscribeTo("1", "a.b", `,"params":{"x":1}`))
-		c.all()
-		c.send(subscribeTo("2", "a.*", ""))
-		c.all()
-		j.wants(t, `on a.b {"x":1}`, "on a.* ")
-		c.send(`{"type":"rpc.unsubscribe","id":3,"channel":"a.b"}`)
-		c.wants(unsubscribed("3"))
-		j.wants(t, `off a.b {"x":1}`)
-		d.send(subscribeTo("1", "a.>", ""))
-		d.all()
-		_ = c.c.CloseNow()
-		j.wants(t, "on a.> ", "off a.* ")
-		if n := r.hub.Unsubscribe("a.>", "GONE"); n != 1 {
-			t.Error(n)
-		}
-		j.wants(t, "off a.> ")
-	})
+	inRig(t,
+		map[string]wsx.ChannelOptions{
+			"a.>": {OnSubscribe: j.note("on"), OnUnsubscribe: j.note("off")},
+		}, nil,
+		func(t *testing.T, r *hubRig) {
+			c, d := r.tap(), r.tap()
+			c.send(subscribeTo("1", "a.b", `,"params":{"x":1}`))
+			c.all()
+			c.send(subscribeTo("2", "a.*", ""))
+			c.all()
+			j.wants(t, `on a.b {"x":1}`, "on a.* ")
+			c.send(`{"type":"rpc.unsubscribe","id":3,"channel":"a.b"}`)
+			c.wants(unsubscribed("3"))
+			j.wants(t, `off a.b {"x":1}`)
+			d.send(subscribeTo("1", "a.>", ""))
+			d.all()
+			_ = c.c.CloseNow()
+			j.wants(t, "on a.> ", "off a.* ")
+			if n := r.hub.Unsubscribe("a.>", "GONE"); n != 1 {
+				t.Error(n)
+			}
+			j.wants(t, "off a.> ")
+		})
 }
 
 func TestHub_SurvivesHooksThatPanic(t *testing.T) {
 	var log logBuffer
 	boom := func(wsx.Subscription) { panic("canary-7f3a") }
-	inRig(t, map[string]wsx.ChannelOptions{"a": {OnSubscribe: boom, OnUnsubscribe: boom}}, &wsx.ServerOptions{Logger: log.logger()}, func(t *testing.T, r *hubRig) {
-		c := r.tap()
-		c.send(subscribeTo("1", "a", ""))
-		c.wants(subscribedTo("1", "a", "1", ""))
-		r.publish("a", 1)
-		c.wants(event("a", "1", "1", ""))
-		_ = c.c.CloseNow()
-		synctest.Wait()
-		if n := strings.Count(log.String(), "hook panicked"); n != 2 {
-			t.Errorf("%d in the log: %s", n, log.String())
-		}
-	})
+	inRig(t, map[string]wsx.ChannelOptions{"a": {OnSubscribe: boom, OnUnsubscribe: boom}},
+		&wsx.ServerOptions{Logger: log.logger()}, func(t *testing.T, r *hubRig) {
+			c := r.tap()
+			c.send(subscribeTo("1", "a", ""))
+			c.wants(subscribedTo("1", "a", "1", ""))
+			r.publish("a", 1)
+			c.wants(event("a", "1", "1", ""))
+			_ = c.c.CloseNow()
+			synctest.Wait()
+			if n := strings.Count(log.String(), "hook panicked"); n != 2 {
+				t.Errorf("%d in the log: %s", n, log.String())
+			}
+		})
 }
 
 func TestHub_ACancelledSubscribeLeavesNothing(t *testing.T) {
@@ -134,7 +138,10 @@ func TestHub_AConnectionMayEndWhileItSubscribes(t *testing.T) {
 	step := make(chan struct{})
 	hold := func(wsx.Subscription) { step <- struct{}{}; <-step }
 	inRig(t, map[string]wsx.ChannelOptions{
-		"asked": {Authorize: func(context.Context, wsx.Subscription) error { hold(wsx.Subscription{}); return nil }, OnSubscribe: j.note("on"), OnUnsubscribe: j.note("off")},
+		"asked": {Authorize: func(context.Context, wsx.Subscription) error {
+			hold(wsx.Subscription{})
+			return nil
+		}, OnSubscribe: j.note("on"), OnUnsubscribe: j.note("off")},
 		"begun": {OnSubscribe: hold, OnUnsubscribe: j.note("off"), Presence: true},
 	}, nil, func(t *testing.T, r *hubRig) {
 		step = make(chan struct{})
@@ -153,65 +160,76 @@ func TestHub_AConnectionMayEndWhileItSubscribes(t *testing.T) {
 }
 
 func TestHub_UnsubscribeTellsTheClientLast(t *testing.T) {
-	inRig(t, map[string]wsx.ChannelOptions{"a.>": {History: 5}}, nil, func(t *testing.T, r *hubRig) {
-		c, d := r.tap(), r.tap()
-		c.send(subscribeTo("1", "a.b", ""))
-		c.all()
-		c.send(subscribeTo("2", "a.b", ""))
-		c.all()
-		c.send(subscribeTo("3", "a.*", ""))
-		c.all()
-		d.send(subscribeTo("1", "a.b", ""))
-		d.all()
-		r.publish("a.b", 1)
-		synctest.Wait()
-		if n := r.hub.Unsubscribe("a.b", wsx.CodePermissionDenied); n != 3 {
-			t.Error(n)
-		}
-		r.publish("a.b", 2)
-		told := func(sub string) string {
-			return serverNotify("wsx.unsubscribed", `{"subscription":"`+sub+`","channel":"a.b","code":"PERMISSION_DENIED"}`)
-		}
-		got := c.all()
-		for _, last := range []string{told("1"), told("2")} {
-			if !slices.Contains(got, last) {
-				t.Errorf("%s not told: %v", last, got)
+	inRig(t, map[string]wsx.ChannelOptions{"a.>": {History: 5}}, nil,
+		func(t *testing.T, r *hubRig) {
+			c, d := r.tap(), r.tap()
+			c.send(subscribeTo("1", "a.b", ""))
+			c.all()
+			c.send(subscribeTo("2", "a.b", ""))
+			c.all()
+			c.send(subscribeTo("3", "a.*", ""))
+			c.all()
+			d.send(subscribeTo("1", "a.b", ""))
+			d.all()
+			r.publish("a.b", 1)
+			synctest.Wait()
+			if n := r.hub.Unsubscribe("a.b", wsx.CodePermissionDenied); n != 3 {
+				t.Error(n)
 			}
-		}
-		if n := strings.Count(strings.Join(got, ""), "rpc.event"); n != 4 || !slices.Contains(got, event("a.b", "2", "3", "")) {
-			t.Error(got)
-		}
-		d.wants(event("a.b", "1", "1", at("E1", 1)), told("1"))
-		if n := r.hub.Unsubscribe("a.b", "X") + r.hub.Unsubscribe("a.x", "X") + r.hub.Unsubscribe("a.>", "X"); n != 0 {
-			t.Error(n)
-		}
-		d.send(`{"type":"rpc.unsubscribe","id":1,"subscription":"1"}`)
-		d.wants(fault("1", "NOT_FOUND", "not found"))
-		if n := r.hub.Unsubscribe("a.*", "\xff"); n != 1 {
-			t.Error(n)
-		}
-		c.wants(serverNotify("wsx.unsubscribed", `{"subscription":"3","channel":"a.*","code":"`+"\ufffd"+`"}`))
-	})
+			r.publish("a.b", 2)
+			told := func(sub string) string {
+				return serverNotify("wsx.unsubscribed",
+					`{"subscription":"`+sub+`","channel":"a.b","code":"PERMISSION_DENIED"}`)
+			}
+			got := c.all()
+			for _, last := range []string{told("1"), told("2")} {
+				if !slices.Contains(got, last) {
+					t.Errorf("%s not told: %v", last, got)
+				}
+			}
+			if n := strings.Count(strings.Join(got, ""), "rpc.event"); n != 4 ||
+				!slices.Contains(got, event("a.b", "2", "3", "")) {
+				t.Error(got)
+			}
+			d.wants(event("a.b", "1", "1", at("E1", 1)), told("1"))
+			if n := r.hub.Unsubscribe("a.b", "X") + r.hub.Unsubscribe("a.x", "X") +
+				r.hub.Unsubscribe("a.>", "X"); n != 0 {
+				t.Error(n)
+			}
+			d.send(`{"type":"rpc.unsubscribe","id":1,"subscription":"1"}`)
+			d.wants(fault("1", "NOT_FOUND", "not found"))
+			if n := r.hub.Unsubscribe("a.*", "\xff"); n != 1 {
+				t.Error(n)
+			}
+			c.wants(serverNotify("wsx.unsubscribed",
+				`{"subscription":"3","channel":"a.*","code":"`+"\ufffd"+`"}`))
+		})
 }
 
 func TestHub_UnsubscribeOfASubscriptionUnderWayComesAfterItsResponse(t *testing.T) {
 	var hub *wsx.Hub
-	inRig(t, map[string]wsx.ChannelOptions{"a": {History: 5, Presence: true, OnSubscribe: func(s wsx.Subscription) {
-		_, _ = hub.Publish(context.Background(), "a", 1)
-		hub.Unsubscribe("a", "GONE")
-	}}}, nil, func(t *testing.T, r *hubRig) {
-		hub = r.hub
-		c := r.tap()
-		c.send(subscribeTo("1", "a", ""))
-		c.wants(subscribedTo("1", "a", "1", at("E1", 0)), serverNotify("wsx.unsubscribed", `{"subscription":"1","channel":"a","code":"GONE"}`))
-		d := r.tap()
-		d.send(request("1", "wsx.presence", `{"channel":"a"}`))
-		d.wants(fault("1", "PERMISSION_DENIED", "only subscribers of a channel see who is in it"))
-	})
+	inRig(t,
+		map[string]wsx.ChannelOptions{
+			"a": {History: 5, Presence: true, OnSubscribe: func(s wsx.Subscription) {
+				_, _ = hub.Publish(context.Background(), "a", 1)
+				hub.Unsubscribe("a", "GONE")
+			}},
+		}, nil, func(t *testing.T, r *hubRig) {
+			hub = r.hub
+			c := r.tap()
+			c.send(subscribeTo("1", "a", ""))
+			c.wants(subscribedTo("1", "a", "1", at("E1", 0)),
+				serverNotify("wsx.unsubscribed",
+					`{"subscription":"1","channel":"a","code":"GONE"}`))
+			d := r.tap()
+			d.send(request("1", "wsx.presence", `{"channel":"a"}`))
+			d.wants(fault("1", "PERMISSION_DENIED",
+				"only subscribers of a channel see who is in it"))
+		})
 }
 
-// TestHub_TellsOfAnEndBeforeTheIDIsAnothers: a client that subscribes again meanwhile must not take the end of the old subscription for that of
-// the new one.
+// TestHub_TellsOfAnEndBeforeTheIDIsAnothers: a client that subscribes again meanwhile must not take
+// the end of the old subscription for that of the new one.
 func TestHub_TellsOfAnEndBeforeTheIDIsAnothers(t *testing.T) {
 	var first atomic.Bool // the hook of the next subscription waits
 	step := make(chan struct{})
@@ -221,67 +239,80 @@ func TestHub_TellsOfAnEndBeforeTheIDIsAnothers(t *testing.T) {
 			<-step
 		}
 	}
-	inRig(t, map[string]wsx.ChannelOptions{"a": {OnUnsubscribe: hold}}, nil, func(t *testing.T, r *hubRig) {
-		step = make(chan struct{})
-		c, d := r.tap(), r.tap()
-		for _, s := range []*tap{c, d} { // they share the ID
-			s.send(subscribeTo("1", "a", ""))
-			s.wants(subscribedTo("1", "a", "1", ""))
-		}
-		first.Store(true)
-		go r.hub.Unsubscribe("a", "GONE")
-		<-step
-		c.send(subscribeTo("2", "a", ""))
-		c.wants(serverNotify("wsx.unsubscribed", `{"subscription":"1","channel":"a","code":"GONE"}`), subscribedTo("2", "a", "1", ""))
-		step <- struct{}{}
-		r.publish("a", 1)
-		c.wants(event("a", "1", "1", ""))
-	})
-	inRig(t, map[string]wsx.ChannelOptions{"a": {OnSubscribe: hold}}, nil, func(t *testing.T, r *hubRig) {
-		step = make(chan struct{})
-		c, d := r.tap(), r.tap()
-		d.send(subscribeTo("1", "a", ""))
-		d.wants(subscribedTo("1", "a", "1", ""))
-		first.Store(true)
-		c.send(subscribeTo("1", "a", ""))
-		<-step
-		c.send(`{"type":"rpc.unsubscribe","id":2,"channel":"a"}`) // what is not answered yet
-		c.wants(unsubscribed("2"))
-		c.send(subscribeTo("3", "a", ""))
-		c.wants(subscribedTo("3", "a", "2", ""))
-		step <- struct{}{}
-		c.wants(subscribedTo("1", "a", "1", ""))
-		r.publish("a", 1)
-		c.wants(event("a", "1", "2", ""))
-	})
+	inRig(t, map[string]wsx.ChannelOptions{"a": {OnUnsubscribe: hold}}, nil,
+		func(t *testing.T, r *hubRig) {
+			step = make(chan struct{})
+			c, d := r.tap(), r.tap()
+			for _, s := range []*tap{c, d} { // they share the ID
+				s.send(subscribeTo("1", "a", ""))
+				s.wants(subscribedTo("1", "a", "1", ""))
+			}
+			first.Store(true)
+			go r.hub.Unsubscribe("a", "GONE")
+			<-step
+			c.send(subscribeTo("2", "a", ""))
+			c.wants(serverNotify("wsx.unsubscribed",
+				`{"subscription":"1","channel":"a","code":"GONE"}`),
+				subscribedTo("2", "a", "1", ""))
+			step <- struct{}{}
+			r.publish("a", 1)
+			c.wants(event("a", "1", "1", ""))
+		})
+	inRig(t, map[string]wsx.ChannelOptions{"a": {OnSubscribe: hold}}, nil,
+		func(t *testing.T, r *hubRig) {
+			step = make(chan struct{})
+			c, d := r.tap(), r.tap()
+			d.send(subscribeTo("1", "a", ""))
+			d.wants(subscribedTo("1", "a", "1", ""))
+			first.Store(true)
+			c.send(subscribeTo("1", "a", ""))
+			<-step
+			c.send(`{"type":"rpc.unsubscribe","id":2,"channel":"a"}`) // what is not answered yet
+			c.wants(fault("1", "CANCELLED", "cancelled"), unsubscribed("2"))
+			c.send(subscribeTo("3", "a", ""))
+			c.wants(subscribedTo("3", "a", "2", ""))
+			step <- struct{}{}
+			c.wants()
+			r.publish("a", 1)
+			c.wants(event("a", "1", "2", ""))
+		})
 }
 
 // TestHub_ASubscriptionWhoseAnswerHasNoRoomInItsBatchIsNone: the client is told that there is none.
 func TestHub_ASubscriptionWhoseAnswerHasNoRoomInItsBatchIsNone(t *testing.T) {
 	step := make(chan struct{})
 	channel, j := strings.Repeat("a", 256), &journal{}
-	o := wsx.ChannelOptions{OnSubscribe: func(wsx.Subscription) { <-step }, OnUnsubscribe: j.note("off")}
-	inRig(t, map[string]wsx.ChannelOptions{channel: o}, &wsx.ServerOptions{MaxMessage: -1}, func(t *testing.T, r *hubRig) {
-		step = make(chan struct{})
-		c := r.tap()
-		c.send(`[{"jsonrpc":"2.0","id":1,"method":"echo","params":["` + strings.Repeat("x", 1<<20-250) + `"]},` +
-			`{"jsonrpc":"2.0","id":2,"method":"rpc.subscribe","params":{"channel":"` + channel + `"}}]`)
-		synctest.Wait() // the first answer is there
-		close(step)
-		if got := c.all(); len(got) != 1 || !strings.Contains(got[0], `"code":"RESOURCE_EXHAUSTED"`) {
-			t.Fatalf("%d answers", len(got))
-		}
-		j.wants(t, "off "+channel+" ")
-		r.publish(channel, 1)
-		c.wants()
-	})
+	o := wsx.ChannelOptions{
+		OnSubscribe:   func(wsx.Subscription) { <-step },
+		OnUnsubscribe: j.note("off"),
+	}
+	inRig(t, map[string]wsx.ChannelOptions{channel: o}, &wsx.ServerOptions{MaxMessage: -1},
+		func(t *testing.T, r *hubRig) {
+			step = make(chan struct{})
+			c := r.tap()
+			c.send(`[{"jsonrpc":"2.0","id":1,"method":"echo","params":["` +
+				strings.Repeat("x", 1<<20-250) + `"]},` +
+				`{"jsonrpc":"2.0","id":2,"method":"rpc.subscribe","params":{"channel":"` + channel +
+				`"}}]`)
+			synctest.Wait() // the first answer is there
+			close(step)
+			if got := c.all(); len(got) != 1 ||
+				!strings.Contains(got[0], `"code":"RESOURCE_EXHAUSTED"`) {
+				t.Fatalf("%d answers", len(got))
+			}
+			j.wants(t, "off "+channel+" ")
+			r.publish(channel, 1)
+			c.wants()
+		})
 }
 
-// TestHub_EndsASubscriptionInTheMiddleOfItsReplay: the client does not read, so that the replay waits for room.
+// TestHub_EndsASubscriptionInTheMiddleOfItsReplay: the client does not read, so that the replay
+// waits for room.
 func TestHub_EndsASubscriptionInTheMiddleOfItsReplay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, map[string]wsx.ChannelOptions{"a": {History: 500}}, &wsx.ServerOptions{MaxQueueMessages: 10, WriteTimeout: 1 << 40})
-		var p wsx.Position
+		r := newRig(t, nil, map[string]wsx.ChannelOptions{"a": {History: 500}},
+			&wsx.ServerOptions{MaxQueueMessages: 10, WriteTimeout: 1 << 40})
+		var p broker.Position
 		for i := range 500 {
 			p = r.publish("a", strings.Repeat("x", 2000)+strconv.Itoa(i))
 		}
@@ -314,8 +345,9 @@ func TestHub_EndsASubscriptionInTheMiddleOfItsReplay(t *testing.T) {
 
 func TestHub_AReplayLongerThanTheQueueArrivesWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, nil, map[string]wsx.ChannelOptions{"a": {History: 3000}}, &wsx.ServerOptions{MaxQueueMessages: 10})
-		var p wsx.Position
+		r := newRig(t, nil, map[string]wsx.ChannelOptions{"a": {History: 3000}},
+			&wsx.ServerOptions{MaxQueueMessages: 10})
+		var p broker.Position
 		for i := range 3000 {
 			p = r.publish("a", i)
 		}
@@ -329,125 +361,10 @@ func TestHub_AReplayLongerThanTheQueueArrivesWhole(t *testing.T) {
 			t.Error(got)
 		}
 		for i := range 3005 {
-			if _, offset, dropped := positionOf(t, s.read()); offset != uint64(i+1) || dropped != 0 {
+			if _, offset, dropped := positionOf(t, s.read()); offset != uint64(i+1) ||
+				dropped != 0 {
 				t.Fatal(i, offset, dropped)
 			}
-		}
-	})
-}
-
-// failingBroker fails where it is told to.
-type failingBroker struct {
-	*wsx.MemoryBroker
-	attach, interest, since, join error
-}
-
-func (b *failingBroker) Attach(r wsx.Receiver) (func() error, error) {
-	if b.attach != nil {
-		return nil, b.attach
-	}
-	return b.MemoryBroker.Attach(r)
-}
-
-func (b *failingBroker) Interest(ctx context.Context, r wsx.Receiver, name string, on bool) error {
-	return errors.Join(b.interest, b.MemoryBroker.Interest(ctx, r, name, on && b.interest == nil))
-}
-
-func (b *failingBroker) Since(ctx context.Context, channel string, since wsx.Position, h wsx.History) (wsx.Replay, error) {
-	r, err := b.MemoryBroker.Since(ctx, channel, since, h)
-	return r, errors.Join(b.since, err)
-}
-
-func (b *failingBroker) Join(ctx context.Context, r wsx.Receiver, channel string, m wsx.Member) error {
-	return errors.Join(b.join, b.MemoryBroker.Join(ctx, r, channel, m))
-}
-
-// hangingBroker does nothing, for as long as it may, where a connection's end waits for it.
-type hangingBroker struct{ *wsx.MemoryBroker }
-
-func hang(ctx context.Context) error {
-	<-ctx.Done()
-	return ctx.Err()
-}
-
-func (b hangingBroker) Interest(ctx context.Context, r wsx.Receiver, name string, on bool) error {
-	if !on {
-		return hang(ctx)
-	}
-	return b.MemoryBroker.Interest(ctx, r, name, on)
-}
-
-func (hangingBroker) Join(ctx context.Context, _ wsx.Receiver, _ string, _ wsx.Member) error {
-	return hang(ctx)
-}
-
-func (hangingBroker) Leave(ctx context.Context, _ wsx.Receiver, _ string, _ wsx.Member) error {
-	return hang(ctx)
-}
-
-func TestHub_ABrokerThatHangsKeepsNobodyForLong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, hangingBroker{wsx.NewMemoryBroker()}, map[string]wsx.ChannelOptions{"a": {Presence: true}}, nil)
-		s := dialSocket(t, r.client, "ws://wsx.test/")
-		begin := time.Now()
-		s.send(subscribeTo("1", "a", ""))
-		if m := s.read(); !strings.Contains(m, `"id":1`) || strings.Contains(m, "error") {
-			t.Error(m)
-		}
-		_ = s.c.CloseNow()
-		if err := r.server.Stop(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if took := time.Since(begin); took > 31*time.Second {
-			t.Errorf("a subscription and its end took %v, want three times 10 s at most", took)
-		}
-	})
-}
-
-func TestHub_AFailingBrokerRefusesSubscriptionsForTheTimeBeing(t *testing.T) {
-	for name, fail := range map[string]func(*failingBroker, error){
-		"attach":   func(b *failingBroker, err error) { b.attach = err },
-		"interest": func(b *failingBroker, err error) { b.interest = err },
-		"since":    func(b *failingBroker, err error) { b.since = err },
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b := &failingBroker{MemoryBroker: wsx.NewMemoryBroker()}
-				r := newRig(t, b, map[string]wsx.ChannelOptions{"a": {History: 1}}, &wsx.ServerOptions{MaxSubscriptions: 1})
-				c := r.tap()
-				fail(b, errors.New("canary-7f3a"))
-				for range 3 {
-					c.send(subscribeTo("1", "a", ""))
-					c.wants(fault("1", "UNAVAILABLE", "unavailable"))
-				}
-				fail(b, nil)
-				c.send(subscribeTo("1", "a", ""))
-				if got := c.all(); len(got) != 1 || !strings.Contains(got[0], `"subscribed"`) {
-					t.Error(got)
-				}
-				r.publish("a", 1)
-				if got := c.all(); len(got) != 1 || !strings.Contains(got[0], `"offset":1`) {
-					t.Error(got)
-				}
-				fail(b, errors.New("canary-7f3a")) // the end of an interest that fails is logged
-				_ = c.c.CloseNow()
-				synctest.Wait()
-				fail(b, nil)
-			})
-		})
-	}
-}
-
-func TestHub_LogsPresenceThatWasNotAnnounced(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var log logBuffer
-		b := &failingBroker{MemoryBroker: wsx.NewMemoryBroker(), join: errors.New("canary-7f3a")}
-		r := newRig(t, b, map[string]wsx.ChannelOptions{"a": {Presence: true}}, &wsx.ServerOptions{Logger: log.logger()})
-		c := r.tap()
-		c.send(subscribeTo("1", "a", ""))
-		c.wants(subscribedTo("1", "a", "1", ""))
-		if !strings.Contains(log.String(), "presence not announced") {
-			t.Error(log.String())
 		}
 	})
 }

@@ -8,10 +8,11 @@ import (
 	"testing"
 
 	"github.com/genropy/genro-asgi-go/wsx"
+	"github.com/genropy/genro-asgi-go/wsx/broker"
 )
 
-// visits is a channel whose fan-outs can be held up: its filter notes who was asked for which event, as "who:event", and waits at one of
-// them.
+// visits is a channel whose fan-outs can be held up: its filter notes who was asked for which
+// event, as "who:event", and waits at one of them.
 type visits struct {
 	at      string
 	reached chan struct{}
@@ -28,8 +29,8 @@ func (r *hubRig) visits(at string) *visits {
 	return v
 }
 
-func (v *visits) filter(s wsx.Subscription) (func(wsx.Event) bool, error) {
-	return func(e wsx.Event) bool {
+func (v *visits) filter(s wsx.Subscription) (func(broker.Event) bool, error) {
+	return func(e broker.Event) bool {
 		visit := string(s.Params) + ":" + string(e.Payload)
 		v.mu.Lock()
 		v.got = append(v.got, visit)
@@ -42,7 +43,8 @@ func (v *visits) filter(s wsx.Subscription) (func(wsx.Event) bool, error) {
 	}, nil
 }
 
-// heldUp calls test with the fan-out of event 1 under way to four subscribers, held up at the second. Then it lets it go on, and expects these visits.
+// heldUp calls test with the fan-out of event 1 under way to four subscribers, held up at the
+// second. Then it lets it go on, and expects these visits.
 func heldUp(t *testing.T, test func(*testing.T, *hubRig, []*tap), want string) {
 	t.Helper()
 	inRig(t, nil, nil, func(t *testing.T, r *hubRig) {
@@ -60,8 +62,11 @@ func heldUp(t *testing.T, test func(*testing.T, *hubRig, []*tap), want string) {
 		close(v.release)
 		for i, s := range taps {
 			got := s.all()
-			first := slices.IndexFunc(got, func(m string) bool { return strings.Contains(m, `"payload":1,`) })
-			if last := slices.IndexFunc(got, func(m string) bool { return strings.Contains(m, `"payload":2,`) }); first > last && last >= 0 {
+			first := slices.IndexFunc(got,
+				func(m string) bool { return strings.Contains(m, `"payload":1,`) })
+			if last := slices.IndexFunc(got,
+				func(m string) bool { return strings.Contains(m, `"payload":2,`) }); first > last &&
+				last >= 0 {
 				t.Errorf("subscriber %d got event 2 before 1: %q", i+1, got)
 			}
 		}
@@ -119,7 +124,8 @@ func TestHub_PresenceEndsAFanOut(t *testing.T) {
 		r.publish("held", 2)
 		close(v.release)
 		got := second.all()
-		if len(got) != 3 || !strings.Contains(got[0], `"payload":1,`) || !strings.Contains(got[1], `"payload":2,`) || !strings.Contains(got[2], `"wsx.leave"`) {
+		if len(got) != 3 || !strings.Contains(got[0], `"payload":1,`) ||
+			!strings.Contains(got[1], `"payload":2,`) || !strings.Contains(got[2], `"wsx.leave"`) {
 			t.Errorf("got %q, want event 1, event 2, leave", got)
 		}
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/genropy/genro-asgi-go/wsx"
+	"github.com/genropy/genro-asgi-go/wsx/broker"
 	"github.com/genropy/genro-asgi-go/wsx/wsxtest"
 )
 
@@ -45,7 +46,8 @@ func TestHub_StopEndsItForGood(t *testing.T) {
 		}
 		c.send(subscribeTo("2", "plain.b", ""))
 		c.wants(fault("2", "UNAVAILABLE", "unavailable"))
-		c.send(`{"type":"rpc.unsubscribe","id":3,"channel":"plain.a"}`) // goes well without a broker
+		// goes well without a broker
+		c.send(`{"type":"rpc.unsubscribe","id":3,"channel":"plain.a"}`)
 		c.wants(unsubscribed("3"))
 		c.send(request("4", "echo", "1"))
 		c.wants(response("4", "1"))
@@ -58,30 +60,34 @@ func TestHub_StopsWithoutHavingStarted(t *testing.T) {
 		t.Error(err)
 	}
 	hub = wsx.NewHub(nil)
-	if err := errors.Join(hub.Start(t.Context()), hub.Start(t.Context()), hub.Stop(t.Context())); err != nil {
+	if err := errors.Join(hub.Start(t.Context()), hub.Start(t.Context()),
+		hub.Stop(t.Context())); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestHub_StopWaitsNoLongerThanItsContext(t *testing.T) {
 	var held chan struct{}
-	inRig(t, map[string]wsx.ChannelOptions{"a": {Filter: func(wsx.Subscription) (func(wsx.Event) bool, error) {
-		return func(wsx.Event) bool { <-held; return true }, nil
-	}}}, nil, func(t *testing.T, r *hubRig) {
-		held = make(chan struct{})
-		c := r.tap()
-		c.send(subscribeTo("1", "a", ""))
-		c.all()
-		r.publish("a", 1)
-		ctx, cancel := context.WithCancelCause(t.Context())
-		cause := errors.New("enough")
-		cancel(cause)
-		if err := r.hub.Stop(ctx); !errors.Is(err, cause) {
-			t.Error(err)
-		}
-		close(held)
-		c.wants(event("a", "1", "1", ""))
-	})
+	inRig(t,
+		map[string]wsx.ChannelOptions{
+			"a": {Filter: func(wsx.Subscription) (func(broker.Event) bool, error) {
+				return func(broker.Event) bool { <-held; return true }, nil
+			}},
+		}, nil, func(t *testing.T, r *hubRig) {
+			held = make(chan struct{})
+			c := r.tap()
+			c.send(subscribeTo("1", "a", ""))
+			c.all()
+			r.publish("a", 1)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cause := errors.New("enough")
+			cancel(cause)
+			if err := r.hub.Stop(ctx); !errors.Is(err, cause) {
+				t.Error(err)
+			}
+			close(held)
+			c.wants(event("a", "1", "1", ""))
+		})
 }
 
 func TestHub_IsConfiguredWhileItRuns(t *testing.T) {
@@ -97,11 +103,15 @@ func TestHub_IsConfiguredWhileItRuns(t *testing.T) {
 		c.wants(event("a.b", "1", "1", at("E1", 1)))
 		c.send(subscribeTo("1", "a.b", ""))
 		c.wants(subscribedTo("1", "a.b", "2", at("E1", 1)))
-		r.hub.Configure("a.b", wsx.ChannelOptions{Authorize: func(context.Context, wsx.Subscription) error { return errors.New("no") }})
+		r.hub.Configure("a.b",
+			wsx.ChannelOptions{Authorize: func(context.Context, wsx.Subscription) error {
+				return errors.New("no")
+			}})
 		c.send(subscribeTo("1", "a.b", ""))
 		c.wants(fault("1", "SUBSCRIPTION_DENIED", "subscription denied"))
 	})
 	hub := wsx.NewHub(nil) // under the race detector
+	hub.Configure(">", wsx.ChannelOptions{})
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
@@ -121,11 +131,11 @@ func TestHub_IsConfiguredWhileItRuns(t *testing.T) {
 
 func TestHub_ManyShareABroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		broker := wsx.NewMemoryBroker()
+		shared := broker.NewMemory()
 		var rigs []*hubRig
 		var taps []*tap
 		for range 3 {
-			r := newRig(t, broker, channels(), nil)
+			r := newRig(t, shared, channels(), nil)
 			rigs = append(rigs, r)
 			for range 2 {
 				c := r.tap()
@@ -150,7 +160,8 @@ func TestHub_ManyShareABroker(t *testing.T) {
 		}
 		rigs[2].publish("room.a", 3)
 		for i, c := range taps {
-			if n := strings.Count(strings.Join(c.all(), ""), "rpc.event"); n != []int{0, 0, 1}[i/2] {
+			if n := strings.Count(strings.Join(c.all(), ""), "rpc.event"); n !=
+				[]int{0, 0, 1}[i/2] {
 				t.Errorf("hub %d: %d events", i/2, n)
 			}
 		}
@@ -190,14 +201,16 @@ func TestHub_ServersStopUnderLoad(t *testing.T) {
 					case <-stop:
 						return
 					default:
-						_, _ = hub.Publish(t.Context(), "a."+strconv.Itoa(i), n) // the hub may be stopped
+						// the hub may be stopped
+						_, _ = hub.Publish(t.Context(), "a."+strconv.Itoa(i), n)
 					}
 				}
 			})
 		}
 		for i := range 4 {
 			wg.Go(func() {
-				c, resp, err := websocket.Dial(t.Context(), "ws://wsx.test/", &websocket.DialOptions{HTTPClient: client})
+				c, resp, err := websocket.Dial(t.Context(), "ws://wsx.test/",
+					&websocket.DialOptions{HTTPClient: client})
 				if err != nil {
 					if resp == nil || resp.StatusCode != http.StatusServiceUnavailable {
 						t.Error(err)
@@ -206,9 +219,11 @@ func TestHub_ServersStopUnderLoad(t *testing.T) {
 				}
 				defer func() { _ = c.CloseNow() }()
 				for n := range 50 {
-					msg := subscribeTo(strconv.Itoa(n), "a."+strconv.Itoa(n%3), `,"recover":{"epoch":"x","offset":0}`)
+					msg := subscribeTo(strconv.Itoa(n), "a."+strconv.Itoa(n%3),
+						`,"recover":{"epoch":"x","offset":0}`)
 					if n%2 == 1 {
-						msg = `{"type":"rpc.unsubscribe","id":"u` + strconv.Itoa(i) + `","channel":"a.` + strconv.Itoa(n%3) + `"}`
+						msg = `{"type":"rpc.unsubscribe","id":"u` + strconv.Itoa(i) +
+							`","channel":"a.` + strconv.Itoa(n%3) + `"}`
 					}
 					if c.Write(t.Context(), websocket.MessageText, []byte(msg)) != nil {
 						return
@@ -226,7 +241,8 @@ func TestHub_ServersStopUnderLoad(t *testing.T) {
 		if round%2 == 0 {
 			stop1, stop2 = stop2, stop1
 		}
-		if err := errors.Join(stop1(t.Context()), stop2(t.Context()), s.Stop(t.Context())); err != nil {
+		if err := errors.Join(stop1(t.Context()), stop2(t.Context()), s.Stop(t.Context())); err !=
+			nil {
 			t.Error(err)
 		}
 		close(stop)
@@ -234,7 +250,8 @@ func TestHub_ServersStopUnderLoad(t *testing.T) {
 	}
 }
 
-// TestHub_AllSubscribersSeeOneOrder: with publishers at once, the events of a channel come to everybody in the same order.
+// TestHub_AllSubscribersSeeOneOrder: with publishers at once, the events of a channel come to
+// everybody in the same order.
 func TestHub_AllSubscribersSeeOneOrder(t *testing.T) {
 	const publishers, each, subscribers = 4, 200, 10
 	hub := wsx.NewHub(nil)

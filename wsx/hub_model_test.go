@@ -13,10 +13,11 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/genropy/genro-asgi-go/wsx"
+	"github.com/genropy/genro-asgi-go/wsx/broker"
 )
 
-// model is what a hub should do, said simply: a channel is the list of all that was published to it, and a subscription has a list of
-// what it should have got.
+// model is what a hub should do, said simply: a channel is the list of all that was published to
+// it, and a subscription has a list of what it should have got.
 type model struct {
 	t        *testing.T
 	r        *rand.Rand
@@ -46,7 +47,8 @@ type modelSub struct {
 
 func (m *model) run(steps int) {
 	for range 3 {
-		m.clients = append(m.clients, &modelClient{tap: m.rig.tap(), subs: map[string]*modelSub{}, seen: map[string]int{}})
+		m.clients = append(m.clients,
+			&modelClient{tap: m.rig.tap(), subs: map[string]*modelSub{}, seen: map[string]int{}})
 	}
 	names := []string{"small.a", "big.a", "plain.a", "small.*", "big.>", "plain.>"}
 	for range steps {
@@ -95,13 +97,14 @@ func (m *model) publish(channel string) {
 		if c.epoch == "" {
 			c.epoch = p.Epoch
 		}
-		if p != (wsx.Position{Epoch: c.epoch, Offset: uint64(c.events)}) {
+		if p != (broker.Position{Epoch: c.epoch, Offset: uint64(c.events)}) {
 			m.t.Errorf("published %d at %v", c.events, p)
 		}
 	}
 	for _, client := range m.clients {
 		for _, s := range client.subs {
-			if s.name == channel || strings.TrimRight(s.name, "*>") == strings.TrimSuffix(channel, "a") {
+			if s.name == channel ||
+				strings.TrimRight(s.name, "*>") == strings.TrimSuffix(channel, "a") {
 				s.want = append(s.want, channel+"="+strconv.Itoa(c.events))
 			}
 		}
@@ -123,7 +126,8 @@ func (m *model) subscribe(c *modelClient, name string, from int) {
 	}
 	c.tap.send(subscribeTo(strconv.Itoa(c.nextID), name, ask))
 	got := c.tap.all()
-	if len(got) == 0 || !strings.HasPrefix(got[0], `{"type":"rpc.response","id":`+strconv.Itoa(c.nextID)) {
+	if len(got) == 0 ||
+		!strings.HasPrefix(got[0], `{"type":"rpc.response","id":`+strconv.Itoa(c.nextID)) {
 		m.t.Errorf("answered %v", got)
 		return
 	}
@@ -139,9 +143,11 @@ func (m *model) subscribe(c *modelClient, name string, from int) {
 		if !strings.Contains(got[0], fmt.Sprintf(`"offset":%d`, channel.events)) {
 			m.t.Errorf("not at %d: %s", channel.events, got[0])
 		}
-		recovered = channel.epoch != "" && from >= max(0, channel.events-channel.history) && from <= channel.events
+		recovered = channel.epoch != "" && from >= max(0, channel.events-channel.history) &&
+			from <= channel.events
 	}
-	if from >= 0 && !strings.Contains(got[0], fmt.Sprintf(`"recovered":%v`, recovered)) || from < 0 && strings.Contains(got[0], "recovered") {
+	if from >= 0 && !strings.Contains(got[0], fmt.Sprintf(`"recovered":%v`, recovered)) ||
+		from < 0 && strings.Contains(got[0], "recovered") {
 		m.t.Errorf("recover %d of %+v: %s", from, channel, got[0])
 	}
 	if recovered {
@@ -174,7 +180,9 @@ func (m *model) take(c *modelClient, messages []string) {
 		var channel, id string
 		var payload, offset int
 		msg = strings.NewReplacer(`"`, " ", ",", " ").Replace(msg)
-		if _, err := fmt.Sscanf(msg, `{ type : rpc.event   channel : %s   payload :%d  meta :{ sub_id : %s `, &channel, &payload, &id); err != nil {
+		if _, err := fmt.Sscanf(msg,
+			`{ type : rpc.event   channel : %s   payload :%d  meta :{ sub_id : %s `, &channel,
+			&payload, &id); err != nil {
 			m.t.Errorf("%v: %s", err, msg)
 			continue
 		}
@@ -210,16 +218,24 @@ func (m *model) settle(c *modelClient) {
 func TestHub_DoesAsTheModel(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-			inRig(t, map[string]wsx.ChannelOptions{"small.>": {History: 4}, "big.>": {History: 1000}, "plain.>": {}}, nil, func(t *testing.T, r *hubRig) {
-				m := &model{t: t, r: rand.New(rand.NewPCG(seed, 7)), rig: r}
-				m.channels = map[string]*modelChannel{"small.a": {history: 4}, "big.a": {history: 1000}, "plain.a": {}}
-				m.run(150)
-			})
+			inRig(t,
+				map[string]wsx.ChannelOptions{
+					"small.>": {History: 4}, "big.>": {History: 1000},
+					"plain.>": {},
+				}, nil, func(t *testing.T, r *hubRig) {
+					m := &model{t: t, r: rand.New(rand.NewPCG(seed, 7)), rig: r}
+					m.channels = map[string]*modelChannel{
+						"small.a": {history: 4},
+						"big.a":   {history: 1000}, "plain.a": {},
+					}
+					m.run(150)
+				})
 		})
 	}
 }
 
-// TestHub_RecoversUnderLoad: connections come and go while others publish. Nobody misses an event unless told so, and nobody gets one twice.
+// TestHub_RecoversUnderLoad: connections come and go while others publish. Nobody misses an event
+// unless told so, and nobody gets one twice.
 func TestHub_RecoversUnderLoad(t *testing.T) {
 	const events, clients = 1500, 4
 	for name, opts := range map[string]wsx.ChannelOptions{
@@ -237,7 +253,8 @@ func TestHub_RecoversUnderLoad(t *testing.T) {
 				wg.Go(func() {
 					for range events {
 						<-tokens
-						if _, err := hub.Publish(t.Context(), "a."+strconv.Itoa(p), strings.Repeat("x", 50)); err != nil {
+						if _, err := hub.Publish(t.Context(), "a."+strconv.Itoa(p),
+							strings.Repeat("x", 50)); err != nil {
 							t.Error(err)
 						}
 					}
@@ -308,7 +325,8 @@ func follow(t *testing.T, url, channel string, seed, end int, told *sync.Map) {
 		}
 		for n := r.IntN(400); n > 0 && last < uint64(end); n-- {
 			_, b, err := s.c.Read(t.Context())
-			if websocket.CloseStatus(err) == 4430 { // it was too slow: as good a reason to come back as any
+			if websocket.CloseStatus(err) == 4430 {
+				// it was too slow: as good a reason to come back as any
 				break
 			}
 			if err != nil {

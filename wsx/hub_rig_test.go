@@ -13,9 +13,11 @@ import (
 	"testing/synctest"
 
 	"github.com/genropy/genro-asgi-go/wsx"
+	"github.com/genropy/genro-asgi-go/wsx/broker"
 )
 
-// hubRig is a hub behind a server, in memory. Its tests run in a synctest bubble, so that they see when everything has settled.
+// hubRig is a hub behind a server, in memory. Its tests run in a synctest bubble, so that they see
+// when everything has settled.
 type hubRig struct {
 	t      *testing.T
 	hub    *wsx.Hub
@@ -24,12 +26,16 @@ type hubRig struct {
 }
 
 // inRig runs a test in a bubble, with a hub of these channels.
-func inRig(t *testing.T, channels map[string]wsx.ChannelOptions, opts *wsx.ServerOptions, test func(*testing.T, *hubRig)) {
+func inRig(t *testing.T, channels map[string]wsx.ChannelOptions, opts *wsx.ServerOptions,
+	test func(*testing.T, *hubRig),
+) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) { test(t, newRig(t, nil, channels, opts)) })
 }
 
-func newRig(t *testing.T, broker wsx.Broker, channels map[string]wsx.ChannelOptions, opts *wsx.ServerOptions) *hubRig {
+func newRig(t *testing.T, shared broker.Broker, channels map[string]wsx.ChannelOptions,
+	opts *wsx.ServerOptions,
+) *hubRig {
 	t.Helper()
 	var o wsx.ServerOptions
 	if opts != nil {
@@ -38,7 +44,8 @@ func newRig(t *testing.T, broker wsx.Broker, channels map[string]wsx.ChannelOpti
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	hub := wsx.NewHub(&wsx.HubOptions{Broker: broker, Logger: o.Logger})
+	// tests of queues have events of any size
+	hub := wsx.NewHub(&wsx.HubOptions{Broker: shared, Logger: o.Logger, MaxEvent: -1})
 	for pattern, c := range channels {
 		hub.Configure(pattern, c)
 	}
@@ -53,7 +60,7 @@ func newRig(t *testing.T, broker wsx.Broker, channels map[string]wsx.ChannelOpti
 }
 
 // publish publishes and returns the position.
-func (r *hubRig) publish(channel string, payload any) wsx.Position {
+func (r *hubRig) publish(channel string, payload any) broker.Position {
 	r.t.Helper()
 	p, err := r.hub.Publish(r.t.Context(), channel, payload)
 	if err != nil {
@@ -91,7 +98,8 @@ func (r *hubRig) tap() *tap {
 
 var epochs = regexp.MustCompile(`"epoch":"[A-Z2-7]{10}-([0-9a-z]+)"`)
 
-// all returns what has come since the last time, once everything has settled, with epochs as E1, E2 …
+// all returns what has come since the last time, once everything has settled, with epochs as E1, E2
+// …
 func (s *tap) all() []string {
 	synctest.Wait()
 	s.mu.Lock()
@@ -125,14 +133,16 @@ func subscribeTo(id, channel, more string) string {
 }
 
 func subscribedTo(id, channel, sub, more string) string {
-	return response(id, `{"status":"subscribed","channel":"`+channel+`","subscription":"`+sub+`"`+more+`}`)
+	return response(id,
+		`{"status":"subscribed","channel":"`+channel+`","subscription":"`+sub+`"`+more+`}`)
 }
 
 func unsubscribed(id string) string { return response(id, `{"status":"unsubscribed"}`) }
 
 // event is an rpc.event; meta comes after the sub_id.
 func event(channel, payload, sub, meta string) string {
-	return `{"type":"rpc.event","channel":"` + channel + `","payload":` + payload + `,"meta":{"sub_id":"` + sub + `"` + meta + `}}`
+	return `{"type":"rpc.event","channel":"` + channel + `","payload":` + payload +
+		`,"meta":{"sub_id":"` + sub + `"` + meta + `}}`
 }
 
 // at is the position in an event's meta.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/genropy/genro-asgi-go/internal/stopping"
 	"github.com/genropy/genro-asgi-go/wsx"
+	"github.com/genropy/genro-asgi-go/wsx/broker"
 )
 
 // sseServer serves the channel named in the path; stop ends its streams as an app's shutdown does.
@@ -22,21 +23,24 @@ func sseServer(t *testing.T) (hub *wsx.Hub, url string, stop func()) {
 	t.Helper()
 	hub = wsx.NewHub(nil)
 	hub.Configure("room.>", wsx.ChannelOptions{History: 3})
-	hub.Configure("private.>", wsx.ChannelOptions{Authorize: func(_ context.Context, s wsx.Subscription) error {
-		return errors.New("canary: " + s.Channel)
-	}})
-	hub.Configure("even.>", wsx.ChannelOptions{Filter: func(s wsx.Subscription) (func(wsx.Event) bool, error) {
-		if s.Channel == "even.none" {
-			return nil, errors.New("the params say nothing")
-		}
-		return func(e wsx.Event) bool { return len(e.Payload)%2 == 0 }, nil
-	}, OnSubscribe: func(s wsx.Subscription) {
-		for _, payload := range []string{"1", "22"} {
-			if _, err := hub.Publish(context.Background(), s.Channel, jsontext.Value(payload)); err != nil {
-				t.Error(err)
+	hub.Configure("private.>",
+		wsx.ChannelOptions{Authorize: func(_ context.Context, s wsx.Subscription) error {
+			return errors.New("canary: " + s.Channel)
+		}})
+	hub.Configure("even.>",
+		wsx.ChannelOptions{Filter: func(s wsx.Subscription) (func(broker.Event) bool, error) {
+			if s.Channel == "even.none" {
+				return nil, errors.New("the params say nothing")
 			}
-		}
-	}})
+			return func(e broker.Event) bool { return len(e.Payload)%2 == 0 }, nil
+		}, OnSubscribe: func(s wsx.Subscription) {
+			for _, payload := range []string{"1", "22"} {
+				if _, err := hub.Publish(context.Background(), s.Channel,
+					jsontext.Value(payload)); err != nil {
+					t.Error(err)
+				}
+			}
+		}})
 	begun, stop := context.WithCancel(context.Background())
 	h := hub.SSE(func(r *http.Request) (string, error) {
 		name := strings.TrimPrefix(r.URL.Path, "/")
@@ -94,7 +98,8 @@ func TestHubSSE_StreamsAndRecovers(t *testing.T) {
 	hub, url, stop := sseServer(t)
 	var ids []string
 	for i := range 3 {
-		p, err := hub.Publish(t.Context(), "room.a", jsontext.Value("{\n\"n\":"+string('0'+rune(i))+"}"))
+		p, err := hub.Publish(t.Context(), "room.a",
+			jsontext.Value("{\n\"n\":"+string('0'+rune(i))+"}"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +123,8 @@ func TestHubSSE_StreamsAndRecovers(t *testing.T) {
 	}
 	for _, id := range []string{"other:1", "garbage", ":", ids[0] + "9"} {
 		_, events := sseGet(t, url+"/room.a", id)
-		if got := sseNext(t, events); !strings.HasPrefix(got, "event: wsx.missed|") || !strings.HasSuffix(got, "data: ") {
+		if got := sseNext(t, events); !strings.HasPrefix(got, "event: wsx.missed|") ||
+			!strings.HasSuffix(got, "data: ") {
 			t.Errorf("%q: got %q", id, got)
 		}
 	}
@@ -187,11 +193,17 @@ func TestHubSSE_IsFiltered(t *testing.T) {
 
 func TestHubSSE_RefusalsAreProblems(t *testing.T) {
 	_, url, _ := sseServer(t)
-	for path, status := range map[string]int{"/even.none": 422, "/private.a": 403, "/closed": 403, "/unknown": 404, "/a..b": 400} {
+	for path, status := range map[string]int{
+		"/even.none": 422, "/private.a": 403, "/closed": 403,
+		"/unknown": 404, "/a..b": 400,
+	} {
 		resp, _ := sseGet(t, url+path, "")
 		body, err := io.ReadAll(resp.Body)
-		if err != nil || resp.StatusCode != status || resp.Header.Get("Content-Type") != "application/problem+json" || strings.Contains(string(body), "canary") {
-			t.Errorf("%s: %d %s %s %v", path, resp.StatusCode, resp.Header.Get("Content-Type"), body, err)
+		if err != nil || resp.StatusCode != status ||
+			resp.Header.Get("Content-Type") != "application/problem+json" ||
+			strings.Contains(string(body), "canary") {
+			t.Errorf("%s: %d %s %s %v", path, resp.StatusCode, resp.Header.Get("Content-Type"),
+				body, err)
 		}
 	}
 	resp, err := http.Post(url+"/room.a", "", nil)
@@ -211,18 +223,23 @@ func TestHub_ListenEndsWithItsContextAndWhenItFallsBehind(t *testing.T) {
 	hub.Configure("a", wsx.ChannelOptions{OnSubscribe: begun})
 	hub.Configure("drop", wsx.ChannelOptions{OnSubscribe: begun, Slow: wsx.SlowDropOldest})
 	defer func() { _ = hub.Stop(context.Background()) }()
-	for channel, last := range map[string]string{"a": wsx.CodeResourceExhausted, "drop": wsx.ErrMissed.Error()} {
+	for channel, last := range map[string]string{
+		"a":    wsx.CodeResourceExhausted,
+		"drop": wsx.ErrMissed.Error(),
+	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		n := 0
-		for e, err := range hub.Listen(ctx, channel, wsx.Position{}) {
+		for e, err := range hub.Listen(ctx, channel, broker.Position{}) {
 			if err != nil {
 				if !strings.Contains(err.Error(), last) {
 					t.Errorf("%s: %v", channel, err)
 				}
 				break
 			}
-			if n++; n == 1 { // hold the loop up until more wait than may
-				for range 3000 {
+			if n++; n == 1 {
+				// hold the loop up until more wait than may: 1,024 for the loop, as many in a round
+				// of the fan-out, and as many for the next
+				for range 4000 {
 					if _, err := hub.Publish(ctx, channel, e.Payload); err != nil {
 						t.Fatal(err)
 					}
@@ -233,7 +250,8 @@ func TestHub_ListenEndsWithItsContextAndWhenItFallsBehind(t *testing.T) {
 	}
 }
 
-// TestHub_StopEndsListenersAndStreams: nobody would tell them otherwise that nothing comes any more. What was published before comes first.
+// TestHub_StopEndsListenersAndStreams: nobody would tell them otherwise that nothing comes any
+// more. What was published before comes first.
 func TestHub_StopEndsListenersAndStreams(t *testing.T) {
 	hub, url, _ := sseServer(t)
 	resp, lines := sseGet(t, url+"/room.a", "")
@@ -246,7 +264,7 @@ func TestHub_StopEndsListenersAndStreams(t *testing.T) {
 		}
 	}})
 	var got []string
-	for e, err := range hub.Listen(t.Context(), "told", wsx.Position{}) {
+	for e, err := range hub.Listen(t.Context(), "told", broker.Position{}) {
 		if err != nil {
 			if !errors.Is(err, wsx.NewError(wsx.CodeUnavailable, "")) {
 				t.Error(err)
@@ -277,13 +295,14 @@ func TestHub_HooksAreToldOfAListenerThatIsTakenBack(t *testing.T) {
 	hub := wsx.NewHub(nil)
 	defer func() { _ = hub.Stop(context.Background()) }()
 	var j journal
-	hub.Configure("a", wsx.ChannelOptions{OnUnsubscribe: j.note("off"), OnSubscribe: func(s wsx.Subscription) {
-		j.note("on")(s)
-		if n := hub.Unsubscribe("a", "GONE"); n != 1 {
-			t.Error(n)
-		}
-	}})
-	for _, err := range hub.Listen(t.Context(), "a", wsx.Position{}) {
+	hub.Configure("a",
+		wsx.ChannelOptions{OnUnsubscribe: j.note("off"), OnSubscribe: func(s wsx.Subscription) {
+			j.note("on")(s)
+			if n := hub.Unsubscribe("a", "GONE"); n != 1 {
+				t.Error(n)
+			}
+		}})
+	for _, err := range hub.Listen(t.Context(), "a", broker.Position{}) {
 		if !errors.Is(err, wsx.NewError("GONE", "")) {
 			t.Error(err)
 		}

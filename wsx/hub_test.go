@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/genropy/genro-asgi-go/wsx"
+	"github.com/genropy/genro-asgi-go/wsx/broker"
 )
 
 // channels are what most of these tests configure.
@@ -22,10 +22,16 @@ func channels() map[string]wsx.ChannelOptions {
 	return map[string]wsx.ChannelOptions{
 		"plain.>": {},
 		"room.>":  {History: 3},
-		"no.>":    {Authorize: func(context.Context, wsx.Subscription) error { return errors.New("canary-7f3a") }},
-		"coded.>": {Authorize: func(context.Context, wsx.Subscription) error { return wsx.NewError("PAY_FIRST", "pay first") }},
-		"boom.>":  {Authorize: func(context.Context, wsx.Subscription) error { panic("canary-7f3a") }},
-		"odd.>": {Filter: func(s wsx.Subscription) (func(wsx.Event) bool, error) {
+		"no.>": {Authorize: func(context.Context, wsx.Subscription) error {
+			return errors.New("canary-7f3a")
+		}},
+		"coded.>": {Authorize: func(context.Context, wsx.Subscription) error {
+			return wsx.NewError("PAY_FIRST", "pay first")
+		}},
+		"boom.>": {Authorize: func(context.Context, wsx.Subscription) error {
+			panic("canary-7f3a")
+		}},
+		"odd.>": {Filter: func(s wsx.Subscription) (func(broker.Event) bool, error) {
 			var n int
 			if err := json.Unmarshal(s.Params, &n); err != nil {
 				return nil, fmt.Errorf("canary-7f3a: %w", err)
@@ -33,7 +39,7 @@ func channels() map[string]wsx.ChannelOptions {
 			if n == 0 {
 				return nil, nil
 			}
-			return func(e wsx.Event) bool {
+			return func(e broker.Event) bool {
 				got, err := strconv.Atoi(string(e.Payload))
 				if err != nil {
 					panic(err)
@@ -46,41 +52,129 @@ func channels() map[string]wsx.ChannelOptions {
 
 func TestHub_AnswersAsTheProtocolSays(t *testing.T) {
 	for _, tc := range []struct{ name, send, want string }{
-		{"name without history", subscribeTo(`1`, "plain.a", ""), subscribedTo(`1`, "plain.a", "1", "")},
-		{"name with history", subscribeTo(`"x\u0041"`, "room.a", ""), subscribedTo(`"x\u0041"`, "room.a", "1", at("E1", 0))},
+		{
+			"name without history", subscribeTo(`1`, "plain.a", ""),
+			subscribedTo(`1`, "plain.a", "1", ""),
+		},
+		{
+			"name with history", subscribeTo(`"x\u0041"`, "room.a", ""),
+			subscribedTo(`"x\u0041"`, "room.a", "1", at("E1", 0)),
+		},
 		{"pattern", subscribeTo(`1`, "room.*", ""), subscribedTo(`1`, "room.*", "1", "")},
-		{"the configured pattern itself", subscribeTo(`1`, "room.>", ""), subscribedTo(`1`, "room.>", "1", "")},
-		{"recover on a pattern", subscribeTo(`1`, "room.*", `,"recover":{"epoch":"e","offset":1}`), subscribedTo(`1`, "room.*", "1", `,"recovered":false`)},
-		{"recover without history", subscribeTo(`1`, "plain.a", `,"recover":{"epoch":"e","offset":1}`), subscribedTo(`1`, "plain.a", "1", `,"recovered":false`)},
-		{"recover of another epoch", subscribeTo(`1`, "room.a", `,"recover":{"epoch":"e","offset":0}`), subscribedTo(`1`, "room.a", "1", at("E1", 0)+`,"recovered":false`)},
-		{"recover of no epoch", subscribeTo(`1`, "room.a", `,"recover":{}`), subscribedTo(`1`, "room.a", "1", at("E1", 0)+`,"recovered":false`)},
-		{"recover with more members", subscribeTo(`1`, "room.a", `,"recover":{"epoch":"e","offset":0,"x":1}`), subscribedTo(`1`, "room.a", "1", at("E1", 0)+`,"recovered":false`)},
-		{"recover of another shape", subscribeTo(`1`, "room.a", `,"recover":{"epoch":"e","offset":-1}`), fault(`1`, "INVALID_REQUEST", "recover is not an epoch and an offset")},
-		{"recover that is no object", subscribeTo(`1`, "room.a", `,"recover":3`), fault(`1`, "INVALID_REQUEST", "a member that this message type needs is missing or of the wrong kind")},
-		{"params that the filter takes", subscribeTo(`1`, "odd.a", `,"params":2`), subscribedTo(`1`, "odd.a", "1", "")},
-		{"params that it does not", subscribeTo(`1`, "odd.a", `,"params":"x"`), fault(`1`, "INVALID_PARAMS", "invalid params")},
-		{"denied", subscribeTo(`1`, "no.a", ""), fault(`1`, "SUBSCRIPTION_DENIED", "subscription denied")},
-		{"denied with a code", subscribeTo(`1`, "coded.a", ""), fault(`1`, "PAY_FIRST", "pay first")},
-		{"authorizer panics", subscribeTo(`1`, "boom.a", ""), fault(`1`, "INTERNAL_ERROR", "internal error")},
-		{"not configured", subscribeTo(`1`, "other", ""), fault(`1`, "SUBSCRIPTION_DENIED", "subscription denied")},
-		{"everything", subscribeTo(`1`, ">", ""), fault(`1`, "SUBSCRIPTION_DENIED", "subscription denied")},
-		{"wider than what is configured", subscribeTo(`1`, "*.a", ""), fault(`1`, "SUBSCRIPTION_DENIED", "subscription denied")},
-		{"the pattern's own first token", subscribeTo(`1`, "room", ""), fault(`1`, "SUBSCRIPTION_DENIED", "subscription denied")},
-		{"bad name", subscribeTo(`1`, "room..a", ""), fault(`1`, "INVALID_REQUEST", "a channel name has no empty tokens")},
-		{"name of 257 bytes", subscribeTo(`1`, "room."+strings.Repeat("a", 252), ""), fault(`1`, "INVALID_REQUEST", "a channel name has 1 to 256 bytes")},
-		{"> that is not last", subscribeTo(`1`, "room.>.a", ""), fault(`1`, "INVALID_REQUEST", "a channel name is letters, digits and _:@- in tokens joined by dots")},
-		{"unknown subscription", `{"type":"rpc.unsubscribe","id":1,"subscription":"1"}`, fault(`1`, "NOT_FOUND", "not found")},
-		{"unknown channel", `{"type":"rpc.unsubscribe","id":1,"channel":"room.a"}`, fault(`1`, "NOT_FOUND", "not found")},
-		{"unknown id", `{"type":"rpc.unsubscribe","id":"1"}`, fault(`"1"`, "NOT_FOUND", "not found")},
-		{"unsubscribe by a bad name", `{"type":"rpc.unsubscribe","id":1,"channel":"a b"}`, fault(`1`, "INVALID_REQUEST", "a channel name is letters, digits and _:@- in tokens joined by dots")},
+		{
+			"the configured pattern itself", subscribeTo(`1`, "room.>", ""),
+			subscribedTo(`1`, "room.>", "1", ""),
+		},
+		{
+			"recover on a pattern",
+			subscribeTo(`1`, "room.*", `,"recover":{"epoch":"e","offset":1}`),
+			subscribedTo(`1`, "room.*", "1", `,"recovered":false`),
+		},
+		{
+			"recover without history",
+			subscribeTo(`1`, "plain.a", `,"recover":{"epoch":"e","offset":1}`),
+			subscribedTo(`1`, "plain.a", "1", `,"recovered":false`),
+		},
+		{
+			"recover of another epoch",
+			subscribeTo(`1`, "room.a", `,"recover":{"epoch":"e","offset":0}`),
+			subscribedTo(`1`, "room.a", "1", at("E1", 0)+`,"recovered":false`),
+		},
+		{
+			"recover of no epoch", subscribeTo(`1`, "room.a", `,"recover":{}`),
+			subscribedTo(`1`, "room.a", "1", at("E1", 0)+`,"recovered":false`),
+		},
+		{
+			"recover with more members",
+			subscribeTo(`1`, "room.a", `,"recover":{"epoch":"e","offset":0,"x":1}`),
+			subscribedTo(`1`, "room.a", "1", at("E1", 0)+`,"recovered":false`),
+		},
+		{
+			"recover of another shape",
+			subscribeTo(`1`, "room.a", `,"recover":{"epoch":"e","offset":-1}`),
+			fault(`1`, "INVALID_REQUEST", "recover is not an epoch and an offset"),
+		},
+		{
+			"recover that is no object", subscribeTo(`1`, "room.a", `,"recover":3`),
+			fault(`1`, "INVALID_REQUEST",
+				"a member that this message type needs is missing or of the wrong kind"),
+		},
+		{
+			"params that the filter takes", subscribeTo(`1`, "odd.a", `,"params":2`),
+			subscribedTo(`1`, "odd.a", "1", ""),
+		},
+		{
+			"params that it does not", subscribeTo(`1`, "odd.a", `,"params":"x"`),
+			fault(`1`, "INVALID_PARAMS", "invalid params"),
+		},
+		{
+			"denied", subscribeTo(`1`, "no.a", ""),
+			fault(`1`, "SUBSCRIPTION_DENIED", "subscription denied"),
+		},
+		{
+			"denied with a code", subscribeTo(`1`, "coded.a", ""),
+			fault(`1`, "PAY_FIRST", "pay first"),
+		},
+		{
+			"authorizer panics", subscribeTo(`1`, "boom.a", ""),
+			fault(`1`, "INTERNAL_ERROR", "internal error"),
+		},
+		{
+			"not configured", subscribeTo(`1`, "other", ""),
+			fault(`1`, "SUBSCRIPTION_DENIED", "subscription denied"),
+		},
+		{
+			"everything", subscribeTo(`1`, ">", ""),
+			fault(`1`, "SUBSCRIPTION_DENIED", "subscription denied"),
+		},
+		{
+			"wider than what is configured", subscribeTo(`1`, "*.a", ""),
+			fault(`1`, "SUBSCRIPTION_DENIED", "subscription denied"),
+		},
+		{
+			"the pattern's own first token", subscribeTo(`1`, "room", ""),
+			fault(`1`, "SUBSCRIPTION_DENIED", "subscription denied"),
+		},
+		{
+			"bad name", subscribeTo(`1`, "room..a", ""),
+			fault(`1`, "INVALID_REQUEST", "a channel name has no empty tokens"),
+		},
+		{
+			"name of 257 bytes", subscribeTo(`1`, "room."+strings.Repeat("a", 252), ""),
+			fault(`1`, "INVALID_REQUEST", "a channel name has 1 to 256 bytes"),
+		},
+		{
+			"> that is not last", subscribeTo(`1`, "room.>.a", ""),
+			fault(`1`, "INVALID_REQUEST",
+				"a channel name is letters, digits and _:@- in tokens joined by dots"),
+		},
+		{
+			"unknown subscription", `{"type":"rpc.unsubscribe","id":1,"subscription":"1"}`,
+			fault(`1`, "NOT_FOUND", "not found"),
+		},
+		{
+			"unknown channel", `{"type":"rpc.unsubscribe","id":1,"channel":"room.a"}`,
+			fault(`1`, "NOT_FOUND", "not found"),
+		},
+		{
+			"unknown id", `{"type":"rpc.unsubscribe","id":"1"}`,
+			fault(`"1"`, "NOT_FOUND", "not found"),
+		},
+		{
+			"unsubscribe by a bad name", `{"type":"rpc.unsubscribe","id":1,"channel":"a b"}`,
+			fault(`1`, "INVALID_REQUEST",
+				"a channel name is letters, digits and _:@- in tokens joined by dots"),
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			inRig(t, channels(), nil, func(t *testing.T, r *hubRig) {
 				c := r.tap()
 				c.send(tc.send)
 				c.wants(tc.want)
-				c.send(subscribeTo(`"after"`, "plain.z", "")) // whatever came before, the connection works
-				if got := c.all(); len(got) != 1 || !strings.Contains(got[0], `"status":"subscribed"`) {
+				// whatever came before, the connection works
+				c.send(subscribeTo(`"after"`, "plain.z", ""))
+				if got := c.all(); len(got) != 1 ||
+					!strings.Contains(got[0], `"status":"subscribed"`) {
 					t.Error(got)
 				}
 			})
@@ -92,14 +186,16 @@ func TestHub_WithoutOneEveryChannelIsDenied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := dial(t, callDispatcher(), nil)
 		s.send(subscribeTo("1", "a", ""), request("2", "wsx.presence", `{"channel":"a"}`))
-		s.expect(fault("1", "SUBSCRIPTION_DENIED", "subscription denied"), fault("2", "NOT_FOUND", "the channel has no presence"))
+		s.expect(fault("1", "SUBSCRIPTION_DENIED", "subscription denied"),
+			fault("2", "NOT_FOUND", "the channel has no presence"))
 	})
 }
 
 func TestHub_SendsEventsToNamesAndPatterns(t *testing.T) {
 	inRig(t, channels(), nil, func(t *testing.T, r *hubRig) {
 		c := r.tap()
-		c.send(subscribeTo("1", "room.a.b", ""), subscribeTo("2", "room.a.*", ""), subscribeTo("3", "room.>", ""), subscribeTo("4", "room.a.b", ""))
+		c.send(subscribeTo("1", "room.a.b", ""), subscribeTo("2", "room.a.*", ""),
+			subscribeTo("3", "room.>", ""), subscribeTo("4", "room.a.b", ""))
 		if got := c.all(); len(got) != 4 {
 			t.Fatal(got)
 		}
@@ -109,15 +205,17 @@ func TestHub_SendsEventsToNamesAndPatterns(t *testing.T) {
 		got := c.all()
 		slices.Sort(got)
 		want := []string{
-			event("room.a.b", `{"a" : 1}`, "1", at("E1", 1)), event("room.a.b", `{"a" : 1}`, "2", ""),
-			event("room.a.b", `{"a" : 1}`, "3", ""), event("room.a.b", `{"a" : 1}`, "4", at("E1", 1)),
+			event("room.a.b", `{"a" : 1}`, "1", at("E1", 1)),
+			event("room.a.b", `{"a" : 1}`, "2", ""),
+			event("room.a.b", `{"a" : 1}`, "3", ""),
+			event("room.a.b", `{"a" : 1}`, "4", at("E1", 1)),
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("got %v\nwant %v", got, want)
 		}
 		r.publish("room.a", nil)
 		c.wants(event("room.a", "null", "3", ""))
-		if p := r.publish("plain.x", 1); p != (wsx.Position{}) {
+		if p := r.publish("plain.x", 1); p != (broker.Position{}) {
 			t.Error(p)
 		}
 		c.wants()
@@ -126,20 +224,22 @@ func TestHub_SendsEventsToNamesAndPatterns(t *testing.T) {
 
 func TestHub_PublishRefusesWhatIsNoEvent(t *testing.T) {
 	hub := wsx.NewHub(nil)
+	hub.Configure("a", wsx.ChannelOptions{})
 	for name, publish := range map[string]func() error{
-		"pattern":  func() error { _, err := hub.Publish(t.Context(), "a.*", 1); return err },
-		"bad name": func() error { _, err := hub.Publish(t.Context(), "a b", 1); return err },
 		"raw text that is not JSON": func() error {
 			_, err := hub.Publish(t.Context(), "a", jsontext.Value(`{`))
 			return err
 		},
-		"a value without a JSON form": func() error { _, err := hub.Publish(t.Context(), "a", make(chan int)); return err },
+		"a value without a JSON form": func() error {
+			_, err := hub.Publish(t.Context(), "a", make(chan int))
+			return err
+		},
 	} {
 		if err := publish(); err == nil {
 			t.Errorf("%s: published", name)
 		}
 	}
-	if _, err := hub.Publish(t.Context(), "nobody.there", jsontext.Value(nil)); err != nil {
+	if _, err := hub.Publish(t.Context(), "a", jsontext.Value(nil)); err != nil {
 		t.Error(err)
 	}
 	if err := hub.Stop(t.Context()); err != nil {
@@ -153,8 +253,10 @@ func TestHub_APublishedValueIsTheCallersAgain(t *testing.T) {
 		r.publish("room.a", raw)
 		raw[1] = 'b'
 		c := r.tap()
-		c.send(subscribeTo("1", "room.a", `,"recover":{"epoch":"`+r.publish("room.a", 2).Epoch+`","offset":0}`))
-		c.wants(subscribedTo("1", "room.a", "1", at("E1", 2)+`,"recovered":true`), event("room.a", `"a"`, "1", at("E1", 1)), event("room.a", `2`, "1", at("E1", 2)))
+		c.send(subscribeTo("1", "room.a",
+			`,"recover":{"epoch":"`+r.publish("room.a", 2).Epoch+`","offset":0}`))
+		c.wants(subscribedTo("1", "room.a", "1", at("E1", 2)+`,"recovered":true`),
+			event("room.a", `"a"`, "1", at("E1", 1)), event("room.a", `2`, "1", at("E1", 2)))
 	})
 }
 
@@ -175,7 +277,7 @@ func TestHub_Recovers(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			inRig(t, channels(), nil, func(t *testing.T, r *hubRig) {
-				var p wsx.Position
+				var p broker.Position
 				for i := range 5 {
 					p = r.publish("room.a", i+1)
 				}
@@ -255,16 +357,19 @@ func TestHub_LimitsSubscriptions(t *testing.T) {
 			c.send(subscribeTo(strconv.Itoa(i), "plain."+strconv.Itoa(i/2), ""))
 		}
 		c.send(subscribeTo(`"denied"`, "no.a", ""))
-		over := fault(`"over"`, "RESOURCE_EXHAUSTED", "this connection has as many subscriptions as it may")
+		over := fault(`"over"`, "RESOURCE_EXHAUSTED",
+			"this connection has as many subscriptions as it may")
 		c.send(subscribeTo(`"over"`, "plain.a", ""))
 		got := c.all()
-		if len(got) != 258 || got[257] != over || strings.Contains(strings.Join(got[:256], ""), "rpc.error") {
+		if len(got) != 258 || got[257] != over ||
+			strings.Contains(strings.Join(got[:256], ""), "rpc.error") {
 			t.Fatal(len(got), got[len(got)-1])
 		}
 		c.send(`{"type":"rpc.unsubscribe","id":1,"channel":"plain.7"}`) // two
 		c.wants(unsubscribed("1"))
 		for range 100 {
-			for _, channel := range []string{"no.a", "coded.a", "boom.a", "odd.a"} { // what is refused takes no place
+			for _, channel := range []string{"no.a", "coded.a", "boom.a", "odd.a"} {
+				// what is refused takes no place
 				c.send(subscribeTo("1", channel, ""))
 			}
 		}
@@ -272,7 +377,8 @@ func TestHub_LimitsSubscriptions(t *testing.T) {
 		c.send(subscribeTo("1", "plain.b", ""))
 		c.send(subscribeTo("2", "plain.c", ""))
 		c.send(subscribeTo(`"over"`, "plain.d", ""))
-		if got := c.all(); len(got) != 3 || got[2] != over || !strings.Contains(got[1], `"subscribed"`) {
+		if got := c.all(); len(got) != 3 || got[2] != over ||
+			!strings.Contains(got[1], `"subscribed"`) {
 			t.Error(got)
 		}
 	})
@@ -281,7 +387,8 @@ func TestHub_LimitsSubscriptions(t *testing.T) {
 func TestHub_FiltersByParams(t *testing.T) {
 	inRig(t, channels(), nil, func(t *testing.T, r *hubRig) {
 		c := r.tap()
-		c.send(subscribeTo("1", "odd.a", `,"params":2`), subscribeTo("2", "odd.a", `,"params":3`), subscribeTo("3", "odd.a", `,"params":0`))
+		c.send(subscribeTo("1", "odd.a", `,"params":2`), subscribeTo("2", "odd.a", `,"params":3`),
+			subscribeTo("3", "odd.a", `,"params":0`))
 		if got := c.all(); len(got) != 3 {
 			t.Fatal(got)
 		}
@@ -291,7 +398,10 @@ func TestHub_FiltersByParams(t *testing.T) {
 			r.publish("odd.a", i+1)
 		}
 		got := strings.Join(c.all(), "\n")
-		for _, want := range []string{event("odd.a", "2", "1", ""), event("odd.a", "4", "1", ""), event("odd.a", "3", "2", ""), event("odd.a", "1", "3", "")} {
+		for _, want := range []string{
+			event("odd.a", "2", "1", ""), event("odd.a", "4", "1", ""),
+			event("odd.a", "3", "2", ""), event("odd.a", "1", "3", ""),
+		} {
 			if !strings.Contains(got, want) {
 				t.Errorf("no %s", want)
 			}
@@ -302,14 +412,18 @@ func TestHub_FiltersByParams(t *testing.T) {
 	})
 }
 
-// TestHub_APatternIsNoWayAroundANarrowerOnesAuthorizer is about a leak: room.> is open to all, one channel of it is not.
+// TestHub_APatternIsNoWayAroundANarrowerOnesAuthorizer is about a leak: room.> is open to all, one
+// channel of it is not.
 func TestHub_APatternIsNoWayAroundANarrowerOnesAuthorizer(t *testing.T) {
 	inRig(t, channels(), nil, func(t *testing.T, r *hubRig) {
 		c := r.tap()
 		c.send(subscribeTo("1", "room.>", ""))
 		c.send(subscribeTo("2", "room.*", ""))
 		c.all()
-		r.hub.Configure("room.secret", wsx.ChannelOptions{Authorize: func(context.Context, wsx.Subscription) error { return errors.New("no") }})
+		r.hub.Configure("room.secret",
+			wsx.ChannelOptions{Authorize: func(context.Context, wsx.Subscription) error {
+				return errors.New("no")
+			}})
 		r.publish("room.secret", "canary-7f3a")
 		r.publish("room.a", 1)
 		c.wants(event("room.a", "1", "1", ""), event("room.a", "1", "2", ""))
@@ -319,118 +433,13 @@ func TestHub_APatternIsNoWayAroundANarrowerOnesAuthorizer(t *testing.T) {
 	})
 }
 
-func TestHub_NoEventComesBeforeTheResponse(t *testing.T) {
-	var hub *wsx.Hub
-	opts := wsx.ChannelOptions{OnSubscribe: func(s wsx.Subscription) {
-		for i := range 3 {
-			_, _ = hub.Publish(context.Background(), "plain.a", i)
-		}
-	}}
-	history := opts
-	history.History = 2
-	for name, opts := range map[string]wsx.ChannelOptions{"without history": opts, "with history": history} {
-		t.Run(name, func(t *testing.T) {
-			inRig(t, map[string]wsx.ChannelOptions{"plain.>": opts}, nil, func(t *testing.T, r *hubRig) {
-				hub = r.hub
-				c := r.tap()
-				c.send(subscribeTo("1", "plain.a", ""))
-				more, pos := "", func(int) string { return "" }
-				if opts.History > 0 {
-					more, pos = at("E1", 0), func(i int) string { return at("E1", i) }
-				}
-				c.wants(subscribedTo("1", "plain.a", "1", more),
-					event("plain.a", "0", "1", pos(1)), event("plain.a", "1", "1", pos(2)), event("plain.a", "2", "1", pos(3)))
-			})
-		})
-	}
-}
-
-func TestHub_NoEventFollowsTheEnd(t *testing.T) {
-	hub := wsx.NewHub(nil)
-	hub.Configure("a", wsx.ChannelOptions{History: 50, Presence: true, Slow: wsx.SlowDropOldest})
-	_, url := newTestServer(t, &wsx.ServerOptions{Hub: hub, MaxQueueMessages: 1 << 20, MaxQueueBytes: 1 << 30})
-	tokens := make(chan struct{}, 100) // for one event each, so that the publishers are busy when it matters
-	burst := func() {
-		for range cap(tokens) {
-			select {
-			case tokens <- struct{}{}:
-			default:
-			}
-		}
-	}
-	var wg sync.WaitGroup
-	for range 3 {
-		wg.Go(func() {
-			for range tokens {
-				if _, err := hub.Publish(t.Context(), "a", 1); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	var clients sync.WaitGroup
-	for n := range 3 {
-		clients.Go(func() {
-			s := dialSocket(t, nil, url)
-			for i := range 40 {
-				burst()
-				s.send(subscribeTo("1", "a", ""))
-				m := s.read()
-				for strings.Contains(m, "wsx.") { // of other connections, or of the last round's subscription
-					m = s.read()
-				}
-				_, offset, _ := positionOf(t, m)
-				if !strings.Contains(m, `"subscribed"`) {
-					t.Errorf("in place of the response: %s", m)
-					return
-				}
-				burst()
-				if n == 0 {
-					hub.Unsubscribe("a", wsx.CodePermissionDenied)
-				} else {
-					s.send(`{"type":"rpc.unsubscribe","id":2,"channel":"a"}`)
-				}
-				for last := false; !last; {
-					m := s.read()
-					switch {
-					case strings.Contains(m, "wsx.unsubscribed"):
-						last = n == 0
-					case strings.Contains(m, "wsx."):
-					case strings.Contains(m, `"rpc.event"`):
-						_, next, dropped := positionOf(t, m)
-						if next != offset+dropped+1 {
-							t.Errorf("%d after %d, and %d dropped", next, offset, dropped)
-							return
-						}
-						offset = next
-					default: // the response, or NOT_FOUND when the hub was faster
-						last = true
-					}
-				}
-				s.send(ping)
-				for m := ""; m != pong; {
-					if m = s.read(); strings.Contains(m, "rpc.event") {
-						t.Errorf("after the end, round %d of %d: %s", i, n, m)
-						return
-					}
-				}
-			}
-		})
-	}
-	clients.Wait()
-	close(tokens)
-	wg.Wait()
-	if err := hub.Stop(t.Context()); err != nil {
-		t.Error(err)
-	}
-}
-
-// positionOf reads the position in a response to rpc.subscribe or in an event, and how many events were dropped before that.
+// positionOf reads the position in a response to rpc.subscribe or in an event, and how many events
+// were dropped before that.
 func positionOf(t testing.TB, m string) (epoch string, offset, dropped uint64) {
 	t.Helper()
 	type position struct {
-		wsx.Position `json:",embed"`
-		Dropped      uint64 `json:"dropped"`
+		broker.Position `json:",embed"`
+		Dropped         uint64 `json:"dropped"`
 	}
 	var in struct {
 		Result, Meta position

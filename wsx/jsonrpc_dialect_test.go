@@ -16,7 +16,8 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx"
 )
 
-// The issue's table: a typed method gives the same result, and the corresponding error, however it is called.
+// The issue's table: a typed method gives the same result, and the corresponding error, however it
+// is called.
 func TestDialects_AgreeOnResultsAndErrors(t *testing.T) {
 	type in struct {
 		Fail string `json:"fail"`
@@ -35,7 +36,11 @@ func TestDialects_AgreeOnResultsAndErrors(t *testing.T) {
 		case "panic":
 			panic("canary-7f3a")
 		}
-		return out{}, fmt.Errorf("wrapped: %w", &wsx.Error{Code: in.Fail, Message: "said so", Details: map[string]int{"n": in.N}, Err: errors.New("canary-7f3a")})
+		return out{}, fmt.Errorf("wrapped: %w",
+			&wsx.Error{
+				Code: in.Fail, Message: "said so", Details: map[string]int{"n": in.N},
+				Err: errors.New("canary-7f3a"),
+			})
 	})
 	s := dial(t, d, &wsx.ServerOptions{HTTP: overHTTP(d)})
 	rpc := wsx.JSONRPC(d, &wsx.JSONRPCOptions{Logger: slog.New(slog.DiscardHandler)})
@@ -66,10 +71,23 @@ func TestDialects_AgreeOnResultsAndErrors(t *testing.T) {
 		{fail: "DEADLINE_EXCEEDED", number: -32008, status: 504},
 		{fail: "UNAVAILABLE", number: -32000, status: 503},
 		{fail: "OUT_OF_STOCK", number: -32050, status: 500},
-		{fail: "plain", code: "INTERNAL_ERROR", message: "internal error", number: -32603, status: 500},
-		{fail: "panic", code: "INTERNAL_ERROR", message: "internal error", number: -32603, status: 500},
-		{method: "triple", code: "METHOD_NOT_FOUND", message: "method not found", number: -32601, status: 404, details: `{"method":"triple"}`},
-		{method: "double", fail: "7", code: "INVALID_PARAMS", message: "the value does not fit the method's params", number: -32602, status: 422, details: `{"path":"/fail"}`},
+		{
+			fail: "plain", code: "INTERNAL_ERROR", message: "internal error", number: -32603,
+			status: 500,
+		},
+		{
+			fail: "panic", code: "INTERNAL_ERROR", message: "internal error", number: -32603,
+			status: 500,
+		},
+		{
+			method: "triple", code: "METHOD_NOT_FOUND", message: "method not found", number: -32601,
+			status: 404, details: `{"method":"triple"}`,
+		},
+		{
+			method: "double", fail: "7", code: "INVALID_PARAMS",
+			message: "The request has invalid fields.", number: -32602, status: 422,
+			details: unfit("/fail", "must be a string"),
+		},
 	} {
 		t.Run(tc.method+" "+tc.fail, func(t *testing.T) {
 			params := fmt.Sprintf(`{"fail":%q,"n":21}`, tc.fail)
@@ -105,14 +123,16 @@ func TestDialects_AgreeOnResultsAndErrors(t *testing.T) {
 			}
 			s.send("{" + call + "}")
 			if got, number := readJSONRPC(t, s.read()); got != want || number != tc.number {
-				t.Errorf("JSON-RPC on the socket: %d %+v, want %d %+v", number, got, tc.number, want)
+				t.Errorf("JSON-RPC on the socket: %d %+v, want %d %+v", number, got, tc.number,
+					want)
 			}
 			_, _, body := post(t, rpc, "{"+call+"}")
 			if got, number := readJSONRPC(t, body); got != want || number != tc.number {
 				t.Errorf("JSON-RPC over HTTP: %d %+v, want %d %+v", number, got, tc.number, want)
 			}
 			s.send("[{" + call + "}]")
-			if got, number := readJSONRPC(t, unwrap(t, s.read())); got != want || number != tc.number {
+			if got, number := readJSONRPC(t, unwrap(t, s.read())); got != want ||
+				number != tc.number {
 				t.Errorf("JSON-RPC in a batch: %d %+v, want %d %+v", number, got, tc.number, want)
 			}
 		})
@@ -157,7 +177,10 @@ func readJSONRPC(t *testing.T, text string) (answer, int) {
 		} `json:"error"`
 	}
 	decodeAnswer(t, text, &m)
-	return answer{string(m.Result), m.Error.Data.Code, m.Error.Message, string(m.Error.Data.Details)}, m.Error.Code
+	return answer{
+		string(m.Result), m.Error.Data.Code, m.Error.Message,
+		string(m.Error.Data.Details),
+	}, m.Error.Code
 }
 
 func unwrap(t *testing.T, text string) string {
@@ -184,7 +207,8 @@ func readHTTP(t *testing.T, status int, body jsontext.Value) answer {
 	return answer{"", m.Code, m.Message, string(m.Details)}
 }
 
-// overHTTP serves the methods as a program without WebSockets would: POST /method, and the status that the error says.
+// overHTTP serves the methods as a program without WebSockets would: POST /method, and the status
+// that the error says.
 func overHTTP(d *wsx.Dispatcher) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -202,10 +226,16 @@ func overHTTP(d *wsx.Dispatcher) http.Handler {
 			coded = wsx.NewError(wsx.CodeInternalError, "internal error")
 		}
 		if coded.Message == "" {
-			coded = &wsx.Error{Code: coded.Code, Message: "method not found", Details: coded.Details}
+			coded = &wsx.Error{
+				Code: coded.Code, Message: "method not found",
+				Details: coded.Details,
+			}
 		}
 		w.WriteHeader(coded.StatusCode())
-		text, _ := json.Marshal(map[string]any{"code": coded.Code, "message": coded.Message, "details": coded.Details})
+		text, _ := json.Marshal(map[string]any{
+			"code": coded.Code, "message": coded.Message,
+			"details": coded.Details,
+		})
 		if coded.Details == nil {
 			text, _ = json.Marshal(map[string]any{"code": coded.Code, "message": coded.Message})
 		}

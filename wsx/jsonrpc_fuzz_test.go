@@ -13,16 +13,18 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx"
 )
 
-// FuzzJSONRPC holds whole messages to the specification: who has to be answered is, once and by the id, with a result or an error, and
-// nothing else is sent.
+// FuzzJSONRPC holds whole messages to the specification: who has to be answered is, once and by the
+// id, with a result or an error, and nothing else is sent.
 func FuzzJSONRPC(f *testing.F) {
 	for _, e := range strings.Split(jsonrpcExamples, "-->")[1:] {
 		send, _, _ := strings.Cut(e, "<--")
 		f.Add(strings.TrimSpace(send))
 	}
-	f.Add(array(jsonrpc("1", "sum", "[1,2]"), jsonrpc("1", "sum", "[3]"), jsonrpc("", "update", ""), `{"jsonrpc":"2.0","id":2}`, "[]"))
+	f.Add(array(jsonrpc("1", "sum", "[1,2]"), jsonrpc("1", "sum", "[3]"), jsonrpc("", "update", ""),
+		`{"jsonrpc":"2.0","id":2}`, "[]"))
 	f.Add(jsonrpc("null", "subtract", `{"minuend":1e400}`))
-	f.Add(array(jsonrpc("{}", "sum", ""), jsonrpc(`"\u0041"`, "sum", `7`), jsonrpc(`-0.0`, "get_data", `null`)))
+	f.Add(array(jsonrpc("{}", "sum", ""), jsonrpc(`"\u0041"`, "sum", `7`),
+		jsonrpc(`-0.0`, "get_data", `null`)))
 	h := wsx.JSONRPC(specDispatcher(), nil)
 	f.Fuzz(func(t *testing.T, body string) {
 		want, isBatch, ok := answeredIDs(body)
@@ -63,11 +65,12 @@ func FuzzJSONRPC(f *testing.F) {
 	})
 }
 
-// answeredIDs returns the ids of the answers that a message must get. It reads plainly, and not what this server refuses as a whole for
-// reasons of its own: duplicate names, sizes, depth.
+// answeredIDs returns the ids of the answers that a message must get. It reads plainly, and not
+// what this server refuses as a whole for reasons of its own: duplicate names, sizes, depth.
 func answeredIDs(body string) (ids []string, isBatch, ok bool) {
 	raw := jsontext.Value(body)
-	if !raw.IsValid() || len(body) > 1000 || strings.Count(body, "[")+strings.Count(body, "{") > 30 {
+	if !raw.IsValid() || len(body) > 1000 ||
+		strings.Count(body, "[")+strings.Count(body, "{") > 30 {
 		return nil, false, false
 	}
 	elements := []jsontext.Value{raw}
@@ -84,7 +87,8 @@ func answeredIDs(body string) (ids []string, isBatch, ok bool) {
 		}
 		var version, method string
 		_ = json.Unmarshal(m["jsonrpc"], &version)
-		isCall := m["method"].Kind() == '"' && json.Unmarshal(m["method"], &method) == nil && method != "" && len(method) <= 256
+		isCall := m["method"].Kind() == '"' && json.Unmarshal(m["method"], &method) == nil &&
+			method != "" && len(method) <= 256
 		_, answersSomething := m["result"]
 		if _, isError := m["error"]; isError {
 			answersSomething = true

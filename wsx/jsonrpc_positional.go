@@ -3,6 +3,7 @@ package wsx
 import (
 	"encoding"
 	"errors"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -11,11 +12,13 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/genropy/genro-asgi-go/problem"
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
-// positional is how an array of params is read as the In of a method, where that is no array itself: by the fields of a struct in the order of
-// their declaration, or, when there are none, as the only value.
+// positional is how an array of params is read as the In of a method, where that is no array
+// itself: by the fields of a struct in the order of their declaration, or, when there are none, as
+// the only value.
 type positional struct {
 	names []string
 	only  bool
@@ -48,8 +51,9 @@ func positionalOf(in reflect.Type) *positional {
 	}
 }
 
-// fieldNames appends the JSON names of a struct's fields, embedded ones where they stand. What json/v2 takes for a name is told from the
-// tag; a registration with a malformed tag has been refused before.
+// fieldNames appends the JSON names of a struct's fields, embedded ones where they stand. What
+// json/v2 takes for a name is told from the tag; a registration with a malformed tag has been
+// refused before.
 func fieldNames(names []string, t reflect.Type, depth int) []string {
 	for f := range t.Fields() {
 		tag := f.Tag.Get("json")
@@ -77,7 +81,8 @@ func fieldNames(names []string, t reflect.Type, depth int) []string {
 	return names
 }
 
-// position gives the params of a JSON-RPC request by name, if they are an array and the method wants names.
+// position gives the params of a JSON-RPC request by name, if they are an array and the method
+// wants names.
 func (r *Request) position(m *method) error {
 	p := m.positional
 	if p == nil || len(r.Params) == 0 || r.Params[0] != '[' {
@@ -91,8 +96,11 @@ func (r *Request) position(m *method) error {
 	out := []byte{'{'}
 	for value := range wire.Elements(r.Params) {
 		if n >= most {
-			e := &Error{Code: CodeInvalidParams, Message: "there are more params than the method has"}
-			e.Details = pathDetails{Path: "/" + strconv.Itoa(most)}
+			e := &Error{
+				Code:    CodeInvalidParams,
+				Message: "there are more params than the method has",
+			}
+			e.Details = paramsDetails{Path: "/" + strconv.Itoa(most)}
 			return e
 		}
 		if p.only {
@@ -125,21 +133,43 @@ func (p *positional) repath(err error) error {
 	if !ok {
 		return err
 	}
-	details, ok := e.Details.(pathDetails)
-	if !ok {
+	moved := *e
+	switch details := e.Details.(type) {
+	case paramsDetails:
+		details.Path, details.Errors = p.moved(details.Path), p.movedFields(details.Errors)
+		moved.Details = details
+	case map[string]any: // of a problem
+		fields, ok := details["errors"].([]problem.Field)
+		if !ok {
+			return err
+		}
+		details = maps.Clone(details)
+		details["errors"] = p.movedFields(fields)
+		moved.Details = details
+	default:
 		return err
 	}
-	moved := *e
+	return &moved
+}
+
+func (p *positional) movedFields(fields []problem.Field) []problem.Field {
+	fields = slices.Clone(fields)
+	for i := range fields {
+		fields[i].Pointer = p.moved(fields[i].Pointer)
+	}
+	return fields
+}
+
+// moved is a path into the params by name as one into the array.
+func (p *positional) moved(path string) string {
 	if p.only {
-		moved.Details = pathDetails{Path: "/0" + details.Path}
-		return &moved
+		return "/0" + path
 	}
 	for i, name := range p.names {
 		pointer := string(jsontext.Pointer("").AppendToken(name))
-		if rest, ok := strings.CutPrefix(details.Path, pointer); ok && (rest == "" || rest[0] == '/') {
-			moved.Details = pathDetails{Path: "/" + strconv.Itoa(i) + rest}
-			return &moved
+		if rest, ok := strings.CutPrefix(path, pointer); ok && (rest == "" || rest[0] == '/') {
+			return "/" + strconv.Itoa(i) + rest
 		}
 	}
-	return err
+	return path
 }

@@ -124,7 +124,8 @@ func readJSONRPCExamples(t *testing.T) (examples []jsonrpcExample) {
 		if strings.HasPrefix(strings.TrimSpace(expect), "//") {
 			expect = ""
 		}
-		examples = append(examples, jsonrpcExample{strings.TrimSpace(send), strings.TrimSpace(expect)})
+		examples = append(examples,
+			jsonrpcExample{strings.TrimSpace(send), strings.TrimSpace(expect)})
 	}
 	if len(examples) != 15 {
 		t.Fatalf("%d examples", len(examples))
@@ -139,21 +140,26 @@ func specDispatcher() *wsx.Dispatcher {
 		Minuend    int `json:"minuend"`
 		Subtrahend int `json:"subtrahend"`
 	}
-	wsx.Handle(d, "subtract", func(_ context.Context, in operands) (int, error) { return in.Minuend - in.Subtrahend, nil })
+	wsx.Handle(d, "subtract",
+		func(_ context.Context, in operands) (int, error) {
+			return in.Minuend - in.Subtrahend, nil
+		})
 	wsx.Handle(d, "sum", func(_ context.Context, in []int) (sum int, _ error) {
 		for _, n := range in {
 			sum += n
 		}
 		return sum, nil
 	})
-	wsx.Handle(d, "get_data", func(context.Context, struct{}) ([]any, error) { return []any{"hello", 5}, nil })
+	wsx.Handle(d, "get_data",
+		func(context.Context, struct{}) ([]any, error) { return []any{"hello", 5}, nil })
 	for _, name := range []string{"update", "notify_hello", "notify_sum"} {
 		wsx.HandleNotify(d, name, func(context.Context, []int) error { return nil })
 	}
 	return d
 }
 
-// sameJSONRPC compares an answer with one of the specification, which knows no data in errors and leaves the order of a batch open.
+// sameJSONRPC compares an answer with one of the specification, which knows no data in errors and
+// leaves the order of a batch open.
 func sameJSONRPC(t *testing.T, got, want string) bool {
 	t.Helper()
 	read := func(text string) (all []string) {
@@ -211,7 +217,8 @@ func TestJSONRPC_AnswersTheSpecificationsExamplesOverHTTP(t *testing.T) {
 			if status != http.StatusNoContent || got != "" {
 				t.Errorf("%s answered %d %q", e.send, status, got)
 			}
-		case status != http.StatusOK || header.Get("Content-Type") != "application/json" || !sameJSONRPC(t, got, e.expect):
+		case status != http.StatusOK || header.Get("Content-Type") != "application/json" ||
+			!sameJSONRPC(t, got, e.expect):
 			t.Errorf("%s\nanswered %d %s\nwant     %s", e.send, status, got, e.expect)
 		}
 	}
@@ -231,12 +238,16 @@ func TestJSONRPC_ExamplesAreCompared(t *testing.T) {
 }
 
 // post sends a body over real HTTP in memory.
-func post(t *testing.T, h http.Handler, body string) (status int, header http.Header, answer string) {
+func post(t *testing.T, h http.Handler, body string) (status int, header http.Header,
+	answer string,
+) {
 	t.Helper()
 	return postTo(t, wsxtest.Serve(t, h), "application/json", body)
 }
 
-func postTo(t *testing.T, client *http.Client, contentType, body string) (status int, header http.Header, answer string) {
+func postTo(t *testing.T, client *http.Client, contentType, body string) (status int,
+	header http.Header, answer string,
+) {
 	t.Helper()
 	resp, err := client.Post("http://wsx.test/rpc", contentType, strings.NewReader(body))
 	if err != nil {

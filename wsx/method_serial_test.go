@@ -17,7 +17,8 @@ type edit struct {
 	N   int    `json:"n"`
 }
 
-// serialRig has the serial methods edit and undo, which say on started that they run and go on when they are let.
+// serialRig has the serial methods edit and undo, which say on started that they run and go on when
+// they are let.
 type serialRig struct {
 	d       *wsx.Dispatcher
 	started chan edit
@@ -42,16 +43,19 @@ func newSerialRig(most int) *serialRig {
 	}
 	wsx.Handle(r.d, "edit", run)
 	wsx.Handle(r.d, "undo", run)
-	r.d.Serial(wsx.SerialOptions{MaxWaiting: most, Key: func(_ context.Context, q *wsx.Request) string {
-		if strings.Contains(string(q.Params), "panic") {
-			panic("canary")
-		}
-		doc, _, _ := strings.Cut(string(q.Params), ",")
-		if doc == `{"doc":""` {
-			return ""
-		}
-		return doc
-	}}, "edit", "undo")
+	r.d.Serial(&wsx.SerialOptions{
+		MaxWaiting: most,
+		Key: func(_ context.Context, q *wsx.Request) string {
+			if strings.Contains(string(q.Params), "panic") {
+				panic("canary")
+			}
+			doc, _, _ := strings.Cut(string(q.Params), ",")
+			if doc == `{"doc":""` {
+				return ""
+			}
+			return doc
+		},
+	}, "edit", "undo")
 	return r
 }
 
@@ -69,8 +73,12 @@ func TestSerial_RunsOneKeyInOrder(t *testing.T) {
 		}
 		s.send(editing(90, "edit", "b", 1), editing(91, "edit", "", 2), editing(92, "edit", "", 3))
 		settle()
-		first := map[edit]bool{<-r.started: true, <-r.started: true, <-r.started: true, <-r.started: true}
-		if !first[edit{"a", 0}] || !first[edit{"b", 1}] || !first[edit{"", 2}] || !first[edit{"", 3}] || len(r.started) > 0 {
+		first := map[edit]bool{
+			<-r.started: true, <-r.started: true, <-r.started: true,
+			<-r.started: true,
+		}
+		if !first[edit{"a", 0}] || !first[edit{"b", 1}] || !first[edit{"", 2}] ||
+			!first[edit{"", 3}] || len(r.started) > 0 {
 			t.Fatal(first, len(r.started))
 		}
 		for i := range n {
@@ -92,11 +100,17 @@ func TestSerial_RunsOneKeyInOrder(t *testing.T) {
 func TestSerial_ACallGivesItsPlaceUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newSerialRig(3)
-		s := dial(t, r.d, &wsx.ServerOptions{KeepaliveAfter: -1, MaxInFlight: 2, Logger: slog.New(slog.DiscardHandler)})
+		s := dial(t, r.d,
+			&wsx.ServerOptions{
+				KeepaliveAfter: -1, MaxInFlight: 2,
+				Logger: slog.New(slog.DiscardHandler),
+			})
 		for i := range 3 {
 			s.send(editing(i, "edit", "a", i))
 		}
-		s.send(`{"type":"rpc.request","id":3,"method":"edit","params":{"doc":"a","n":3},"meta":{"timeout_ms":10}}`, editing(4, "edit", "a", 4))
+		s.send(
+			`{"type":"rpc.request","id":3,"method":"edit","params":{"doc":"a","n":3},`+
+				`"meta":{"timeout_ms":10}}`, editing(4, "edit", "a", 4))
 		s.expect(fault("4", "RESOURCE_EXHAUSTED", "too many requests wait for their turn"))
 		s.expect(fault("3", "DEADLINE_EXCEEDED", "deadline exceeded"))
 		s.send(`{"type":"rpc.cancel","id":1}`)
@@ -126,7 +140,7 @@ func TestSerial_AcrossConnectionsAndPerConnection(t *testing.T) {
 			<-r.gate(e)
 			return e.N, nil
 		})
-		r.d.Serial(wsx.SerialOptions{}, "own")
+		r.d.Serial(nil, "own")
 		_, client := serve(t, r.d, &wsx.ServerOptions{KeepaliveAfter: -1})
 		a, b := dialSocket(t, client, "ws://wsx.test/"), dialSocket(t, client, "ws://wsx.test/")
 		a.send(editing(1, "edit", "a", 1))
@@ -154,20 +168,23 @@ func TestSerial_AcrossConnectionsAndPerConnection(t *testing.T) {
 		a.expect(response("2", "2"))
 		close(r.gate(edit{"y", 3}))
 		b.expect(response("1", "3"))
-		if got, err := r.d.Call(t.Context(), "own", []byte(`{"doc":"y","n":3}`)); err != nil || string(got) != "3" { // over no connection
+		if got, err := r.d.Call(t.Context(), "own", []byte(`{"doc":"y","n":3}`)); err != nil ||
+			string(got) != "3" {
+			// over no connection
 			t.Error(string(got), err)
 		}
 	})
 }
 
-// A turn's holder waits for its client, behind more requests for the same turn than may be in flight.
+// A turn's holder waits for its client, behind more requests for the same turn than may be in
+// flight.
 func TestSerial_TheHolderMayCallItsClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := callDispatcher()
 		wsx.Handle(d, "ask", func(ctx context.Context, n int) (int, error) {
 			return wsx.Call[int](ctx, wsx.ConnFrom(ctx), "double", n)
 		})
-		d.Serial(wsx.SerialOptions{}, "ask")
+		d.Serial(nil, "ask")
 		s := dial(t, d, &wsx.ServerOptions{KeepaliveAfter: -1, MaxInFlight: 2})
 		for i := range 10 {
 			s.send(request(fmt.Sprint(i), "ask", fmt.Sprint(i)))
@@ -178,7 +195,9 @@ func TestSerial_TheHolderMayCallItsClient(t *testing.T) {
 		}
 		for asked := 0; asked < 10 || len(waiting) > 0; {
 			switch m := s.read(); {
-			case m == fmt.Sprintf(`{"type":"rpc.request","id":%d,"method":"double","params":%d}`, asked+1, asked):
+			case m ==
+				fmt.Sprintf(`{"type":"rpc.request","id":%d,"method":"double","params":%d}`, asked+1,
+					asked):
 				s.send(response(fmt.Sprint(asked+1), fmt.Sprint(2*asked)))
 				asked++
 			case waiting[m]: // the turn is passed on before the answer is sent
@@ -192,11 +211,14 @@ func TestSerial_TheHolderMayCallItsClient(t *testing.T) {
 
 func TestSerial_PanicsOnMistakes(t *testing.T) {
 	d := callDispatcher()
-	d.Serial(wsx.SerialOptions{}, "echo")
+	d.Serial(nil, "echo")
 	for name, f := range map[string]func(){
-		"unknown":       func() { d.Serial(wsx.SerialOptions{}, "nobody") },
-		"already":       func() { d.Serial(wsx.SerialOptions{}, "echo") },
-		"mounted":       func() { wsx.NewDispatcher().Mount("x", d); d.Serial(wsx.SerialOptions{}, "add") },
+		"unknown": func() { d.Serial(nil, "nobody") },
+		"already": func() { d.Serial(nil, "echo") },
+		"mounted": func() {
+			wsx.NewDispatcher().Mount("x", d)
+			d.Serial(nil, "add")
+		},
 		"stream of nil": func() { wsx.HandleStream[int, int, int](d, "s", nil) },
 	} {
 		func() {

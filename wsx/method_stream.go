@@ -8,18 +8,20 @@ import (
 	"reflect"
 
 	"github.com/coder/websocket"
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/genropy/genro-asgi-go/wsx/internal/outcall"
+	"github.com/genropy/genro-asgi-go/internal/typed"
+	"github.com/genropy/genro-asgi-go/wsx/internal/buffer"
+	"github.com/genropy/genro-asgi-go/wsx/internal/clientcall"
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
-// HandleStream registers fn as the method name of d: one that has items before its result. Each item that fn's iterator yields is sent in an
-// rpc.stream as it comes; when the iterator has ended, *out is the result. An error that it yields ends the call. For the rest, In, Out, the
-// context and errors are as [Handle] says.
+// HandleStream registers fn as the method name of d: one that has items before its result. Each
+// item that fn's iterator yields is sent in an rpc.stream as it comes; when the iterator has ended,
+// *out is the result. An error that it yields ends the call. For the rest, In, Out, the context and
+// errors are as [Handle] says.
 //
-//	wsx.HandleStream(d, "count", func(ctx context.Context, in Count, out *Counted) iter.Seq2[int, error] {
+//	count := func(ctx context.Context, in Count, out *Counted) iter.Seq2[int, error] {
 //		return func(yield func(int, error) bool) {
 //			for ; out.N < in.N; out.N++ {
 //				if !yield(out.N, nil) {
@@ -27,17 +29,23 @@ import (
 //				}
 //			}
 //		}
-//	})
+//	}
+//	wsx.HandleStream(d, "count", count)
 //
-// The iterator waits in yield while the caller does not take what was sent: when its window or the connection's out-queue is full. When the call ends early,
-// by rpc.cancel, its deadline or the connection's end, yield returns false; an iterator that waits for something else has to look at ctx itself.
+// The iterator waits in yield while the caller does not take what was sent: when its window or the
+// connection's out-queue is full. When the call ends early, by rpc.cancel, its deadline or the
+// connection's end, yield returns false; an iterator that waits for something else has to look at
+// ctx itself.
 //
-// Who wants only the result gets only that: [Dispatcher.Call], a notification, JSON-RPC. The iterator then runs to its end and its items are dropped.
-func HandleStream[In, Item, Out any](d *Dispatcher, name string, fn func(ctx context.Context, in In, out *Out) iter.Seq2[Item, error]) {
+// Who wants only the result gets only that: [Dispatcher.Call], a notification, JSON-RPC. The
+// iterator then runs to its end and its items are dropped.
+func HandleStream[In, Item, Out any](d *Dispatcher, name string,
+	fn func(ctx context.Context, in In, out *Out) iter.Seq2[Item, error],
+) {
 	if fn == nil {
 		panic(fmt.Sprintf("wsx: HandleStream(%q): nil function", name))
 	}
-	decode, encodeItem, encode := decoder[In](name), encoder[Item](), encoder[Out]()
+	decode, encodeItem, encode := decoder[In](name), encoder[Item](name), encoder[Out](name)
 	d.add(&method{
 		Method: Method{
 			Name: name, Kind: kindStream,
@@ -48,15 +56,15 @@ func HandleStream[In, Item, Out any](d *Dispatcher, name string, fn func(ctx con
 				in  In
 				out Out
 			}
-			if err := decode(r.Params, &call.in); err != nil {
+			if err := decode(ctx, r, &call.in); err != nil {
 				return err
 			}
 			items := fn(ctx, call.in, &call.out)
 			if items == nil {
 				return errors.New("wsx: the method returned no iterator")
 			}
-			buf := getBuffer()
-			defer buf.release()
+			buf := buffer.Get()
+			defer buf.Release()
 			for item, err := range items {
 				if err == nil {
 					err = ctx.Err()
@@ -67,17 +75,18 @@ func HandleStream[In, Item, Out any](d *Dispatcher, name string, fn func(ctx con
 				if r.Emit == nil {
 					continue
 				}
-				encoded := appender(buf.b[:0])
+				encoded := appender{b: buf.B[:0], call: r.result.call}
 				err := encodeItem(&encoded, &item)
-				buf.b = encoded
+				buf.B = encoded.b
 				if err == nil {
-					err = r.Emit(jsontext.Value(encoded))
+					err = r.Emit(jsontext.Value(encoded.b))
 				}
 				if err != nil {
 					return err
 				}
 			}
-			if err := ctx.Err(); err != nil || r.Notify { // an iterator that looked at ctx, and ended without a word
+			if err := ctx.Err(); err != nil || r.Notify {
+				// an iterator that looked at ctx, and ended without a word
 				return err
 			}
 			return encode(&r.result, &call.out)
@@ -88,15 +97,16 @@ func HandleStream[In, Item, Out any](d *Dispatcher, name string, fn func(ctx con
 // kindStream is the Kind of methods of HandleStream.
 const kindStream = "stream"
 
-// Progress reports how far the handler that was given ctx has come, to a caller who asked for that: others cost next to nothing. The
-// report is anything that JSON can say. It is sent at once and in order, and waits while the caller does not take what was sent.
-// The error is ctx's when the call is over, or says that the report cannot be encoded; a handler may ignore it.
+// Progress reports how far the handler that was given ctx has come, to a caller who asked for that:
+// others cost next to nothing. The report is anything that JSON can say. It is sent at once and in
+// order, and waits while the caller does not take what was sent. The error is ctx's when the call
+// is over, or says that the report cannot be encoded; a handler may ignore it.
 func Progress(ctx context.Context, report any) error {
 	r := RequestFrom(ctx)
 	if r == nil || r.Report == nil {
 		return nil
 	}
-	encoded, err := json.Marshal(report)
+	encoded, err := typed.Marshal(report)
 	if err != nil {
 		return fmt.Errorf("wsx: encode the progress of %q: %w", r.Method, err)
 	}
@@ -108,7 +118,7 @@ func (c *call) produce(m *wire.Message) {
 	if m.Dialect == wire.JSONRPC {
 		return
 	}
-	c.out = &outcall.Producer{Window: m.Window}
+	c.producer = &clientcall.Producer{Window: m.Window}
 	if c.method.stream {
 		c.req.Emit = c.emit
 	}
@@ -117,11 +127,11 @@ func (c *call) produce(m *wire.Message) {
 	}
 }
 
-// acknowledged takes in a wsx.ack.
-func (c *Conn) acknowledged(params []byte) {
+// takeAck takes in a wsx.ack.
+func (r *reader) takeAck(params []byte) {
 	id, next := wire.ReadAck(params)
-	if k := c.find(id); k != nil && k.out != nil {
-		k.out.Ack(next)
+	if k := r.conn.calls.find(id); k != nil && k.producer != nil {
+		k.producer.Ack(next)
 	}
 }
 
@@ -131,16 +141,21 @@ func (c *call) report(progress jsontext.Value) error {
 	return c.send(nil, wire.AppendProgress(nil, progress))
 }
 
-// send sends an rpc.stream, never behind the answer: who answers ends the context first and then settles c.out.
+// send sends an rpc.stream, never behind the answer: who answers ends the context first and then
+// settles c.producer.
 func (c *call) send(item, meta []byte) error {
-	err := c.out.Send(c, func(seq uint64) error {
-		message := getBuffer()
-		defer message.release()
-		message.b = wire.AppendStream(message.b, c.id, item, seq, meta)
-		return c.conn.ws.Send(c, websocket.MessageText, message.b)
+	err := c.producer.Send(c, func(seq uint64) error {
+		message := buffer.Get()
+		defer message.Release()
+		message.B = wire.AppendStream(message.B, c.id, item, seq, meta)
+		return c.conn.ws.Send(c, websocket.MessageText, message.B)
 	})
+	if item != nil {
+		c.releaseAnswer()
+	}
 	if err != nil && c.Err() == nil {
-		return fmt.Errorf("%w: %w", context.Canceled, err) // the connection is ending, which ends the call next
+		// the connection is ending, which ends the call next
+		return fmt.Errorf("%w: %w", context.Canceled, err)
 	}
 	return err
 }

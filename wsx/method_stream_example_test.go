@@ -16,22 +16,27 @@ func ExampleHandleStream() {
 		Lines int `json:"lines"`
 	}
 	d := wsx.NewDispatcher()
-	wsx.HandleStream(d, "poem", func(_ context.Context, _ struct{}, out *lines) iter.Seq2[string, error] {
-		return func(yield func(string, error) bool) {
-			for _, line := range []string{"an old silent pond", "a frog jumps into the pond", "splash! silence again"} {
-				if !yield(line, nil) {
-					return
+	wsx.HandleStream(d, "poem",
+		func(_ context.Context, _ struct{}, out *lines) iter.Seq2[string, error] {
+			return func(yield func(string, error) bool) {
+				for _, line := range []string{
+					"an old silent pond", "a frog jumps into the pond",
+					"splash! silence again",
+				} {
+					if !yield(line, nil) {
+						return
+					}
+					out.Lines++
 				}
-				out.Lines++
 			}
-		}
-	})
+		})
 
 	// Over a connection, wsxclient.Stream and Stream are loops over the items. In this process:
-	result, err := d.Serve(context.Background(), &wsx.Request{Method: "poem", Emit: func(item jsontext.Value) error {
-		fmt.Println(string(item))
-		return nil
-	}})
+	result, err := d.Serve(context.Background(),
+		&wsx.Request{Method: "poem", Emit: func(item jsontext.Value) error {
+			fmt.Println(string(item))
+			return nil
+		}})
 	fmt.Println(string(result), err)
 	// Output:
 	// "an old silent pond"
@@ -46,8 +51,9 @@ func ExampleDispatcher_Serial() {
 		Text     string `json:"text"`
 	}
 	d := wsx.NewDispatcher()
-	wsx.Handle(d, "edit", func(_ context.Context, e edit) (string, error) { return e.Document + ": " + e.Text, nil })
-	d.Serial(wsx.SerialOptions{Key: func(_ context.Context, r *wsx.Request) string {
+	wsx.Handle(d, "edit",
+		func(_ context.Context, e edit) (string, error) { return e.Document + ": " + e.Text, nil })
+	d.Serial(&wsx.SerialOptions{Key: func(_ context.Context, r *wsx.Request) string {
 		var of struct {
 			Document string `json:"document"`
 		}

@@ -26,34 +26,38 @@ type counted struct {
 // streams has a method that counts, and says on ended how far it came.
 func streams(ended chan<- int) *wsx.Dispatcher {
 	d := callDispatcher()
-	wsx.HandleStream(d, "count", func(_ context.Context, n int, out *counted) iter.Seq2[int, error] {
-		return func(yield func(int, error) bool) {
-			defer func() {
-				if ended != nil {
-					ended <- out.Count
-				}
-			}()
-			for ; out.Count < n; out.Count++ {
-				if !yield(out.Count, nil) {
-					return
+	wsx.HandleStream(d, "count",
+		func(_ context.Context, n int, out *counted) iter.Seq2[int, error] {
+			return func(yield func(int, error) bool) {
+				defer func() {
+					if ended != nil {
+						ended <- out.Count
+					}
+				}()
+				for ; out.Count < n; out.Count++ {
+					if !yield(out.Count, nil) {
+						return
+					}
 				}
 			}
-		}
-	})
+		})
 	return d
 }
 
 func TestHandleStream_OnTheWire(t *testing.T) {
 	d := streams(nil)
-	wsx.HandleStream(d, "none", func(context.Context, struct{}, *struct{}) iter.Seq2[string, error] { return nil })
-	wsx.HandleStream(d, "odd", func(context.Context, struct{}, *struct{}) iter.Seq2[func(), error] {
-		return func(yield func(func(), error) bool) { yield(func() {}, nil) }
+	wsx.HandleStream(d, "none",
+		func(context.Context, struct{}, *struct{}) iter.Seq2[string, error] { return nil })
+	wsx.HandleStream(d, "odd", func(context.Context, struct{}, *struct{}) iter.Seq2[any, error] {
+		return func(yield func(any, error) bool) { yield(func() {}, nil) }
 	})
-	wsx.HandleStream(d, "fails", func(context.Context, struct{}, *struct{}) iter.Seq2[string, error] {
-		return func(yield func(string, error) bool) {
-			_ = yield("a\"b", nil) && yield("", wsx.NewError("GONE", "no more")) && yield("never", nil)
-		}
-	})
+	wsx.HandleStream(d, "fails",
+		func(context.Context, struct{}, *struct{}) iter.Seq2[string, error] {
+			return func(yield func(string, error) bool) {
+				_ = yield("a\"b", nil) && yield("", wsx.NewError("GONE", "no more")) &&
+					yield("never", nil)
+			}
+		})
 	wsx.HandleStream(d, "panics", func(context.Context, struct{}, *struct{}) iter.Seq2[int, error] {
 		return func(yield func(int, error) bool) { yield(1, nil); panic("canary") }
 	})
@@ -71,22 +75,28 @@ func TestHandleStream_OnTheWire(t *testing.T) {
 	s.send(request("4", "odd", ""))
 	s.expect(fault("4", "INTERNAL_ERROR", "internal error"))
 	s.send(`{"type":"rpc.notify","method":"count","params":3}`, request("5", "count", "1"))
-	s.expect(streamItem("5", "0", 0), response("5", `{"count":1}`)) // and no items of the notification
+	// and no items of the notification
+	s.expect(streamItem("5", "0", 0), response("5", `{"count":1}`))
 
 	got, err := d.Call(t.Context(), "count", []byte("3"))
 	if err != nil || string(got) != `{"count":3}` {
 		t.Error(string(got), err)
 	}
 	var items []string
-	got, err = d.Serve(t.Context(), &wsx.Request{Method: "count", Params: []byte("3"), Emit: func(item jsontext.Value) error {
-		items = append(items, string(item))
-		return nil
-	}})
+	got, err = d.Serve(t.Context(),
+		&wsx.Request{Method: "count", Params: []byte("3"), Emit: func(item jsontext.Value) error {
+			items = append(items, string(item))
+			return nil
+		}})
 	if err != nil || string(got) != `{"count":3}` || strings.Join(items, "") != "012" {
 		t.Error(string(got), err, items)
 	}
 	enough := errors.New("enough")
-	if _, err = d.Serve(t.Context(), &wsx.Request{Method: "count", Params: []byte("3"), Emit: func(jsontext.Value) error { return enough }}); !errors.Is(err, enough) {
+	if _, err = d.Serve(t.Context(),
+		&wsx.Request{
+			Method: "count", Params: []byte("3"),
+			Emit: func(jsontext.Value) error { return enough },
+		}); !errors.Is(err, enough) {
 		t.Error(err)
 	}
 }
@@ -94,14 +104,16 @@ func TestHandleStream_OnTheWire(t *testing.T) {
 func TestHandleStream_EndsTheIteratorWithTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan int, 1)
-		s := dial(t, streams(ended), &wsx.ServerOptions{KeepaliveAfter: -1, WriteTimeout: time.Hour})
+		s := dial(t, streams(ended),
+			&wsx.ServerOptions{KeepaliveAfter: -1, WriteTimeout: time.Hour})
 		for name, end := range map[string]struct{ request, more, want string }{
 			"cancel": {
 				`{"type":"rpc.request","id":1,"method":"count","params":9,"meta":{"window":2}}`,
 				`{"type":"rpc.cancel","id":1}`, fault("1", "CANCELLED", "cancelled"),
 			},
 			"deadline": {
-				`{"type":"rpc.request","id":1,"method":"count","params":9,"meta":{"window":2,"timeout_ms":500}}`,
+				`{"type":"rpc.request","id":1,"method":"count","params":9,"meta":{"window":2,` +
+					`"timeout_ms":500}}`,
 				ping, fault("1", "DEADLINE_EXCEEDED", "deadline exceeded"),
 			},
 		} {
@@ -146,7 +158,8 @@ func TestHandleStream_KeepsToTheWindow(t *testing.T) {
 		s.send(`{"type":"rpc.request","id":1,"method":"count","params":6,"meta":{"window":2}}`)
 		s.expect(streamItem("1", "0", 0), streamItem("1", "1", 1))
 		nothing()
-		s.send(ack("3"), ack("0"), ack("-1"), ack(`"1"`), ack("99999999999999999999")) // none of them can be true
+		// none of them can be true
+		s.send(ack("3"), ack("0"), ack("-1"), ack(`"1"`), ack("99999999999999999999"))
 		nothing()
 		s.send(ack("1"))
 		s.expect(streamItem("1", "2", 2))
@@ -161,15 +174,21 @@ func TestHandleStream_KeepsToTheWindow(t *testing.T) {
 // Streams that wait for their client hold no place: what they wait for comes behind other requests.
 func TestHandleStream_WaitingDoesNotCountAsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := dial(t, streams(nil), &wsx.ServerOptions{KeepaliveAfter: -1, MaxInFlight: 2, MaxCalls: 3})
+		s := dial(t, streams(nil),
+			&wsx.ServerOptions{KeepaliveAfter: -1, MaxInFlight: 2, MaxCalls: 3})
 		for id := range 5 {
-			s.send(fmt.Sprintf(`{"type":"rpc.request","id":%d,"method":"count","params":2,"meta":{"window":1}}`, id))
+			s.send(
+				fmt.Sprintf(
+					`{"type":"rpc.request","id":%d,"method":"count","params":2,`+
+						`"meta":{"window":1}}`, id))
 			s.expect(streamItem(fmt.Sprint(id), "0", 0))
 		}
 		s.send(request("7", "echo", "1"))
 		s.expect(fault("7", "RESOURCE_EXHAUSTED", "too many requests wait for this client"))
 		for id := range 5 {
-			s.send(fmt.Sprintf(`{"type":"rpc.notify","method":"wsx.ack","params":{"next":1,"id":%d}}`, id))
+			s.send(
+				fmt.Sprintf(`{"type":"rpc.notify","method":"wsx.ack","params":{"next":1,"id":%d}}`,
+					id))
 			s.expect(streamItem(fmt.Sprint(id), "1", 1), response(fmt.Sprint(id), `{"count":2}`))
 		}
 		s.send(request("7", "echo", "1"))
@@ -180,21 +199,24 @@ func TestHandleStream_WaitingDoesNotCountAsInFlight(t *testing.T) {
 func TestProgress_OnTheWire(t *testing.T) {
 	d := streams(nil)
 	late := make(chan error, 1)
-	wsx.HandleStream(d, "work", func(ctx context.Context, _ struct{}, _ *struct{}) iter.Seq2[int, error] {
-		return func(yield func(int, error) bool) {
-			if err := errors.Join(wsx.Progress(ctx, 0.5), wsx.Progress(ctx, []string{"half"})); err != nil {
-				yield(0, err)
-				return
+	wsx.HandleStream(d, "work",
+		func(ctx context.Context, _ struct{}, _ *struct{}) iter.Seq2[int, error] {
+			return func(yield func(int, error) bool) {
+				if err := errors.Join(wsx.Progress(ctx, 0.5),
+					wsx.Progress(ctx, []string{"half"})); err != nil {
+					yield(0, err)
+					return
+				}
+				if yield(7, nil) && wsx.Progress(ctx, func() {}) == nil &&
+					wsx.RequestFrom(ctx).Report != nil {
+					yield(0, errors.New("a function was reported"))
+				}
+				go func() {
+					<-ctx.Done()
+					late <- wsx.Progress(ctx, "late")
+				}()
 			}
-			if yield(7, nil) && wsx.Progress(ctx, func() {}) == nil && wsx.RequestFrom(ctx).Report != nil {
-				yield(0, errors.New("a function was reported"))
-			}
-			go func() {
-				<-ctx.Done()
-				late <- wsx.Progress(ctx, "late")
-			}()
-		}
-	})
+		})
 	s := dial(t, d, nil)
 	s.send(`{"type":"rpc.request","id":1,"method":"work","meta":{"progress":true}}`)
 	s.expect(

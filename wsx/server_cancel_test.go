@@ -11,7 +11,8 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx"
 )
 
-// handing returns a dispatcher whose method "hand" gives its context out and returns when the test says so.
+// handing returns a dispatcher whose method "hand" gives its context out and returns when the test
+// says so.
 func handing() (d *wsx.Dispatcher, contexts chan context.Context, release chan struct{}) {
 	d = callDispatcher()
 	contexts, release = make(chan context.Context, 1), make(chan struct{})
@@ -28,7 +29,8 @@ func TestServer_AnswersACancelledCallAtOnce(t *testing.T) {
 	s := dial(t, d, &wsx.ServerOptions{MaxInFlight: 2})
 	s.send(request("1", "hand", ""))
 	ctx := <-contexts
-	s.send(`{"type":"rpc.cancel","id":"1"}`, `{"type":"rpc.cancel","id":2}`, ping) // ids of nothing in flight
+	// ids of nothing in flight
+	s.send(`{"type":"rpc.cancel","id":"1"}`, `{"type":"rpc.cancel","id":2}`, ping)
 	s.expect(pong)
 	if ctx.Err() != nil {
 		t.Fatal("cancelled by another id")
@@ -39,11 +41,13 @@ func TestServer_AnswersACancelledCallAtOnce(t *testing.T) {
 	if !errors.Is(ctx.Err(), context.Canceled) || !errors.Is(context.Cause(ctx), context.Canceled) {
 		t.Error(ctx.Err(), context.Cause(ctx))
 	}
-	s.send(`{"type":"rpc.cancel","id":1}`, request("1", "echo", "2")) // cancelled already, and free again
+	// cancelled already, and free again
+	s.send(`{"type":"rpc.cancel","id":1}`, request("1", "echo", "2"))
 	s.expect(response("1", "2"))
 	close(release)
-	s.send(request("3", "wait", ""), request("4", "echo", "5")) // both slots are free only when the handler has ended
-	s.expect(response("4", "5"))                                // and nothing more for 1
+	// both slots are free only when the handler has ended
+	s.send(request("3", "wait", ""), request("4", "echo", "5"))
+	s.expect(response("4", "5")) // and nothing more for 1
 }
 
 func TestServer_EndsCallsWithTheirDeadline(t *testing.T) {
@@ -60,15 +64,19 @@ func TestServer_EndsCallsWithTheirDeadline(t *testing.T) {
 		if took := time.Since(start); took != 1500*time.Millisecond {
 			t.Error(took)
 		}
-		if !errors.Is(ctx.Err(), context.DeadlineExceeded) || !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		if !errors.Is(ctx.Err(), context.DeadlineExceeded) ||
+			!errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 			t.Error(ctx.Err(), context.Cause(ctx))
 		}
 		close(release)
 		s.send(`{"type":"rpc.request","id":1,"method":"wait","meta":{"timeout_ms":10}}`)
 		s.expect(fault("1", "DEADLINE_EXCEEDED", "deadline exceeded"))
-		s.send(`{"type":"rpc.request","id":1,"method":"echo","params":2,"meta":{"timeout_ms":99999999999999999999}}`)
+		s.send(
+			`{"type":"rpc.request","id":1,"method":"echo","params":2,` +
+				`"meta":{"timeout_ms":99999999999999999999}}`)
 		s.expect(response("1", "2"))
-		s.send(`{"type":"rpc.request","id":1,"method":"echo","params":2,"meta":{"timeout_ms":1000}}`)
+		s.send(
+			`{"type":"rpc.request","id":1,"method":"echo","params":2,"meta":{"timeout_ms":1000}}`)
 		s.expect(response("1", "2"))
 		<-time.After(time.Hour)
 		s.send(ping)
@@ -96,7 +104,8 @@ func TestServer_CancelsCallsOfAClientThatIsGone(t *testing.T) {
 			}
 			conn := wsx.ConnFrom(ctx)
 			<-conn.Context().Done()
-			if got, want := context.Cause(ctx), context.Cause(conn.Context()); got == nil || !errors.Is(got, want) {
+			if got, want := context.Cause(ctx), context.Cause(conn.Context()); got == nil ||
+				!errors.Is(got, want) {
 				t.Errorf("cause %v, the connection's is %v", got, want)
 			}
 		})

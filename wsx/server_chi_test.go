@@ -28,7 +28,10 @@ func stock() []func(http.Handler) http.Handler {
 	return []func(http.Handler) http.Handler{
 		middleware.RequestID,
 		middleware.RealIP, //nolint:staticcheck // deprecated, and everywhere
-		middleware.RequestLogger(&middleware.DefaultLogFormatter{Logger: log.New(io.Discard, "", 0), NoColor: true}),
+		middleware.RequestLogger(&middleware.DefaultLogFormatter{
+			Logger:  log.New(io.Discard, "", 0),
+			NoColor: true,
+		}),
 		middleware.Recoverer,
 		middleware.Timeout(time.Second),
 		middleware.Compress(5),
@@ -59,9 +62,14 @@ func TestServer_WorksUnderChisMiddlewareInAnyOrder(t *testing.T) {
 					if deadline, ok := wsx.ConnFrom(ctx).Context().Deadline(); ok {
 						return "", fmt.Errorf("the handshake's deadline %v is left", deadline)
 					}
-					return fmt.Sprintln(ctx.Value(tenantKey{}), wsx.ConnFrom(ctx).Request().Context().Value(tenantKey{})), nil
+					return fmt.Sprintln(ctx.Value(tenantKey{}),
+						wsx.ConnFrom(ctx).Request().Context().Value(tenantKey{})), nil
 				})
-				server := wsx.NewServer(d, &wsx.ServerOptions{Debug: true, Logger: slog.New(slog.DiscardHandler), KeepaliveAfter: -1})
+				server := wsx.NewServer(d,
+					&wsx.ServerOptions{
+						Debug: true, Logger: slog.New(slog.DiscardHandler),
+						KeepaliveAfter: -1,
+					})
 				r := chi.NewRouter()
 				r.Use(order...)
 				r.Handle("/ws", server)
@@ -90,9 +98,11 @@ func TestServer_KeepsNothingThatChiUsesAgain(t *testing.T) {
 		if chi.RouteContext(ctx) != nil || chi.RouteContext(r.Context()) != nil {
 			return "", fmt.Errorf("chi's RouteContext is visible")
 		}
-		return r.PathValue("room") + r.URL.Path + r.Header.Get("X-Room") + r.URL.Query().Get("q"), nil
+		return r.PathValue("room") + r.URL.Path + r.Header.Get("X-Room") +
+			r.URL.Query().Get("q"), nil
 	})
-	server := wsx.NewServer(d, &wsx.ServerOptions{Debug: true, Logger: slog.New(slog.DiscardHandler)})
+	server := wsx.NewServer(d,
+		&wsx.ServerOptions{Debug: true, Logger: slog.New(slog.DiscardHandler)})
 	r := chi.NewRouter()
 	r.Route("/rooms", func(r chi.Router) { r.Handle("/{room}/ws", server) })
 	r.Get("/other/{a}/{b}/{room}", func(w http.ResponseWriter, r *http.Request) {

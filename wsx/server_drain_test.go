@@ -142,7 +142,8 @@ func TestServer_StopsWithoutConnections(t *testing.T) {
 	server := wsx.NewServer(wsx.NewDispatcher(), nil)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := errors.Join(server.Start(t.Context()), server.Start(t.Context()), server.Stop(ended), server.Stop(t.Context())); err != nil {
+	if err := errors.Join(server.Start(t.Context()), server.Start(t.Context()), server.Stop(ended),
+		server.Stop(t.Context())); err != nil {
 		t.Error(err)
 	}
 	if server.Start(t.Context()) == nil {
@@ -159,7 +160,8 @@ func TestServer_StopLeavesNoUpgradeBehind(t *testing.T) {
 		for range 4 {
 			wg.Go(func() {
 				dialled <- struct{}{}
-				c, resp, err := websocket.Dial(t.Context(), "ws://wsx.test/", &websocket.DialOptions{HTTPClient: client})
+				c, resp, err := websocket.Dial(t.Context(), "ws://wsx.test/",
+					&websocket.DialOptions{HTTPClient: client})
 				if err != nil {
 					if resp == nil || resp.StatusCode != http.StatusServiceUnavailable {
 						t.Error(err)
@@ -185,9 +187,12 @@ func TestServer_StopsWhileCallsCome(t *testing.T) {
 		answered := make(chan struct{}, 1000)
 		for range 4 {
 			s := dialSocket(t, client, "ws://wsx.test/")
-			wg.Go(func() { // no call that was answered with anything but its result or UNAVAILABLE, and 1001 after
+			wg.Go(func() {
+				// no call that was answered with anything but its result or UNAVAILABLE, and 1001
+				// after
 				for {
-					if err := s.c.Write(t.Context(), websocket.MessageText, []byte(request("1", "echo", "2"))); err != nil {
+					if err := s.c.Write(t.Context(), websocket.MessageText,
+						[]byte(request("1", "echo", "2"))); err != nil {
 						break
 					}
 					_, b, err := s.c.Read(t.Context())
@@ -197,7 +202,8 @@ func TestServer_StopsWhileCallsCome(t *testing.T) {
 						}
 						return
 					}
-					if got := string(b); got != response("1", "2") && got != fault("1", "UNAVAILABLE", "the server is shutting down") {
+					if got := string(b); got != response("1", "2") &&
+						got != fault("1", "UNAVAILABLE", "the server is shutting down") {
 						t.Error(got)
 					}
 					select {

@@ -30,43 +30,11 @@ func serveTCP(t testing.TB, d *wsx.Dispatcher, opts *wsx.ServerOptions) (url str
 	return "ws" + strings.TrimPrefix(srv.URL, "http")
 }
 
-// settle lets everything happen that happens by itself, and the server a moment to see which handlers are slow.
+// settle lets everything happen that happens by itself, and the server a moment to see which
+// handlers are slow.
 func settle() {
 	<-time.After(time.Second)
 	synctest.Wait()
-}
-
-func TestServer_StopsReadingAtItsInFlightLimit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := callDispatcher()
-		var started atomic.Int32
-		release := make(chan struct{})
-		wsx.Handle(d, "hold", func(_ context.Context, n int) (int, error) { started.Add(1); <-release; return n, nil })
-		s := dial(t, d, nil)
-		go func() {
-			for i := range 64 + 10 {
-				s.send(request(fmt.Sprint(i), "hold", fmt.Sprint(i)))
-			}
-			s.send(ping)
-		}()
-		settle()
-		if n := started.Load(); n != 64 {
-			t.Fatalf("%d started", n)
-		}
-		for i := range 10 {
-			release <- struct{}{}
-			s.read()
-			settle()
-			if n := started.Load(); n != int32(65+i) {
-				t.Fatalf("%d started after %d ended", n, i+1)
-			}
-		}
-		s.expect(pong) // read only now
-		close(release)
-		for range 64 {
-			s.read()
-		}
-	})
 }
 
 func TestServer_LosesNothingUnderBackpressure(t *testing.T) {
@@ -111,19 +79,6 @@ func TestServer_LosesNothingUnderBackpressure(t *testing.T) {
 	if most.Load() > 8 {
 		t.Errorf("%d at a time", most.Load())
 	}
-}
-
-// While the server does not read, only its pings tell that nobody is there.
-func TestServer_NoticesAClientThatLeavesWhileItIsNotRead(t *testing.T) {
-	d, contexts, release := handing()
-	defer close(release)
-	s := dialSocket(t, nil, serveTCP(t, d, &wsx.ServerOptions{MaxInFlight: 1, KeepaliveAfter: 5 * time.Millisecond}))
-	s.send(request("1", "hand", ""))
-	ctx := <-contexts
-	s.send(request("2", "hand", ""), request("3", "echo", ""))
-	_ = s.c.CloseNow()
-	<-ctx.Done()
-	<-wsx.ConnFrom(ctx).Context().Done()
 }
 
 func TestServer_ASlotIsTakenUntilTheHandlerEnds(t *testing.T) {

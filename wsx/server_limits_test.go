@@ -25,8 +25,18 @@ func TestServer_ClosesWhatBreaksItsLimits(t *testing.T) {
 		code websocket.StatusCode
 	}{
 		{"message of 65 KiB", wsx.ServerOptions{}, big(65 << 10), websocket.StatusMessageTooBig},
-		{"message over MaxMessage", wsx.ServerOptions{MaxMessage: 100}, big(100), websocket.StatusMessageTooBig},
-		{"text that is not UTF-8", wsx.ServerOptions{}, "\"\xff\"", websocket.StatusInvalidFramePayloadData},
+		{
+			"message over MaxMessage",
+			wsx.ServerOptions{MaxMessage: 100},
+			big(100),
+			websocket.StatusMessageTooBig,
+		},
+		{
+			"text that is not UTF-8",
+			wsx.ServerOptions{},
+			"\"\xff\"",
+			websocket.StatusInvalidFramePayloadData,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := dialSocket(t, nil, serveTCP(t, callDispatcher(), &tc.opts))
@@ -44,11 +54,21 @@ func TestServer_ClosesWhatBreaksItsLimits(t *testing.T) {
 		send string
 		code websocket.StatusCode
 	}{
-		{"1,025 frames", wsx.ServerOptions{}, begin + strings.Repeat(more, 1024), websocket.StatusPolicyViolation},
-		{"frames over MaxFrames", wsx.ServerOptions{MaxFrames: 3}, begin + strings.Repeat(more, 3), websocket.StatusPolicyViolation},
-		{"11 pings", wsx.ServerOptions{}, strings.Repeat(pings, 11), websocket.StatusPolicyViolation},
-		{"pings over MaxPings", wsx.ServerOptions{MaxPings: 1}, strings.Repeat(pings, 2), websocket.StatusPolicyViolation},
-		{"10 s for a message", wsx.ServerOptions{}, begin, websocket.StatusPolicyViolation},
+		{
+			"1,025 frames",
+			wsx.ServerOptions{},
+			begin + strings.Repeat(more, 1024),
+			websocket.StatusPolicyViolation,
+		},
+		{
+			"frames over MaxFrames",
+			wsx.ServerOptions{MaxFrames: 3},
+			begin + strings.Repeat(more, 3),
+			websocket.StatusPolicyViolation,
+		},
+		{"more than a minute's pings", wsx.ServerOptions{}, strings.Repeat(pings, 601), 4420},
+		{"pings over MaxPings", wsx.ServerOptions{MaxPings: 1}, strings.Repeat(pings, 61), 4420},
+		{"a minute for a message", wsx.ServerOptions{KeepaliveAfter: -1}, begin, 4420},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -60,7 +80,7 @@ func TestServer_ClosesWhatBreaksItsLimits(t *testing.T) {
 				if code != tc.code {
 					t.Errorf("closed with %d", code)
 				}
-				if want := tc.send == begin; want != (after == 10*time.Second) {
+				if want := tc.send == begin; want != (after == time.Minute) {
 					t.Errorf("closed after %v", after)
 				}
 			})
@@ -69,7 +89,9 @@ func TestServer_ClosesWhatBreaksItsLimits(t *testing.T) {
 }
 
 // readClose reads frames without masks and of at most 125 bytes until one closes the connection.
-func readClose(t *testing.T, r io.Reader, start time.Time) (code websocket.StatusCode, after time.Duration) {
+func readClose(t *testing.T, r io.Reader, start time.Time) (code websocket.StatusCode,
+	after time.Duration,
+) {
 	t.Helper()
 	for {
 		var head [2]byte
@@ -87,7 +109,11 @@ func readClose(t *testing.T, r io.Reader, start time.Time) (code websocket.Statu
 }
 
 func TestServer_TakesWhatIsWithinItsLimits(t *testing.T) {
-	s := dial(t, callDispatcher(), &wsx.ServerOptions{MaxMessage: -1, MaxFrames: -1, MaxDepth: -1, MessageRate: -1, MessageTimeout: -1, MaxQueueBytes: -1, MaxQueueMessages: -1})
+	s := dial(t, callDispatcher(),
+		&wsx.ServerOptions{
+			MaxMessage: -1, MaxFrames: -1, MaxDepth: -1, MessageRate: -1,
+			MessageTimeout: -1, MaxQueueBytes: -1, MaxQueueMessages: -1,
+		})
 	big := `"` + strings.Repeat("x", 200<<10) + `"`
 	s.send(request("1", "echo", big))
 	s.expect(response("1", big))
@@ -97,7 +123,8 @@ func TestServer_TakesWhatIsWithinItsLimits(t *testing.T) {
 
 	s = dial(t, callDispatcher(), &wsx.ServerOptions{MaxDepth: 3})
 	s.send(request("1", "echo", "[[]]"), request("2", "echo", "[[[]]]"))
-	s.expect(response("1", "[[]]"), fault("2", "INVALID_REQUEST", "the message is nested too deeply"))
+	s.expect(response("1", "[[]]"),
+		fault("2", "INVALID_REQUEST", "the message is nested too deeply"))
 }
 
 func TestServer_RefusesMessagesOverTheRate(t *testing.T) {
@@ -110,14 +137,16 @@ func TestServer_RefusesMessagesOverTheRate(t *testing.T) {
 			s.send(request("1", "echo", "2"))
 			s.expect(response("1", "2"))
 		}
-		refused := `{"type":"rpc.error","id":1,"error":{"code":"RESOURCE_EXHAUSTED","message":"resource exhausted","details":{"retry_after_ms":%d}}}`
+		refused := `{"type":"rpc.error","id":1,"error":{"code":"RESOURCE_EXHAUSTED",` +
+			`"message":"resource exhausted","details":{"retry_after_ms":%d}}}`
 		s.send(request("1", "none", "")) // before the method is looked up
 		var wait int
 		if _, err := fmt.Sscanf(s.read(), refused, &wait); err != nil || wait < 1 || wait > 101 {
 			t.Fatal(wait, err)
 		}
 		// What nobody waits for is not answered, least of all a cancel in the name of the call.
-		s.send(`{"type":"rpc.cancel","id":0}`, `{"type":"rpc.notify","method":"echo"}`, `{"type":"rpc.pong","id":"p"}`)
+		s.send(`{"type":"rpc.cancel","id":0}`, `{"type":"rpc.notify","method":"echo"}`,
+			`{"type":"rpc.pong","id":"p"}`)
 		<-time.After(time.Duration(wait) * time.Millisecond)
 		s.send(request("1", "echo", "3"))
 		s.expect(response("1", "3"))
@@ -158,7 +187,8 @@ func TestServer_TheBurstIsTheRateUnlessSaid(t *testing.T) {
 	})
 }
 
-// A client that asks and never reads is cut, and costs no more than its queue and the system's buffers.
+// A client that asks and never reads is cut, and costs no more than its queue and the system's
+// buffers.
 func TestServer_CutsAClientThatDoesNotRead(t *testing.T) {
 	d := callDispatcher()
 	type flood struct {
@@ -191,9 +221,11 @@ func TestServer_CutsAClientThatDoesNotRead(t *testing.T) {
 	other.expect(pong)
 }
 
-// With a queue of a few messages every handler waits for room, and each answer comes once there is some.
+// With a queue of a few messages every handler waits for room, and each answer comes once there is
+// some.
 func TestServer_AnswersWaitForRoom(t *testing.T) {
-	s := dialSocket(t, nil, serveTCP(t, callDispatcher(), &wsx.ServerOptions{MaxQueueMessages: 1, MaxQueueBytes: 100}))
+	s := dialSocket(t, nil,
+		serveTCP(t, callDispatcher(), &wsx.ServerOptions{MaxQueueMessages: 1, MaxQueueBytes: 100}))
 	big := `"` + strings.Repeat("x", 50<<10) + `"`
 	go func() {
 		for i := range 60 {

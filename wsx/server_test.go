@@ -19,7 +19,10 @@ type (
 func newTestServer(t testing.TB, opts *wsx.ServerOptions) (*wsx.Server, string) {
 	t.Helper()
 	d := wsx.NewDispatcher()
-	wsx.Handle(d, "add", func(_ context.Context, in addParams) (addResult, error) { return addResult{in.A + in.B}, nil })
+	wsx.Handle(d, "add",
+		func(_ context.Context, in addParams) (addResult, error) {
+			return addResult{in.A + in.B}, nil
+		})
 	s := wsx.NewServer(d, opts)
 	srv := httptest.NewServer(s)
 	t.Cleanup(func() {

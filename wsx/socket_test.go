@@ -13,6 +13,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/genropy/genro-asgi-go/problem"
 	"github.com/genropy/genro-asgi-go/wsx"
 	"github.com/genropy/genro-asgi-go/wsx/wsxtest"
 )
@@ -20,7 +21,8 @@ import (
 // stopTimeout is how long a server may take to stop.
 const stopTimeout = 30 * time.Second
 
-// socket is a client that knows nothing of the protocol: tests see what goes over the wire, byte for byte.
+// socket is a client that knows nothing of the protocol: tests see what goes over the wire, byte
+// for byte.
 type socket struct {
 	t testing.TB
 	c *websocket.Conn
@@ -28,7 +30,8 @@ type socket struct {
 
 func dialSocket(t testing.TB, client *http.Client, url string) *socket {
 	t.Helper()
-	c, _, err := websocket.Dial(t.Context(), url, &websocket.DialOptions{HTTPClient: client, Subprotocols: []string{"wsx.v1"}})
+	c, _, err := websocket.Dial(t.Context(), url,
+		&websocket.DialOptions{HTTPClient: client, Subprotocols: []string{"wsx.v1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +99,8 @@ func response(id, result string) string {
 }
 
 func fault(id, code, message string) string {
-	return `{"type":"rpc.error","id":` + id + `,"error":{"code":"` + code + `","message":"` + message + `"}}`
+	return `{"type":"rpc.error","id":` + id + `,"error":{"code":"` + code + `","message":"` +
+		message + `"}}`
 }
 
 const (
@@ -104,7 +108,15 @@ const (
 	pong = `{"type":"rpc.pong"}`
 )
 
-// serve serves d in memory. The server is stopped, and the test fails when that does not work, before the test ends.
+// serve serves d in memory. The server is stopped, and the test fails when that does not work,
+// before the test ends. logged is h in an app whose problems are logged to log.
+func logged(h http.Handler, log *logBuffer) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w,
+			r.WithContext(problem.WithOptions(r.Context(), &problem.Options{Logger: log.logger()})))
+	})
+}
+
 func serve(t testing.TB, d *wsx.Dispatcher, opts *wsx.ServerOptions) (*wsx.Server, *http.Client) {
 	t.Helper()
 	if opts == nil {
@@ -135,7 +147,8 @@ func dial(t testing.TB, d *wsx.Dispatcher, opts *wsx.ServerOptions) *socket {
 	return dialSocket(t, client, "ws://wsx.test/")
 }
 
-// dialRaw makes a handshake and returns the bytes after it: a peer whose WebSocket library answers nothing by itself.
+// dialRaw makes a handshake and returns the bytes after it: a peer whose WebSocket library answers
+// nothing by itself.
 func dialRaw(t testing.TB, client *http.Client, url string) io.ReadWriteCloser {
 	t.Helper()
 	resp, err := client.Do(handshake(t, url))
@@ -153,12 +166,14 @@ func dialRaw(t testing.TB, client *http.Client, url string) io.ReadWriteCloser {
 // handshake is a WebSocket handshake as a program sends it.
 func handshake(t testing.TB, url string) *http.Request {
 	t.Helper()
-	r, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, url, nil)
+	r, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, url,
+		nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, value := range map[string]string{
-		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+		"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
 	} {
 		r.Header.Set(name, value)
 	}

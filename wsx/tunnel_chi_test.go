@@ -75,7 +75,11 @@ func chiMatrix() http.Handler {
 	})
 	r.Mount("/sub", sub)
 	r.Mount("/t/{tenant}", sub)
-	r.Mount("/std", http.StripPrefix("/std", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "std ", r.URL.Path) })))
+	r.Mount("/std",
+		http.StripPrefix("/std",
+			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				fmt.Fprint(w, "std ", r.URL.Path)
+			})))
 	r.Get("/json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		_, _ = w.Write([]byte(`{"a":[1,2,{"b":"ü"}]}`))
@@ -93,7 +97,10 @@ func chiMatrix() http.Handler {
 			_, _ = w.Write([]byte{byte(c)})
 		}
 	})
-	r.Get("/html", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<!doctype html><p>x")) })
+	r.Get("/html",
+		func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("<!doctype html><p>x"))
+		})
 	r.Get("/empty", func(http.ResponseWriter, *http.Request) {})
 	r.Get("/204", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
@@ -109,7 +116,10 @@ func chiMatrix() http.Handler {
 		}
 		_, _ = w.Write([]byte("fresh"))
 	})
-	r.Get("/redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/users/7", http.StatusSeeOther) })
+	r.Get("/redirect",
+		func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/users/7", http.StatusSeeOther)
+		})
 	r.Get("/cookies", func(w http.ResponseWriter, _ *http.Request) {
 		for _, name := range []string{"a", "b"} {
 			http.SetCookie(w, &http.Cookie{Name: name, Value: "1", Path: "/"})
@@ -239,12 +249,15 @@ func (a *tunnelAnswer) body(t *testing.T) []byte {
 func TestTunnel_ServesChiAsHTTPDoes(t *testing.T) {
 	srv := httptest.NewServer(chiMatrix())
 	defer srv.Close()
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Transport: &http.Transport{DisableCompression: true}}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}, Transport: &http.Transport{DisableCompression: true}}
 	defer client.CloseIdleConnections()
 	s := dial(t, wsx.NewDispatcher(), &wsx.ServerOptions{HTTP: chiMatrix()})
 	for _, tc := range matrix {
 		t.Run(tc.method+" "+tc.path+" "+tc.query+tc.headers, func(t *testing.T) {
-			r, err := http.NewRequestWithContext(t.Context(), tc.method, srv.URL+tc.path+"?"+tc.query, strings.NewReader(tc.data))
+			r, err := http.NewRequestWithContext(t.Context(), tc.method,
+				srv.URL+tc.path+"?"+tc.query, strings.NewReader(tc.data))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -275,10 +288,14 @@ func TestTunnel_ServesChiAsHTTPDoes(t *testing.T) {
 			s.send(tunnelled("5", tc.method, tc.path, more))
 			message := s.read()
 			got := readTunnelAnswer(t, message)
-			if got.ID != 5 || got.Status != resp.StatusCode || !bytes.Equal(got.body(t), want) || got.Stream {
+			if got.ID != 5 || got.Status != resp.StatusCode || !bytes.Equal(got.body(t), want) ||
+				got.Stream {
 				t.Errorf("%s\nover HTTP %d %q", message, resp.StatusCode, want)
 			}
-			for _, name := range []string{"Content-Type", "Allow", "Location", "X-Pattern", "X-Inline", "Etag", "Vary"} {
+			for _, name := range []string{
+				"Content-Type", "Allow", "Location", "X-Pattern",
+				"X-Inline", "Etag", "Vary",
+			} {
 				var value string
 				_ = json.Unmarshal(got.Headers[strings.ToLower(name)], &value)
 				if value != strings.Join(resp.Header.Values(name), ", ") {

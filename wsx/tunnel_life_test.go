@@ -26,7 +26,8 @@ func handled(t *testing.T, opts *wsx.ServerOptions, h http.HandlerFunc) *socket 
 }
 
 func problemAnswer(id, status, title, detail, code string) string {
-	return `WSX://{"id":` + id + `,"status":` + status + `,"headers":{"content-type":"application/problem+json"},"data":{"title":"` + title +
+	return `WSX://{"id":` + id + `,"status":` + status +
+		`,"headers":{"content-type":"application/problem+json"},"data":{"title":"` + title +
 		`","status":` + status + `,"detail":"` + detail + `","code":"` + code + `"}}`
 }
 
@@ -61,7 +62,8 @@ func TestTunnel_CancelEndsAStreamWithin100Milliseconds(t *testing.T) {
 		for {
 			message := s.read()
 			if a := readTunnelAnswer(t, message); !a.Stream {
-				if want := problemAnswer("1", "499", "Client Closed Request", "cancelled", "CANCELLED"); message != want {
+				if want := problemAnswer("1", "499", "Client Closed Request", "cancelled",
+					"CANCELLED"); message != want {
 					t.Errorf("got  %s\nwant %s", message, want)
 				}
 				break
@@ -79,15 +81,16 @@ func TestTunnel_CancelEndsAStreamWithin100Milliseconds(t *testing.T) {
 func TestTunnel_CancelEndsAFlushThatWaitsForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
-		s := handled(t, &wsx.ServerOptions{MaxQueueBytes: 4096, WriteTimeout: time.Hour}, func(w http.ResponseWriter, _ *http.Request) {
-			for {
-				fmt.Fprint(w, strings.Repeat("x", 1000))
-				if err := http.NewResponseController(w).Flush(); err != nil {
-					ended <- err
-					return
+		s := handled(t, &wsx.ServerOptions{MaxQueueBytes: 4096, WriteTimeout: time.Hour},
+			func(w http.ResponseWriter, _ *http.Request) {
+				for {
+					fmt.Fprint(w, strings.Repeat("x", 1000))
+					if err := http.NewResponseController(w).Flush(); err != nil {
+						ended <- err
+						return
+					}
 				}
-			}
-		})
+			})
 		s.send(tunnelled("1", "GET", "/", ""))
 		settle()
 		s.send(`{"type":"rpc.cancel","id":1}`)
@@ -102,18 +105,19 @@ func TestTunnel_CancelEndsAFlushThatWaitsForRoom(t *testing.T) {
 func TestTunnel_AFlushWaitsNoLongerThanTheWriteDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
-		s := handled(t, &wsx.ServerOptions{MaxQueueBytes: 4096, WriteTimeout: time.Hour}, func(w http.ResponseWriter, _ *http.Request) {
-			rc := http.NewResponseController(w)
-			if err := rc.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
-				t.Error(err)
-			}
-			var err error
-			for err == nil {
-				fmt.Fprint(w, strings.Repeat("x", 1000))
-				err = rc.Flush()
-			}
-			ended <- err
-		})
+		s := handled(t, &wsx.ServerOptions{MaxQueueBytes: 4096, WriteTimeout: time.Hour},
+			func(w http.ResponseWriter, _ *http.Request) {
+				rc := http.NewResponseController(w)
+				if err := rc.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+					t.Error(err)
+				}
+				var err error
+				for err == nil {
+					fmt.Fprint(w, strings.Repeat("x", 1000))
+					err = rc.Flush()
+				}
+				ended <- err
+			})
 		s.send(tunnelled("1", "GET", "/", ""))
 		if err := <-ended; !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
@@ -134,7 +138,8 @@ func TestTunnel_ResponseControllerSaysWhatItCannot(t *testing.T) {
 		if err := rc.EnableFullDuplex(); !errors.Is(err, http.ErrNotSupported) {
 			t.Error(err)
 		}
-		if err := errors.Join(rc.SetReadDeadline(time.Time{}), rc.SetWriteDeadline(time.Time{})); err != nil {
+		if err := errors.Join(rc.SetReadDeadline(time.Time{}),
+			rc.SetWriteDeadline(time.Time{})); err != nil {
 			t.Error(err)
 		}
 		w.WriteHeader(http.StatusEarlyHints)
@@ -145,27 +150,35 @@ func TestTunnel_ResponseControllerSaysWhatItCannot(t *testing.T) {
 		_, _ = io.WriteString(w, "short")
 	})
 	s.send(tunnelled("1", "GET", "/", ""))
-	s.expect(`WSX://{"id":1,"status":418,"headers":{"content-type":"text/plain; charset=utf-8"},"data":"short"}`)
+	s.expect(
+		`WSX://{"id":1,"status":418,"headers":{"content-type":"text/plain; ` +
+			`charset=utf-8"},"data":"short"}`)
 }
 
 func TestTunnel_APanicIsA500AndStaysInTheLog(t *testing.T) {
-	for name, value := range map[string]any{"a value": "canary-7f3a", "http.ErrAbortHandler": http.ErrAbortHandler} {
+	for name, value := range map[string]any{
+		"a value":              "canary-7f3a",
+		"http.ErrAbortHandler": http.ErrAbortHandler,
+	} {
 		t.Run(name, func(t *testing.T) {
 			log := &logBuffer{}
-			s := handled(t, &wsx.ServerOptions{Logger: log.logger()}, func(w http.ResponseWriter, r *http.Request) {
-				_, _ = io.WriteString(w, "begun")
-				if r.URL.Path == "/stream" {
-					w.(http.Flusher).Flush()
-				}
-				panic(value)
-			})
+			s := handled(t, &wsx.ServerOptions{Logger: log.logger()},
+				func(w http.ResponseWriter, r *http.Request) {
+					_, _ = io.WriteString(w, "begun")
+					if r.URL.Path == "/stream" {
+						w.(http.Flusher).Flush()
+					}
+					panic(value)
+				})
 			s.send(tunnelled("1", "GET", "/", ""))
-			s.expect(problemAnswer("1", "500", "Internal Server Error", "internal error", "INTERNAL_ERROR"))
+			s.expectProblem(problemAnswer("1", "500", "Internal Server Error", "internal error",
+				"INTERNAL_ERROR"))
 			s.send(tunnelled("2", "GET", "/stream", ""))
 			if a := readTunnelAnswer(t, s.read()); !a.Stream {
 				t.Errorf("%+v", a)
 			}
-			s.expect(problemAnswer("2", "500", "Internal Server Error", "internal error", "INTERNAL_ERROR"))
+			s.expectProblem(problemAnswer("2", "500", "Internal Server Error", "internal error",
+				"INTERNAL_ERROR"))
 			if !strings.Contains(log.String(), fmt.Sprint(value)) {
 				t.Error(log.String())
 			}
@@ -175,32 +188,39 @@ func TestTunnel_APanicIsA500AndStaysInTheLog(t *testing.T) {
 
 func TestTunnel_LimitsAnAnswer(t *testing.T) {
 	log := &logBuffer{}
-	s := handled(t, &wsx.ServerOptions{MaxHTTPBody: 10, Logger: log.logger()}, func(w http.ResponseWriter, r *http.Request) {
-		_, first := io.WriteString(w, "0123456789")
-		if r.URL.Path == "/flush" {
-			w.(http.Flusher).Flush()
-		}
-		_, second := io.WriteString(w, "0")
-		if first != nil || (second == nil) != (r.URL.Path == "/flush") {
-			t.Error(first, second)
-		}
-	})
+	s := handled(t, &wsx.ServerOptions{MaxHTTPBody: 10, Logger: log.logger()},
+		func(w http.ResponseWriter, r *http.Request) {
+			_, first := io.WriteString(w, "0123456789")
+			if r.URL.Path == "/flush" {
+				w.(http.Flusher).Flush()
+			}
+			_, second := io.WriteString(w, "0")
+			if first != nil || (second == nil) != (r.URL.Path == "/flush") {
+				t.Error(first, second)
+			}
+		})
 	s.send(tunnelled("1", "GET", "/", ""))
-	s.expect(problemAnswer("1", "500", "Internal Server Error", "internal error", "INTERNAL_ERROR"))
+	s.expectProblem(problemAnswer("1", "500", "Internal Server Error", "internal error",
+		"INTERNAL_ERROR"))
 	if !strings.Contains(log.String(), "too long") {
 		t.Error(log.String())
 	}
 	s.send(tunnelled("2", "GET", "/flush", ""))
 	const head = `"status":200,"headers":{"content-type":"text/plain; charset=utf-8"}`
-	s.expect(`WSX://{"id":2,`+head+`,"data":"0123456789","stream":true}`, `WSX://{"id":2,`+head+`,"data":"0"}`)
+	s.expect(`WSX://{"id":2,`+head+`,"data":"0123456789","stream":true}`,
+		`WSX://{"id":2,`+head+`,"data":"0"}`)
 }
 
 func TestTunnel_InheritsWhoTheUpgradeWas(t *testing.T) {
 	type key struct{}
 	seen := make(chan *http.Request, 1)
-	s := wsx.NewServer(callDispatcher(), &wsx.ServerOptions{HTTPHeaders: []string{"X-Mine", "cookie", "host", "upgrade"}, HTTP: http.HandlerFunc(
-		func(_ http.ResponseWriter, r *http.Request) { seen <- r },
-	)})
+	s := wsx.NewServer(callDispatcher(),
+		&wsx.ServerOptions{
+			HTTPHeaders: []string{"X-Mine", "cookie", "host", "upgrade"},
+			HTTP: http.HandlerFunc(
+				func(_ http.ResponseWriter, r *http.Request) { seen <- r },
+			),
+		})
 	var upgrade *http.Request
 	client := wsxtest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		upgrade = r
@@ -211,20 +231,25 @@ func TestTunnel_InheritsWhoTheUpgradeWas(t *testing.T) {
 	}))
 	t.Cleanup(func() { stop(t, s) })
 	c := dialSocket(t, client, "ws://wsx.test/?a=b")
-	c.send(tunnelled("1", "POST", "/p%2Fq", `,"headers":{"x-mine":"1","cookie":"session=2","host":"evil","upgrade":"websocket","accept":"a/b"},"query":"c=d","data":[1]`))
+	c.send(tunnelled("1", "POST", "/p%2Fq",
+		`,"headers":{"x-mine":"1","cookie":"session=2","host":"evil","upgrade":"websocket",`+
+			`"accept":"a/b"},"query":"c=d","data":[1]`))
 	r := <-seen
 	body, _ := io.ReadAll(r.Body)
-	if r.Host != "wsx.test" || r.RemoteAddr != "192.0.2.7:1" || r.Context().Value(key{}) != "Ada" || wsx.ConnFrom(r.Context()) == nil || r.TLS != upgrade.TLS {
+	if r.Host != "wsx.test" || r.RemoteAddr != "192.0.2.7:1" || r.Context().Value(key{}) != "Ada" ||
+		wsx.ConnFrom(r.Context()) == nil || r.TLS != upgrade.TLS {
 		t.Error(r.Host, r.RemoteAddr, r.Context().Value(key{}))
 	}
 	want := http.Header{
-		"Cookie": {"session=1"}, "X-Forwarded-For": {"192.0.2.7"}, "X-Mine": {"1"}, "Content-Type": {"application/json"},
-		"User-Agent": {upgrade.Header.Get("User-Agent")},
+		"Cookie": {"session=1"}, "X-Forwarded-For": {"192.0.2.7"}, "X-Mine": {"1"},
+		"Content-Type": {"application/json"},
+		"User-Agent":   {upgrade.Header.Get("User-Agent")},
 	}
 	if fmt.Sprint(r.Header) != fmt.Sprint(want) || string(body) != "[1]" || r.ContentLength != 3 {
 		t.Errorf("%v %s", r.Header, body)
 	}
-	if r.URL.Path != "/p/q" || r.URL.RawPath != "/p%2Fq" || r.RequestURI != "/p%2Fq?c=d" || r.Form != nil {
+	if r.URL.Path != "/p/q" || r.URL.RawPath != "/p%2Fq" || r.RequestURI != "/p%2Fq?c=d" ||
+		r.Form != nil {
 		t.Errorf("%+v %q", r.URL, r.RequestURI)
 	}
 	if a := readTunnelAnswer(t, c.read()); a.Status != http.StatusOK {
@@ -246,7 +271,8 @@ func TestTunnel_RefusesWhatIsNoRequest(t *testing.T) {
 		{`WSX://{"id":1,"method":"GET"}`, "1"},
 		{`WSX://{"id":1,"path":"/"}`, "1"},
 		{`WSX://{"id":1,"x":1,"x":1,"method":"GET","path":"/"}`, "1"},
-		{`WSX://{"id":1,"method":"GET","path":"/","data":` + strings.Repeat("[", 32) + strings.Repeat("]", 32) + `}`, "1"},
+		{`WSX://{"id":1,"method":"GET","path":"/","data":` + strings.Repeat("[", 32) +
+			strings.Repeat("]", 32) + `}`, "1"},
 		{tunnelled("1", "", "/", ""), "1"},
 		{tunnelled("1", "G T", "/", ""), "1"},
 		{tunnelled("1", "GET\\r\\n", "/", ""), "1"},
@@ -278,11 +304,16 @@ func TestTunnel_RefusesWhatIsNoRequest(t *testing.T) {
 		{tunnelled("1", "GET", "/", `,"headers":{"a b":"c"}`), "1"},
 		{tunnelled("1", "GET", "/", `,"headers":{"accept":"a\r\nb: c"}`), "1"},
 		{tunnelled("1", "GET", "/", `,"headers":{"accept":"a","Accept":"b"}`), "1"},
-		{tunnelled("1", "PUT", "/", `,"headers":{"content-type":"a/b"},"data":{"base64":"!"}`), "1"},
+		{
+			tunnelled("1", "PUT", "/", `,"headers":{"content-type":"a/b"},"data":{"base64":"!"}`),
+			"1",
+		},
 	} {
 		s.send(tc.send)
 		message := s.read()
-		if !strings.HasPrefix(message, `WSX://{"id":`+tc.id+`,"status":400,"headers":{"content-type":"application/problem+json"},"data":`) {
+		if !strings.HasPrefix(message,
+			`WSX://{"id":`+tc.id+
+				`,"status":400,"headers":{"content-type":"application/problem+json"},"data":`) {
 			t.Errorf("%s is answered %s", tc.send, message)
 		}
 		readTunnelAnswer(t, message)
@@ -290,39 +321,45 @@ func TestTunnel_RefusesWhatIsNoRequest(t *testing.T) {
 }
 
 func TestTunnel_CountsAsOtherRequestsDo(t *testing.T) {
-	release, started := make(chan struct{}), make(chan struct{}, 1)
-	s := handled(t, &wsx.ServerOptions{RequestTimeout: 50 * time.Millisecond}, func(_ http.ResponseWriter, r *http.Request) {
-		started <- struct{}{}
-		if r.URL.Path == "/hold" {
-			<-release
-		} else {
-			<-r.Context().Done()
+	synctest.Test(t, func(t *testing.T) {
+		release, started := make(chan struct{}), make(chan struct{}, 1)
+		s := handled(t, &wsx.ServerOptions{RequestTimeout: 50 * time.Millisecond},
+			func(_ http.ResponseWriter, r *http.Request) {
+				started <- struct{}{}
+				if r.URL.Path == "/hold" {
+					<-release
+				} else {
+					<-r.Context().Done()
+				}
+			})
+		s.send(tunnelled("1", "GET", "/hold", ""))
+		<-started
+		s.send(tunnelled("1", "GET", "/hold", ""))
+		seen := withoutFreshID(s.read() + s.read())
+		for _, want := range []string{
+			problemAnswer("1", "400", "Bad Request", "a request with this id is in flight",
+				"INVALID_REQUEST"),
+			problemAnswer("1", "504", "Gateway Timeout", "deadline exceeded", "DEADLINE_EXCEEDED"),
+		} {
+			if !strings.Contains(seen, want) {
+				t.Errorf("%s is not in %s", want, seen)
+			}
 		}
+		close(release)
+		s.send(tunnelled("2", "GET", "/", ""))
+		s.expectProblem(problemAnswer("2", "504", "Gateway Timeout", "deadline exceeded",
+			"DEADLINE_EXCEEDED"))
 	})
-	s.send(tunnelled("1", "GET", "/hold", ""))
-	<-started
-	s.send(tunnelled("1", "GET", "/hold", ""))
-	seen := s.read() + s.read()
-	for _, want := range []string{
-		problemAnswer("1", "400", "Bad Request", "a request with this id is in flight", "INVALID_REQUEST"),
-		problemAnswer("1", "504", "Gateway Timeout", "deadline exceeded", "DEADLINE_EXCEEDED"),
-	} {
-		if !strings.Contains(seen, want) {
-			t.Errorf("%s is not in %s", want, seen)
-		}
-	}
-	close(release)
-	s.send(tunnelled("2", "GET", "/", ""))
-	s.expect(problemAnswer("2", "504", "Gateway Timeout", "deadline exceeded", "DEADLINE_EXCEEDED"))
 }
 
 func TestTunnel_DrainsAndThenRefuses(t *testing.T) {
 	release, started := make(chan struct{}), make(chan struct{})
-	server, client := serve(t, callDispatcher(), &wsx.ServerOptions{HTTP: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		close(started)
-		<-release
-		_, _ = io.WriteString(w, "done")
-	})})
+	server, client := serve(t, callDispatcher(),
+		&wsx.ServerOptions{HTTP: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			close(started)
+			<-release
+			_, _ = io.WriteString(w, "done")
+		})})
 	s := dialSocket(t, client, "ws://wsx.test/")
 	s.send(tunnelled("1", "GET", "/", ""))
 	<-started
@@ -335,7 +372,9 @@ func TestTunnel_DrainsAndThenRefuses(t *testing.T) {
 		}
 	}
 	close(release)
-	s.expect(`WSX://{"id":1,"status":200,"headers":{"content-type":"text/plain; charset=utf-8"},"data":"done"}`)
+	s.expect(
+		`WSX://{"id":1,"status":200,"headers":{"content-type":"text/plain; ` +
+			`charset=utf-8"},"data":"done"}`)
 	s.expectClosed(1001)
 	if err := <-stopped; err != nil {
 		t.Error(err)

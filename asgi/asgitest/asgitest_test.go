@@ -39,7 +39,10 @@ func handler() http.Handler {
 		err.Extensions = map[string]any{"by": "me"}
 		asgi.WriteError(w, r, err)
 	})
-	mux.HandleFunc("GET /redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/cookie", http.StatusSeeOther) })
+	mux.HandleFunc("GET /redirect",
+		func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/cookie", http.StatusSeeOther)
+		})
 	mux.HandleFunc("GET /cookie", func(w http.ResponseWriter, r *http.Request) {
 		c, err := r.Cookie("session")
 		if err != nil {
@@ -48,7 +51,10 @@ func handler() http.Handler {
 		}
 		_, _ = io.WriteString(w, c.Value)
 	})
-	mux.HandleFunc("GET /who", func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Host+" "+r.RemoteAddr) })
+	mux.HandleFunc("GET /who",
+		func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, r.Host+" "+r.RemoteAddr)
+		})
 	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 		fmt.Fprintf(w, "id: %s1\ndata: one\n\n", r.Header.Get("Last-Event-ID"))
@@ -56,7 +62,7 @@ func handler() http.Handler {
 		select {
 		case <-time.After(time.Minute):
 			_, _ = io.WriteString(w, ": still here\n\nevent: end\ndata: two\n\n")
-		case <-asgi.Shutdown(r.Context()).Done():
+		case <-asgi.ShutdownContext(r.Context()).Done():
 		case <-r.Context().Done():
 		}
 	})
@@ -65,7 +71,7 @@ func handler() http.Handler {
 		if err != nil {
 			return
 		}
-		defer conn.CloseNow() //nolint:errcheck // closed before where it matters
+		defer conn.CloseNow() // closed before where it matters
 		for {
 			kind, data, err := conn.Read(context.WithoutCancel(r.Context()))
 			if err != nil {
@@ -96,14 +102,18 @@ func TestClient_HTTP(t *testing.T) {
 		if c.Post("/echo", order{1, "tea"}).Want(201).JSON(&got); got != (order{1, "tea"}) {
 			t.Errorf("got %v", got)
 		}
-		for name, body := range map[string]any{"text": "abc", "bytes": []byte("abc"), "reader": strings.NewReader("abc")} {
+		for name, body := range map[string]any{
+			"text": "abc", "bytes": []byte("abc"),
+			"reader": strings.NewReader("abc"),
+		} {
 			resp := c.Send("POST", "/echo", body, http.Header{"content-type": {"x/y"}}).Want(201)
 			if string(resp.Body) != "abc" || resp.Header.Get("Content-Type") != "x/y" {
 				t.Errorf("%s: %s, %v", name, resp.Body, resp.Header)
 			}
 		}
 		p := c.Get("/problem").Want(409).Problem()
-		if p.Status != 409 || p.Title != "Conflict" || p.Detail != "taken" || p.Extensions["by"] != "me" {
+		if p.Status != 409 || p.Title != "Conflict" || p.Detail != "taken" ||
+			p.Extensions["by"] != "me" {
 			t.Errorf("problem %+v", p)
 		}
 		if resp := c.Get("/redirect").Want(303); resp.Header.Get("Location") != "/cookie" {
@@ -113,7 +123,8 @@ func TestClient_HTTP(t *testing.T) {
 		if resp := c.Get("/cookie").Want(200); string(resp.Body) != "7" {
 			t.Errorf("the cookie was forgotten: %q", resp.Body)
 		}
-		if resp := c.Get("http://other.test/who").Want(200); !strings.HasPrefix(string(resp.Body), "other.test 192.0.2.1:") {
+		if resp := c.Get("http://other.test/who").Want(200); !strings.HasPrefix(string(resp.Body),
+			"other.test 192.0.2.1:") {
 			t.Errorf("got %s", resp.Body)
 		}
 	})
@@ -187,13 +198,70 @@ func TestClient_WebSocket(t *testing.T) {
 		if err := conn.Close(websocket.StatusNormalClosure, ""); err != nil {
 			t.Errorf("close: %v", err)
 		}
-		if _, resp, err := c.Dial(t.Context(), "/who", &websocket.DialOptions{}); err == nil || resp.StatusCode != 200 {
+		if _, resp, err := c.Dial(t.Context(), "/who", &websocket.DialOptions{}); err == nil ||
+			resp.StatusCode != 200 {
 			t.Errorf("dialled what is no socket: %v", err)
 		}
-		if _, _, err := c.Dial(t.Context(), "/ws", nil); err != nil { // left open: ends with the test
+		if _, _, err := c.Dial(t.Context(), "/ws", nil); err != nil {
+			// left open: ends with the test
 			t.Error(err)
 		}
 	})
+}
+
+func TestClient_WebSocketTakesTheOptions(t *testing.T) {
+	seen := make(chan string, 1)
+	c := asgitest.New(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen <- r.Header.Get("X-Test") + r.Header.Get("Sec-WebSocket-Protocol")
+		w.WriteHeader(http.StatusTeapot)
+	}))
+	_, resp, err := c.Dial(t.Context(), "/",
+		&websocket.DialOptions{
+			HTTPHeader:   http.Header{"X-Test": {"a"}},
+			Subprotocols: []string{"b"},
+		})
+	if got := <-seen; err == nil || resp.StatusCode != http.StatusTeapot || got != "ab" {
+		t.Errorf("the handshake had %q; %v", got, err)
+	}
+}
+
+func TestClient_SaysWhatItSendsAndTakes(t *testing.T) {
+	var sent http.Header
+	c := asgitest.New(t,
+		http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { sent = r.Header }))
+	c.Post("/", order{})
+	if sent.Get("Content-Type") != "application/json" || sent.Get("Accept-Encoding") != "" {
+		// a test sees the answer as it was sent
+		t.Errorf("JSON was sent with %v", sent)
+	}
+	c.Post("/", "text")
+	if sent.Get("Content-Type") != "" {
+		t.Errorf("a string was sent with %v", sent)
+	}
+	for _, err := range c.SSE(t.Context(), "/", "7") {
+		if err == nil || sent.Get("Accept") != "text/event-stream" ||
+			sent.Get("Last-Event-ID") != "7" {
+			t.Errorf("a stream was asked for with %v: %v", sent, err)
+		}
+	}
+}
+
+func TestClient_SSETellsWhyThereIsNone(t *testing.T) {
+	c := asgitest.New(t, handler())
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/who", "http://\x7f"} {
+		said := 0
+		for _, err := range c.SSE(t.Context(), path, "") {
+			if said++; err == nil {
+				t.Errorf("%q: an event", path)
+			}
+		}
+		if said != 1 {
+			t.Errorf("%q: %d errors", path, said)
+		}
+	}
 }
 
 // judge stands for the test that a helper is to fail.
@@ -246,8 +314,14 @@ func TestClient_FailsTheTest(t *testing.T) {
 		run  func(tb testing.TB)
 		want string
 	}{
-		"app does not start": {func(tb testing.TB) { asgitest.New(tb, failing(broken, nil)) }, "start hooks: broken"},
-		"app does not stop":  {func(tb testing.TB) { asgitest.New(tb, failing(nil, broken)) }, "stop hooks: broken"},
+		"app does not start": {
+			func(tb testing.TB) { asgitest.New(tb, failing(broken, nil)) },
+			"start hooks: broken",
+		},
+		"app does not stop": {
+			func(tb testing.TB) { asgitest.New(tb, failing(nil, broken)) },
+			"stop hooks: broken",
+		},
 		"other status": {func(tb testing.TB) {
 			asgitest.New(tb, failing(nil, nil)).Get("/who").Want(404)
 		}, "GET /who: status 200, want 404: app.test"},
@@ -272,6 +346,14 @@ func TestClient_FailsTheTest(t *testing.T) {
 			_ = c.Close()
 			c.Get("/who")
 		}, "closed"},
+		"cut-off body": {func(tb testing.TB) {
+			asgitest.New(tb, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Length", "10")
+				_, _ = io.WriteString(w, "half")
+				_ = http.NewResponseController(w).Flush()
+				panic(http.ErrAbortHandler)
+			})).Get("/who")
+		}, "GET /who: 200, its body: unexpected EOF"},
 		"bad method": {func(tb testing.TB) {
 			asgitest.New(tb, failing(nil, nil)).Send("BAD METHOD", "/", nil, nil)
 		}, "invalid method"},

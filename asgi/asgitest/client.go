@@ -14,7 +14,8 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/genropy/genro-asgi-go/asgi"
-	"github.com/genropy/genro-asgi-go/internal/problem"
+	"github.com/genropy/genro-asgi-go/internal/typed"
+	"github.com/genropy/genro-asgi-go/problem"
 )
 
 // BaseURL is what a path alone is relative to.
@@ -24,7 +25,8 @@ const maxBody = 64 << 20
 
 // Client talks to one app in memory. Make it with New.
 type Client struct {
-	// HTTP reaches the app. It follows no redirects and keeps cookies; change it before the first request if that is not wanted.
+	// HTTP reaches the app. It follows no redirects and keeps cookies; change it before the first
+	// request if that is not wanted.
 	HTTP *http.Client
 
 	tb    testing.TB
@@ -35,7 +37,8 @@ type Client struct {
 	close sync.Once
 }
 
-// New starts h and returns its client. Close runs at the end of the test, where an error of it fails the test.
+// New starts h and returns its client. Close runs at the end of the test, where an error of it
+// fails the test.
 func New(tb testing.TB, h http.Handler) *Client {
 	tb.Helper()
 	app, ok := h.(*asgi.App)
@@ -51,9 +54,11 @@ func New(tb testing.TB, h http.Handler) *Client {
 	ctx, stop := context.WithCancel(context.WithoutCancel(tb.Context()))
 	c := &Client{
 		HTTP: &http.Client{
-			Transport:     transport,
-			Jar:           jar,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Transport: transport,
+			Jar:       jar,
+			CheckRedirect: func(*http.Request, []*http.Request) error {
+				return http.ErrUseLastResponse
+			},
 		},
 		tb: tb, ctx: tb.Context(), stop: stop, done: make(chan struct{}),
 	}
@@ -76,7 +81,8 @@ func New(tb testing.TB, h http.Handler) *Client {
 	return c
 }
 
-// Close shuts the app down, as the end of the context of asgi.App.Serve does, and returns what Serve returned. It is idempotent.
+// Close shuts the app down, as the end of the context of asgi.App.Serve does, and returns what
+// Serve returned. It is idempotent.
 func (c *Client) Close() error {
 	c.close.Do(c.stop)
 	<-c.done
@@ -95,8 +101,9 @@ func (c *Client) Post(path string, body any) *Response {
 	return c.Send(http.MethodPost, path, body, nil)
 }
 
-// Send sends a request and reads its answer whole. A body that is an io.Reader, []byte or string is sent as it is, nil is none, and
-// anything else is sent as JSON. header may be nil and wins over the Content-Type of JSON. The request ends with the test.
+// Send sends a request and reads its answer whole. A body that is an io.Reader, []byte or string is
+// sent as it is, nil is none, and anything else is sent as JSON. header may be nil and wins over
+// the Content-Type of JSON. The request ends with the test.
 func (c *Client) Send(method, path string, body any, header http.Header) *Response {
 	c.tb.Helper()
 	return c.Do(c.Request(method, path, body, header))
@@ -116,7 +123,7 @@ func (c *Client) Request(method, path string, body any, header http.Header) *htt
 	case string:
 		content = strings.NewReader(b)
 	default:
-		text, err := json.Marshal(body)
+		text, err := typed.Marshal(body)
 		if err != nil {
 			c.tb.Fatalf("asgitest: %s %s: %v", method, path, err)
 		}
@@ -172,16 +179,19 @@ type Response struct {
 func (r *Response) Want(status int) *Response {
 	r.tb.Helper()
 	if r.Status != status {
-		r.tb.Fatalf("asgitest: %s %s: status %d, want %d: %.500s", r.Raw.Request.Method, r.Raw.Request.URL.Path, r.Status, status, r.Body)
+		r.tb.Fatalf("asgitest: %s %s: status %d, want %d: %.500s", r.Raw.Request.Method,
+			r.Raw.Request.URL.Path, r.Status, status, r.Body)
 	}
 	return r
 }
 
-// JSON decodes the body into out, a pointer. Unknown members end the test, as anything that is not JSON does.
+// JSON decodes the body into out, a pointer. Unknown members end the test, as anything that is not
+// JSON does.
 func (r *Response) JSON(out any) *Response {
 	r.tb.Helper()
-	if err := json.Unmarshal(r.Body, out, json.RejectUnknownMembers(true)); err != nil {
-		r.tb.Fatalf("asgitest: %s %s: %v: %.500s", r.Raw.Request.Method, r.Raw.Request.URL.Path, err, r.Body)
+	if err := typed.Unmarshal(r.Body, out, json.RejectUnknownMembers(true)); err != nil {
+		r.tb.Fatalf("asgitest: %s %s: %v: %.500s", r.Raw.Request.Method, r.Raw.Request.URL.Path,
+			err, r.Body)
 	}
 	return r
 }
@@ -196,11 +206,13 @@ type Problem struct {
 	Extensions map[string]any `json:",embed"`
 }
 
-// Problem decodes the body as a problem. Another media type, or a status in it that is not the answer's, ends the test.
+// Problem decodes the body as a problem. Another media type, or a status in it that is not the
+// answer's, ends the test.
 func (r *Response) Problem() *Problem {
 	r.tb.Helper()
 	if got := r.Header.Get("Content-Type"); got != problem.ContentType {
-		r.tb.Fatalf("asgitest: %s %s: %d is %q and no problem: %.500s", r.Raw.Request.Method, r.Raw.Request.URL.Path, r.Status, got, r.Body)
+		r.tb.Fatalf("asgitest: %s %s: %d is %q and no problem: %.500s", r.Raw.Request.Method,
+			r.Raw.Request.URL.Path, r.Status, got, r.Body)
 	}
 	p := new(Problem)
 	r.JSON(p)

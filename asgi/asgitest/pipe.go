@@ -18,7 +18,10 @@ type pipeListener struct {
 }
 
 func newPipeListener() *pipeListener {
-	return &pipeListener{conns: make(chan net.Conn), accepting: make(chan struct{}), closed: make(chan struct{})}
+	return &pipeListener{
+		conns: make(chan net.Conn), accepting: make(chan struct{}),
+		closed: make(chan struct{}),
+	}
 }
 
 func (l *pipeListener) Accept() (net.Conn, error) {
@@ -51,7 +54,8 @@ func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) 
 	}
 }
 
-// serverAddr and the clients' addresses are of TEST-NET-1 (RFC 5737 section 3), as in net/http/httptest.
+// serverAddr and the clients' addresses are of TEST-NET-1 (RFC 5737 section 3), as in
+// net/http/httptest.
 var serverAddr = &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 80}
 
 // pipeConn is a net.Pipe end whose addresses look like those of TCP, as handlers parse them.

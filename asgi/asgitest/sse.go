@@ -24,8 +24,9 @@ type Event struct {
 	Retry time.Duration // the last reconnection time sent so far; 0 when none
 }
 
-// SSE opens an event stream and yields its events until the stream ends, the loop is left or ctx ends. An error, yielded once and last, is
-// a stream that could not be opened, was cut, or ctx that ended. lastEventID may be empty.
+// SSE opens an event stream and yields its events until the stream ends, the loop is left or ctx
+// ends. An error, yielded once and last, is a stream that could not be opened, was cut, or ctx that
+// ended. lastEventID may be empty.
 func (c *Client) SSE(ctx context.Context, path, lastEventID string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -45,7 +46,8 @@ func (c *Client) SSE(ctx context.Context, path, lastEventID string) iter.Seq2[Ev
 			return
 		}
 		defer resp.Body.Close()
-		if media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); resp.StatusCode != http.StatusOK || media != "text/event-stream" {
+		if media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); resp.StatusCode !=
+			http.StatusOK || media != "text/event-stream" {
 			yield(Event{}, fmt.Errorf("asgitest: %d %q is no event stream", resp.StatusCode, media))
 			return
 		}
@@ -57,8 +59,9 @@ func (c *Client) SSE(ctx context.Context, path, lastEventID string) iter.Seq2[Ev
 	}
 }
 
-// ParseSSE yields the events of a stream by the rules of WHATWG HTML section 9.2.6. Comments are skipped, and so is an event that the end
-// of the stream cuts off. An error of r other than io.EOF is yielded last.
+// ParseSSE yields the events of a stream by the rules of WHATWG HTML section 9.2.6. Comments are
+// skipped, and so is an event that the end of the stream cuts off. An error of r other than io.EOF
+// is yielded last.
 func ParseSSE(r io.Reader) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		lines := bufio.NewScanner(r)
@@ -104,15 +107,17 @@ func ParseSSE(r io.Reader) iter.Seq2[Event, error] {
 		}
 		if err := lines.Err(); err != nil {
 			if errors.Is(err, bufio.ErrTooLong) {
-				err = fmt.Errorf("asgitest: a line of the event stream is longer than %d bytes", maxLine)
+				err = fmt.Errorf("asgitest: a line of the event stream is longer than %d bytes",
+					maxLine)
 			}
 			yield(Event{}, err)
 		}
 	}
 }
 
-// lineSplitter ends lines at \n, \r\n or \r. It hands a line on at its \r without waiting for what follows, as an event must not wait for the
-// next one, and drops a \n that comes then. A line without an end is not handed on: it was cut off.
+// lineSplitter ends lines at \n, \r\n or \r. It hands a line on at its \r without waiting for what
+// follows, as an event must not wait for the next one, and drops a \n that comes then. A line
+// without an end is not handed on: it was cut off.
 type lineSplitter struct{ afterCR bool }
 
 func (s *lineSplitter) split(data []byte, atEOF bool) (advance int, token []byte, err error) {

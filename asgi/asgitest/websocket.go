@@ -7,9 +7,12 @@ import (
 	"github.com/coder/websocket"
 )
 
-// Dial opens a WebSocket; opts may be nil, its HTTPClient is not used. The response is that of the handshake, which tells why when err is
-// not nil. The connection is cut at the end of the test unless it was closed before, so that no handler is left waiting for it.
-func (c *Client) Dial(ctx context.Context, path string, opts *websocket.DialOptions) (*websocket.Conn, *http.Response, error) {
+// Dial opens a WebSocket; opts may be nil, its HTTPClient is not used. The response is that of the
+// handshake, which tells why when err is not nil. The connection is cut at the end of the test
+// unless it was closed before, so that no handler is left waiting for it.
+func (c *Client) Dial(ctx context.Context, path string,
+	opts *websocket.DialOptions,
+) (*websocket.Conn, *http.Response, error) {
 	var o websocket.DialOptions
 	if opts != nil {
 		o = *opts

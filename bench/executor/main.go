@@ -1,8 +1,10 @@
-// Command executor measures package executor beside its peers and the physical floor, in interleaved rounds of one run:
+// Command executor measures package executor beside its peers and the physical floor, in
+// interleaved rounds of one run:
 //
 //	make bench-executor
 //
-// Each line is the median over the rounds of the time for one call, and of the ratio to the floor in the same round.
+// Each line is the median over the rounds of the time for one call, and of the ratio to the floor
+// in the same round.
 package main
 
 import (
@@ -41,16 +43,22 @@ func main() {
 	executor.Main()
 	rounds := flag.Int("rounds", 15, "interleaved rounds")
 	peers := flag.Bool("plugin", true, "measure go-plugin too")
+	only := flag.String("only", "", "measure only groups whose name contains this")
 	flag.Parse()
-	fmt.Printf("%s %s/%s, %d processors\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	blocking, closeBlocking := blockingGroup()
+	fmt.Printf("%s %s/%s, %d processors\n", runtime.Version(), runtime.GOOS, runtime.GOARCH,
+		runtime.NumCPU())
+	groups, closeBlocking := blockingGroups()
 	one, many, closeProcess := processGroups(*peers)
-	for _, g := range []group{blocking, one, many} {
-		measure(g, *rounds)
+	for _, g := range append(groups, one, many) {
+		if strings.Contains(g.name, *only) {
+			measure(g, *rounds)
+		}
 	}
 	closeProcess()
 	closeBlocking()
-	spawn()
+	if *only == "" {
+		spawn()
+	}
 }
 
 func measure(g group, rounds int) {
@@ -80,7 +88,8 @@ func measure(g group, rounds int) {
 		if allocs[i] >= 0 {
 			count = fmt.Sprintf("%.2f", allocs[i])
 		}
-		fmt.Printf("  %-42s %12.0f %8.2f %9.2f %10s\n", c.name, median(times[i]), ratio, 1/ratio, count)
+		fmt.Printf("  %-42s %12.0f %8.2f %9.2f %10s\n", c.name, median(times[i]), ratio, 1/ratio,
+			count)
 	}
 }
 
@@ -104,11 +113,13 @@ func spawn() {
 	check(err)
 	defer os.RemoveAll(dir)
 	for _, name := range []string{"empty", "spawn"} {
-		build := exec.CommandContext(context.Background(), "go", "build", "-o", filepath.Join(dir, name), "./executor/cmd/"+name)
+		build := exec.CommandContext(context.Background(), "go", "build", "-o",
+			filepath.Join(dir, name), "./executor/cmd/"+name)
 		build.Stderr = os.Stderr
 		check(build.Run())
 	}
-	out, err := exec.CommandContext(context.Background(), filepath.Join(dir, "spawn"), filepath.Join(dir, "empty")).Output()
+	out, err := exec.CommandContext(context.Background(), filepath.Join(dir, "spawn"),
+		filepath.Join(dir, "empty")).Output()
 	check(err)
 	var empty, first, ratio []float64
 	for line := range strings.Lines(string(out)) {
@@ -118,8 +129,10 @@ func spawn() {
 		empty, first, ratio = append(empty, e), append(first, f), append(ratio, f/e)
 	}
 	fmt.Printf("\n%-44s %12s %8s\n", "start of a process", "µs", "times")
-	fmt.Printf("  %-42s %12.0f %8.2f\n", "an empty Go program, start to end", median(empty)/1e3, 1.0)
-	fmt.Printf("  %-42s %12.0f %8.2f\n", "executor, Start to the first answer", median(first)/1e3, median(ratio))
+	fmt.Printf("  %-42s %12.0f %8.2f\n", "an empty Go program, start to end", median(empty)/1e3,
+		1.0)
+	fmt.Printf("  %-42s %12.0f %8.2f\n", "executor, Start to the first answer", median(first)/1e3,
+		median(ratio))
 }
 
 func check(err error) {

@@ -11,7 +11,10 @@ import (
 	"github.com/hashicorp/go-plugin"
 )
 
-var handshake = plugin.HandshakeConfig{ProtocolVersion: 1, MagicCookieKey: "BENCH_EXECUTOR_PLUGIN", MagicCookieValue: "1"}
+var handshake = plugin.HandshakeConfig{
+	ProtocolVersion: 1, MagicCookieKey: "BENCH_EXECUTOR_PLUGIN",
+	MagicCookieValue: "1",
+}
 
 // echoService is the plugin's side.
 type echoService struct{}
@@ -35,14 +38,18 @@ func servePlugin() {
 	if os.Getenv(handshake.MagicCookieKey) == "" {
 		return
 	}
-	plugin.Serve(&plugin.ServeConfig{HandshakeConfig: handshake, Plugins: plugin.PluginSet{"echo": echoPlugin{}}, Logger: hclog.NewNullLogger()})
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig: handshake,
+		Plugins:         plugin.PluginSet{"echo": echoPlugin{}}, Logger: hclog.NewNullLogger(),
+	})
 	os.Exit(0)
 }
 
 func startPlugin() (*rpc.Client, func()) {
 	client := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig: handshake, Plugins: plugin.PluginSet{"echo": echoPlugin{}},
-		Cmd: exec.CommandContext(context.Background(), "/proc/self/exe"), Logger: hclog.NewNullLogger(), Stderr: io.Discard,
+		Cmd:    exec.CommandContext(context.Background(), "/proc/self/exe"),
+		Logger: hclog.NewNullLogger(), Stderr: io.Discard,
 	})
 	protocol, err := client.Client()
 	check(err)

@@ -25,9 +25,13 @@ type Order struct {
 
 const size = 100
 
-var sample = Order{ID: 123456, Customer: "Ada Lovelace", Email: "ada@example.org", Total: 4200, Note: "by train"}
+var sample = Order{
+	ID: 123456, Customer: "Ada Lovelace", Email: "ada@example.org", Total: 4200,
+	Note: "by train",
+}
 
-var echo = executor.NewFunc("echo", func(_ context.Context, in Order) (Order, error) { return in, nil })
+var echo = executor.NewFunc("echo",
+	func(_ context.Context, in Order) (Order, error) { return in, nil })
 
 // rawEcho writes back what it reads, with nothing between it and the kernel.
 func rawEcho() {
@@ -43,7 +47,8 @@ func rawEcho() {
 	}
 }
 
-// startRaw starts an echo process and returns the ends of its pipes, in blocking mode, which measures quicker here than by the poller.
+// startRaw starts an echo process and returns the ends of its pipes, in blocking mode, which
+// measures quicker here than by the poller.
 func startRaw() (in, out *os.File, stop func()) {
 	theirIn, in, err := os.Pipe()
 	check(err)
@@ -76,44 +81,50 @@ func parallel(n, callers int, call func()) {
 	wg.Wait()
 }
 
+// caller has an Executor echo the sample.
+func caller(ctx context.Context, opts *executor.Options) (call func(), stop func()) {
+	ex := executor.New(opts)
+	check(ex.Start(ctx))
+	return func() {
+		got, err := echo.Run(ctx, ex, sample)
+		check(err)
+		if got != sample {
+			panic("wrong answer")
+		}
+	}, func() { check(ex.Stop(context.Background())) }
+}
+
+// calling is n calls by some callers.
+func calling(name string, n, callers int, call func()) contender {
+	return contender{name, n, func(n int) float64 {
+		return counting(n, func() { parallel(n, callers, call) })
+	}}
+}
+
 // processGroups are calls of an echo in one worker process: one after another, and by 32 callers.
 func processGroups(withPlugin bool) (one, many group, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	in, out, stopRaw := startRaw()
-	start := func(calls int) *executor.Executor {
-		ex := executor.New(&executor.Options{Workers: 1, Spares: -1, CallsPerWorker: calls})
-		check(ex.Start(ctx))
-		return ex
-	}
-	single, shared := start(1), start(32)
-	frame := make([]byte, size)
-	run := func(ex *executor.Executor) func() {
-		return func() {
-			got, err := echo.Run(ctx, ex, sample)
-			check(err)
-			if got != sample {
-				panic("wrong answer")
-			}
-		}
-	}
+	byDefault, stopDefault := caller(ctx, nil)
+	single, stopSingle := caller(ctx, &executor.Options{Workers: 1, Spares: -1})
+	shared, stopShared := caller(ctx,
+		&executor.Options{Workers: 1, Spares: -1, CallsPerWorker: 32})
 	one = group{"process call, 100 bytes of JSON, 1 outstanding", []contender{
 		{"raw pipe round trip", 30_000, func(n int) float64 {
-			for range n {
-				_, err := in.Write(frame)
-				check(err)
-				_, err = io.ReadFull(out, frame)
-				check(err)
-			}
+			roundTrips(in, out, n)
 			return -1
 		}},
-		{"executor", 20_000, func(n int) float64 { return counting(n, func() { parallel(n, 1, run(single)) }) }},
+		calling("executor, default options", 20_000, 1, byDefault),
+		calling("executor, one worker", 20_000, 1, single),
 	}}
-	many = group{"the same, 32 outstanding, one worker", []contender{
+	many = group{"the same, 32 callers", []contender{
 		{"raw pipe, window of 32, a write a frame", 200_000, func(n int) float64 {
 			window(in, out, n)
 			return -1
 		}},
-		{"executor", 64_000, func(n int) float64 { return counting(n, func() { parallel(n, 32, run(shared)) }) }},
+		calling("executor, default options", 64_000, 32, byDefault),
+		calling("executor, one worker", 64_000, 32, single),
+		calling("executor, one worker, CallsPerWorker 32", 64_000, 32, shared),
 	}}
 	stopPlugin := func() {}
 	if withPlugin {
@@ -123,15 +134,25 @@ func processGroups(withPlugin bool) (one, many group, stop func()) {
 			var got Order
 			check(plugin.Call("Plugin.Echo", sample, &got))
 		}
-		one.contenders = append(one.contenders, contender{"go-plugin, net/rpc", 5_000, func(n int) float64 { return counting(n, func() { parallel(n, 1, call) }) }})
-		many.contenders = append(many.contenders, contender{"go-plugin, net/rpc", 16_000, func(n int) float64 { return counting(n, func() { parallel(n, 32, call) }) }})
+		one.contenders = append(one.contenders, calling("go-plugin, net/rpc", 5_000, 1, call))
+		many.contenders = append(many.contenders, calling("go-plugin, net/rpc", 16_000, 32, call))
 	}
 	return one, many, func() {
 		cancel()
-		check(single.Stop(context.Background()))
-		check(shared.Stop(context.Background()))
-		stopPlugin()
-		stopRaw()
+		for _, stop := range []func(){stopDefault, stopSingle, stopShared, stopPlugin, stopRaw} {
+			stop()
+		}
+	}
+}
+
+// roundTrips sends n frames, each when the one before is back.
+func roundTrips(in, out *os.File, n int) {
+	frame := make([]byte, size)
+	for range n {
+		_, err := in.Write(frame)
+		check(err)
+		_, err = io.ReadFull(out, frame)
+		check(err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
 	"maps"
@@ -19,14 +20,27 @@ import (
 // prefix is that of methods and channels.
 const prefix = "tasks."
 
-// Options configures a Bridge. The zero value of every field means its default.
+// Options configures a Bridge. The zero value of every field means its default; with neither Kinds
+// nor Authorize nothing is served.
 type Options struct {
-	// Authorize is asked before every call and every subscription (tasks.OpEvents), and for each task that a list would show: those it refuses are left out. c.Request is nil: ctx has
-	// who asks (wsx.IdentityFrom, wsx.ConnFrom). An error refuses: a *wsx.Error as it is, else by its StatusCode from 400 to 499, else as PERMISSION_DENIED; its text goes
-	// nowhere. Default: everybody may do everything.
+	// Kinds are those whose tasks are served. Those of others are not there: NOT_FOUND, and left
+	// out of lists and channels. Default, nil: with Authorize every kind, and what Authorize says;
+	// without it none.
+	Kinds []string
+	// Authorize is asked before every call; for each task that a list would show; for each
+	// subscription (tasks.OpEvents) and then for each change that it would tell of; before a submit
+	// is answered with a task that was there already (tasks.OpGet) or cancels one to take its
+	// unique key (tasks.OpCancel); and once more when a wait is over. What it refuses of a list or
+	// a channel is left out. c.Request is nil: ctx has who asks (wsx.IdentityFrom, wsx.ConnFrom).
+	// For a change c.Task has what a View has, and in the process whose Bridge is started the rest
+	// too; Authorize is then on the way of every change to every subscriber, and must not wait for
+	// anything. An error refuses: a *wsx.Error or a problem as it is, else by its StatusCode from
+	// 400 to 499, else as PERMISSION_DENIED, and its text goes nowhere. Default: everybody may do
+	// everything with tasks of Kinds.
 	Authorize func(ctx context.Context, c tasks.Call) error
-	// Submit gives the options of a task that a client submits, such as its Key or Metadata; default none. Clients choose none of them by themselves but the id, which
-	// counts where this leaves ID empty. An error is answered as Authorize's.
+	// Submit gives the options of a task that a client submits, such as its Key or Metadata;
+	// default none. Clients choose none of them by themselves but the id, which counts where this
+	// leaves ID empty. An error is answered as Authorize's.
 	Submit func(ctx context.Context, kind string) (*tasks.SubmitOptions, error)
 	// MaxWait bounds wait_ms; default 30 s, below 0 not at all.
 	MaxWait time.Duration
@@ -34,11 +48,14 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Bridge serves a manager's tasks over WSX. It is made by New and is a component: it has Start and Stop.
+// Bridge serves a manager's tasks over WSX. It is made by New and is a component: it has Start and
+// Stop.
 type Bridge struct {
 	m    *tasks.Manager
 	hub  *wsx.Hub
 	opts Options
+
+	recent recent // tasks whose changes are on their way to subscribers
 
 	mu         sync.Mutex
 	subscribed map[string]int // subscriptions by channel or pattern
@@ -47,8 +64,12 @@ type Bridge struct {
 	stopped    bool
 }
 
-// New makes a Bridge. Where there is a hub, it opens the channels tasks.> there; nil leaves clients without. Nil options are the defaults.
+// New makes a Bridge. Where there is a hub, it opens the channels tasks.> there; nil leaves clients
+// without. Nil options are the defaults, which serve nothing. It panics when m is nil.
 func New(m *tasks.Manager, hub *wsx.Hub, opts *Options) *Bridge {
+	if m == nil {
+		panic("wsxtasks: New: a Manager is needed")
+	}
 	b := &Bridge{m: m, hub: hub, subscribed: make(map[string]int)}
 	if opts != nil {
 		b.opts = *opts
@@ -57,9 +78,16 @@ func New(m *tasks.Manager, hub *wsx.Hub, opts *Options) *Bridge {
 	if b.opts.Logger == nil {
 		b.opts.Logger = slog.Default()
 	}
+	if b.opts.Kinds == nil && b.opts.Authorize == nil {
+		b.opts.Logger.Warn(
+			"wsxtasks: the Bridge serves nothing: name the kinds in Options.Kinds, or " +
+				"set Authorize")
+	}
 	if hub != nil {
 		hub.Configure(prefix+">", wsx.ChannelOptions{
 			Authorize:     b.maySubscribe,
+			Filter:        b.filter,
+			AllowPatterns: true,
 			OnSubscribe:   func(s wsx.Subscription) { b.count(s.Channel, 1) },
 			OnUnsubscribe: func(s wsx.Subscription) { b.count(s.Channel, -1) },
 		})
@@ -67,7 +95,9 @@ func New(m *tasks.Manager, hub *wsx.Hub, opts *Options) *Bridge {
 	return b
 }
 
-// Start begins to publish changes. Without a hub there are none to publish. It may come before the manager's Start, and best does.
+// Start begins to publish changes. Without a hub there are none to publish. It may come before the
+// manager's Start, and best does. The error is that the manager cannot tell of changes, or that the
+// Bridge was started or stopped before.
 func (b *Bridge) Start(context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -81,11 +111,17 @@ func (b *Bridge) Start(context.Context) error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	b.stop = stop
-	go b.publish(ctx, b.m.Events(ctx, nil)) // from here on, not from when the goroutine gets to run
+	changes, err := b.m.Events(ctx, nil) // from here on, not from when the goroutine gets to run
+	if err != nil {
+		close(b.done)
+		return fmt.Errorf("wsxtasks: listen to the tasks: %w", err)
+	}
+	go b.publish(ctx, changes)
 	return nil
 }
 
-// Stop ends publishing and waits for that until ctx ends. It may be called often, and without Start.
+// Stop ends publishing and waits for that until ctx ends. It may be called often, and without
+// Start.
 func (b *Bridge) Stop(ctx context.Context) error {
 	b.mu.Lock()
 	b.stopped = true
@@ -115,13 +151,18 @@ func (b *Bridge) publish(ctx context.Context, changes iter.Seq2[*tasks.Task, err
 			continue
 		case ctx.Err() != nil || errors.Is(err, tasks.ErrNotRunning):
 			return
-		case err == nil && !channelName(t.ID):
-			continue
 		case err == nil:
+			b.recent.add(t)
 			_, err = b.hub.Publish(ctx, prefix+t.ID, t.View())
 		}
-		if err != nil && ctx.Err() == nil { // a broker that is away, or the store: what was to be told is lost
-			b.opts.Logger.Error("wsxtasks: changes of tasks could not be published", slog.Any("error", err))
+		if errors.Is(err, wsx.ErrChannelName) {
+			// an ID may have empty tokens, or more than a channel: nobody is subscribed to that
+			continue
+		}
+		if err != nil && ctx.Err() == nil {
+			// a broker that is away, or the store: what was to be told is lost
+			b.opts.Logger.Error("wsxtasks: changes of tasks could not be published",
+				slog.Any("error", err))
 			b.resubscribe()
 		}
 	}
@@ -146,14 +187,10 @@ func (b *Bridge) count(name string, n int) {
 	}
 }
 
-// channelName reports whether a task's ID is one below prefix: IDs have the same characters, but may have empty tokens.
-func channelName(id string) bool {
-	return !strings.HasPrefix(id, ".") && !strings.HasSuffix(id, ".") && !strings.Contains(id, "..")
-}
-
-// maySubscribe asks for one task's channel, or for all of a pattern.
+// maySubscribe asks for one task's channel, or for all of a pattern, of whose changes each is asked
+// for then.
 func (b *Bridge) maySubscribe(ctx context.Context, s wsx.Subscription) error {
-	if strings.ContainsAny(s.Channel, "*>") {
+	if s.Pattern {
 		return b.allow(ctx, tasks.Call{Operation: tasks.OpEvents})
 	}
 	_, err := b.find(ctx, tasks.OpEvents, strings.TrimPrefix(s.Channel, prefix))

@@ -26,7 +26,7 @@ func authenticate(_ *http.Request, token string) (wsx.Identity, error) {
 
 // adminOnly authorizes subscriptions to private channels.
 func adminOnly(ctx context.Context, _ wsx.Subscription) error {
-	if wsx.SubjectFrom(ctx) != "admin" {
+	if wsx.IdentityFrom(ctx).Subject != "admin" {
 		return wsx.NewError(wsx.CodeSubscriptionDenied, "")
 	}
 	return nil

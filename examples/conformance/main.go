@@ -1,5 +1,5 @@
-// Command conformance is the server that client authors and the conformance vectors test against, as section 8 of the protocol
-// describes it.
+// Command conformance is the server that client authors and the conformance vectors test against,
+// as section 8 of the protocol describes it.
 //
 //	go run ./examples/conformance -addr 127.0.0.1:9321
 package main
@@ -45,7 +45,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	hub := channels()
 	describe := &wsx.DescribeOptions{Title: "Conformance", Version: "1.0.0", Hub: hub}
-	opts := &wsx.ServerOptions{Hub: hub, HTTP: tunnelled(), Describe: describe, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	opts := &wsx.ServerOptions{
+		Hub: hub, HTTP: tunnelled(), Describe: describe,
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	}
 	if *origins != "" {
 		opts.AllowedOrigins = strings.Split(*origins, ",")
 	}

@@ -74,7 +74,7 @@ func channels() *wsx.Hub {
 	hub := wsx.NewHub(nil)
 	hub.Configure("plain.>", wsx.ChannelOptions{})
 	hub.Configure("room.>", wsx.ChannelOptions{History: 100, Presence: true})
-	hub.Configure("private.>", wsx.ChannelOptions{Authorize: adminOnly})
+	hub.Configure("private.>", wsx.ChannelOptions{Authorize: adminOnly, AllowPatterns: true})
 	hub.Configure("latest.>", wsx.ChannelOptions{Slow: wsx.SlowLatest})
 	hub.Configure("lossy.>", wsx.ChannelOptions{Slow: wsx.SlowDropOldest})
 	return hub
@@ -86,8 +86,27 @@ const maxLog = 1000
 // methods are those of section 8.
 func methods(hub *wsx.Hub) *wsx.Dispatcher {
 	d := wsx.NewDispatcher()
-	wsx.Handle(d, "echo", func(_ context.Context, in jsontext.Value) (jsontext.Value, error) { return in, nil })
-	wsx.Handle(d, "add", func(_ context.Context, in addIn) (addOut, error) { return addOut{in.A + in.B}, nil })
+	handleAnswers(d)
+	handleFailures(d)
+	handleConn(d)
+	wsx.Handle(d, "publish", func(ctx context.Context, in publishIn) (publishOut, error) {
+		p, err := hub.Publish(ctx, in.Channel, in.Payload)
+		if errors.Is(err, wsx.ErrChannelName) { // here the client has named it
+			err = &wsx.Error{Code: wsx.CodeInvalidRequest, Message: "no channel's name", Err: err}
+		}
+		return publishOut{p.Offset}, err
+	})
+	handleLog(d)
+	specification(d)
+	return d
+}
+
+// handleAnswers registers what answers with what it was asked for.
+func handleAnswers(d *wsx.Dispatcher) {
+	wsx.Handle(d, "echo",
+		func(_ context.Context, in jsontext.Value) (jsontext.Value, error) { return in, nil })
+	wsx.Handle(d, "add",
+		func(_ context.Context, in addIn) (addOut, error) { return addOut{in.A + in.B}, nil })
 	wsx.Handle(d, "sleep", func(ctx context.Context, in sleepIn) (sleepOut, error) {
 		select {
 		case <-ctx.Done():
@@ -96,6 +115,20 @@ func methods(hub *wsx.Hub) *wsx.Dispatcher {
 			return sleepOut{in.MS}, nil
 		}
 	})
+	wsx.HandleStream(d, "count",
+		func(_ context.Context, in countIn, out *countOut) iter.Seq2[int, error] {
+			return func(yield func(int, error) bool) {
+				for ; out.Count < in.N; out.Count++ {
+					if !yield(out.Count, nil) {
+						return
+					}
+				}
+			}
+		})
+}
+
+// handleFailures registers what fails, in each way that there is.
+func handleFailures(d *wsx.Dispatcher) {
 	wsx.Handle(d, "fail", func(_ context.Context, in failIn) (struct{}, error) {
 		e := wsx.NewError(in.Code, in.Message)
 		if in.Details != nil {
@@ -106,18 +139,14 @@ func methods(hub *wsx.Hub) *wsx.Dispatcher {
 	wsx.Handle(d, "boom", func(context.Context, struct{}) (struct{}, error) {
 		return struct{}{}, errors.New("boom: " + canary)
 	})
-	wsx.Handle(d, "panic", func(context.Context, struct{}) (struct{}, error) { panic("panic: " + canary) })
+	wsx.Handle(d, "panic",
+		func(context.Context, struct{}) (struct{}, error) { panic("panic: " + canary) })
+}
+
+// handleConn registers what looks at, or speaks over, the connection of its caller.
+func handleConn(d *wsx.Dispatcher) {
 	wsx.Handle(d, "whoami", func(ctx context.Context, _ struct{}) (subjectOut, error) {
-		return subjectOut{wsx.SubjectFrom(ctx)}, nil
-	})
-	wsx.HandleStream(d, "count", func(_ context.Context, in countIn, out *countOut) iter.Seq2[int, error] {
-		return func(yield func(int, error) bool) {
-			for ; out.Count < in.N; out.Count++ {
-				if !yield(out.Count, nil) {
-					return
-				}
-			}
-		}
+		return subjectOut{wsx.IdentityFrom(ctx).Subject}, nil
 	})
 	wsx.Handle(d, "callback", func(ctx context.Context, in callbackIn) (jsontext.Value, error) {
 		return wsx.Call[jsontext.Value](ctx, wsx.ConnFrom(ctx), in.Method, in.Params)
@@ -125,11 +154,10 @@ func methods(hub *wsx.Hub) *wsx.Dispatcher {
 	wsx.Handle(d, "notify-me", func(ctx context.Context, in eventIn) (struct{}, error) {
 		return struct{}{}, wsx.ConnFrom(ctx).Notify(ctx, in.Event, in.Payload)
 	})
-	wsx.Handle(d, "publish", func(ctx context.Context, in publishIn) (publishOut, error) {
-		p, err := hub.Publish(ctx, in.Channel, in.Payload)
-		return publishOut{p.Offset}, err
-	})
+}
 
+// handleLog registers the notification log, and logged, which returns what came by it.
+func handleLog(d *wsx.Dispatcher) {
 	var mu sync.Mutex
 	logged := []jsontext.Value{}
 	wsx.HandleNotify(d, "log", func(_ context.Context, in jsontext.Value) error {
@@ -146,6 +174,4 @@ func methods(hub *wsx.Hub) *wsx.Dispatcher {
 		defer mu.Unlock()
 		return append([]jsontext.Value{}, logged...), nil
 	})
-	specification(d)
-	return d
 }

@@ -18,16 +18,22 @@ import (
 // share says which part of the mutants a test run tries; CONFORMANCE_MUTANTS=all tries all of them.
 const share = 12
 
-// TestConformance_VectorsNoticeWhatIsWrong changes what vectors expect, one thing at a time: another value, a member more, another close
-// code or status, a step less. The server, which is right, must fail every one of these: a vector that passes would not notice a server that is wrong.
+// TestConformance_VectorsNoticeWhatIsWrong changes what vectors expect, one thing at a time:
+// another value, a member more, another close code or status, a step less. The server, which is
+// right, must fail every one of these: a vector that passes would not notice a server that is
+// wrong.
 func TestConformance_VectorsNoticeWhatIsWrong(t *testing.T) {
 	server := target(t)
-	server.Timeout = 2 * time.Second // whoever waits for what does not come has failed; of the waits that are right none is longer
+	// whoever waits for what does not come has failed; of the waits that are right none is longer
+	server.Timeout = 2 * time.Second
 	slots := make(chan struct{}, 32)
 	var running sync.WaitGroup
 	defer running.Wait()
 	n := 0
-	for _, file := range []string{"1-transport", "2-messages", "3-errors", "4-subscriptions", "5-life", "6-jsonrpc", "7-tunnel", "8-server"} {
+	for _, file := range []string{
+		"1-transport", "2-messages", "3-errors", "4-subscriptions",
+		"5-life", "6-jsonrpc", "7-tunnel", "8-server",
+	} {
 		for _, v := range mutants(t, file) {
 			if n++; n%share != 0 && os.Getenv("CONFORMANCE_MUTANTS") != "all" {
 				continue
@@ -35,7 +41,8 @@ func TestConformance_VectorsNoticeWhatIsWrong(t *testing.T) {
 			slots <- struct{}{}
 			running.Go(func() {
 				defer func() { <-slots }()
-				for range 3 { // an answer that nobody reads may be too late to be noticed, but not always
+				for range 3 {
+					// an answer that nobody reads may be too late to be noticed, but not always
 					if v.Run(t.Context(), server) != nil {
 						return
 					}
@@ -80,9 +87,13 @@ func mutants(t *testing.T, file string) []*wsxtest.Vector {
 			c["name"], c["rows"] = fmt.Sprintf("%s: %d, %s", v["name"], i, how), []any{"0"}
 			out = append(out, c)
 		}
-		mutateSteps(v["steps"].([]any), v["leftover"] == true, keep, func(steps []any) { v["steps"] = steps })
+		mutateSteps(v["steps"].([]any), v["leftover"] == true, keep,
+			func(steps []any) { v["steps"] = steps })
 	}
-	b, err = json.Marshal(map[string]any{"section": doc.Section, "rows": []any{map[string]any{"id": "0", "text": "any"}}, "vectors": out})
+	b, err = json.Marshal(map[string]any{
+		"section": doc.Section,
+		"rows":    []any{map[string]any{"id": "0", "text": "any"}}, "vectors": out,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +104,8 @@ func mutants(t *testing.T, file string) []*wsxtest.Vector {
 	return suite.Vectors
 }
 
-// mutateSteps calls keep for each mutant while steps are changed, and changes them back. put sets the steps where they stand.
+// mutateSteps calls keep for each mutant while steps are changed, and changes them back. put sets
+// the steps where they stand.
 func mutateSteps(steps []any, leftover bool, keep func(how string), put func([]any)) {
 	for i, s := range steps {
 		step := s.(map[string]any)
@@ -123,9 +135,11 @@ func mutateSteps(steps []any, leftover bool, keep func(how string), put func([]a
 			step["contains"] = texts
 		}
 		if repeat, ok := step["repeat"].(map[string]any); ok {
-			mutateSteps(repeat["steps"].([]any), leftover, keep, func(steps []any) { repeat["steps"] = steps })
+			mutateSteps(repeat["steps"].([]any), leftover, keep,
+				func(steps []any) { repeat["steps"] = steps })
 		}
-		if (step["receive"] != nil || step["pong"] != nil || step["unordered"] != nil) && !leftover && missed(step, steps[i+1:]) {
+		if (step["receive"] != nil || step["pong"] != nil || step["unordered"] != nil) &&
+			!leftover && missed(step, steps[i+1:]) {
 			put(append(append([]any{}, steps[:i]...), steps[i+1:]...))
 			keep("a step less")
 			put(steps)
@@ -133,15 +147,18 @@ func mutateSteps(steps []any, leftover bool, keep func(how string), put func([]a
 	}
 }
 
-// missed reports whether a message that step no longer reads is bound to be noticed: another step reads on that connection, and skips nothing.
-// (At the end of a vector it may come too late to be noticed, and what is cancelled may not come at all.)
+// missed reports whether a message that step no longer reads is bound to be noticed: another step
+// reads on that connection, and skips nothing. (At the end of a vector it may come too late to be
+// noticed, and what is cancelled may not come at all.)
 func missed(step map[string]any, later []any) bool {
 	for _, s := range later {
 		next := s.(map[string]any)
 		if sent, ok := next["send"].(map[string]any); ok && sent["type"] == "rpc.cancel" {
 			return false
 		}
-		if next["on"] == step["on"] && (next["receive"] != nil || next["unordered"] != nil || next["pong"] != nil || next["until"] != nil || next["closed"] != nil) {
+		if next["on"] == step["on"] &&
+			(next["receive"] != nil || next["unordered"] != nil || next["pong"] != nil ||
+				next["until"] != nil || next["closed"] != nil) {
 			return next["skip"] == nil
 		}
 	}

@@ -62,7 +62,8 @@ func tunnelled() http.Handler {
 
 func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.MarshalWrite(w, v) // the client is gone, or the tunnel's limit reached: both are seen there
+	// the client is gone, or the tunnel's limit reached: both are seen there
+	_ = json.MarshalWrite(w, v)
 }
 
 // stream flushes its chunks, wait_ms apart.
@@ -84,9 +85,13 @@ func stream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// headers answers what has arrived: the headers, in lower case, and what else there is, behind a colon.
+// headers answers what has arrived: the headers, in lower case, and what else there is, behind a
+// colon.
 func headers(w http.ResponseWriter, r *http.Request) {
-	out := map[string]string{":host": r.Host, ":query": r.URL.RawQuery, ":subject": wsx.SubjectFrom(r.Context())}
+	out := map[string]string{
+		":host": r.Host, ":query": r.URL.RawQuery,
+		":subject": wsx.IdentityFrom(r.Context()).Subject,
+	}
 	for name, values := range r.Header {
 		out[strings.ToLower(name)] = strings.Join(values, ", ")
 	}

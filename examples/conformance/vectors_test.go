@@ -27,7 +27,8 @@ type process struct {
 
 // launch starts the server as a process and waits until it is ready.
 func launch(args ...string) (*process, error) {
-	cmd := exec.Command(os.Args[0], append([]string{"-addr", "127.0.0.1:0", "-origins", "https://app.example"}, args...)...)
+	cmd := exec.Command(os.Args[0],
+		append([]string{"-addr", "127.0.0.1:0", "-origins", "https://app.example"}, args...)...)
 	cmd.Env = append(os.Environ(), asServer+"=1")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -46,7 +47,8 @@ func launch(args ...string) (*process, error) {
 	return &process{url: "http://" + addr, cmd: cmd}, nil
 }
 
-// terminate begins its shutdown. A second signal might find the program without a handler of it any more.
+// terminate begins its shutdown. A second signal might find the program without a handler of it any
+// more.
 func (p *process) terminate() { p.once.Do(func() { _ = p.cmd.Process.Signal(syscall.SIGTERM) }) }
 
 // target is a server for all vectors, and how to start one for a vector alone. All must end well.
@@ -98,7 +100,8 @@ func TestConformance_RowsNameTestsThatExist(t *testing.T) {
 	for _, row := range load(t).Rows {
 		for _, test := range row.Tests {
 			dir, name, _ := strings.Cut(test, ".")
-			files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(dir), "*_test.go"))
+			files, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(dir),
+				"*_test.go"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 
+	"github.com/genropy/genro-asgi-go/problem"
 	"github.com/genropy/genro-asgi-go/wsx"
 )
 
@@ -18,7 +18,7 @@ type textOf struct {
 // Validate says, in words for the caller, what a note must be.
 func (in textOf) Validate() error {
 	if in.Text == "" || len(in.Text) > 1000 {
-		return errors.New("text must have 1 to 1000 bytes")
+		return problem.Field{Pointer: "/text", Detail: "must have 1 to 1000 bytes"}
 	}
 	return nil
 }

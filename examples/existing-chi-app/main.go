@@ -1,5 +1,6 @@
-// Command existing-chi-app is an ordinary chi app to which three lines were added, those marked "added", and the file
-// live.go with its methods. Its pages can now call it over a WebSocket; nothing else changed.
+// Command existing-chi-app is an ordinary chi app to which three lines were added, those marked
+// "added", and the file live.go with its methods. Its pages can now call it over a WebSocket;
+// nothing else changed.
 //
 //	go run ./examples/existing-chi-app
 package main
@@ -43,7 +44,7 @@ func run(ctx context.Context, l net.Listener) error {
 	r := routes(book)
 	live := newLive(book)                                  // added: the methods, as a handler
 	r.Handle("/live", live)                                // added: where clients find them
-	defer func() { _ = live.Stop(context.Background()) }() // added: at the end, let calls finish and close the sockets
+	defer func() { _ = live.Stop(context.Background()) }() // added: let calls finish at the end
 
 	server := &http.Server{Handler: r, ReadHeaderTimeout: 5 * time.Second}
 	served := make(chan error, 1)

@@ -18,7 +18,8 @@ import (
 
 func TestMain(m *testing.M) { leakcheck.Main(m) }
 
-// start runs the app and returns its host and port, and a function that stops it and gives its error.
+// start runs the app and returns its host and port, and a function that stops it and gives its
+// error.
 func start(t *testing.T) (addr string, stop func() error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -69,12 +70,15 @@ func TestApp_OldRoutesAnswerAsBefore(t *testing.T) {
 	}()
 	addr, stop := start(t)
 	for path, want := range map[string]int{
-		"/notes/1": 200, "/notes/2": 200, "/notes/3": 404, "/notes/one": 400, "/panic": 500, "/nowhere": 404, "/notes": 404,
+		"/notes/1": 200, "/notes/2": 200, "/notes/3": 404, "/notes/one": 400, "/panic": 500,
+		"/nowhere": 404, "/notes": 404,
 	} {
 		oldStatus, oldHeader, oldBody := get(t, "http://"+l.Addr().String()+path)
 		status, header, body := get(t, "http://"+addr+path)
-		if oldStatus != want || status != want || body != oldBody || !reflect.DeepEqual(header, oldHeader) {
-			t.Errorf("%s: before %d %v %q, now %d %v %q", path, oldStatus, oldHeader, oldBody, status, header, body)
+		if oldStatus != want || status != want || body != oldBody ||
+			!reflect.DeepEqual(header, oldHeader) {
+			t.Errorf("%s: before %d %v %q, now %d %v %q", path, oldStatus, oldHeader, oldBody,
+				status, header, body)
 		}
 	}
 	if err := stop(); err != nil {
@@ -95,13 +99,16 @@ func TestApp_MethodsShareTheAppsData(t *testing.T) {
 	if _, _, body := get(t, "http://"+addr+"/notes/3"); body != "call home\n" {
 		t.Errorf("over HTTP the new note is %q", body)
 	}
-	if note, err := wsxclient.Call[textOf](t.Context(), c, "notes.get", numberOf{1}); err != nil || note.Text != "buy milk" {
+	if note, err := wsxclient.Call[textOf](t.Context(), c, "notes.get", numberOf{1}); err != nil ||
+		note.Text != "buy milk" {
 		t.Errorf("%+v, %v", note, err)
 	}
-	if _, err = wsxclient.Call[textOf](t.Context(), c, "notes.get", numberOf{9}); !errors.Is(err, wsx.NewError(wsx.CodeNotFound, "no such note")) {
+	if _, err = wsxclient.Call[textOf](t.Context(), c, "notes.get", numberOf{9}); !errors.Is(err,
+		wsx.NewError(wsx.CodeNotFound, "no such note")) {
 		t.Errorf("error %v", err)
 	}
-	if _, err = wsxclient.Call[numberOf](t.Context(), c, "notes.add", textOf{}); !errors.Is(err, wsx.NewError(wsx.CodeInvalidParams, "")) {
+	if _, err = wsxclient.Call[numberOf](t.Context(), c, "notes.add", textOf{}); !errors.Is(err,
+		wsx.NewError(wsx.CodeInvalidParams, "")) {
 		t.Errorf("error %v", err)
 	}
 
@@ -127,7 +134,8 @@ func TestApp_ThreeLinesWereAdded(t *testing.T) {
 		switch {
 		case strings.Contains(line, "// added: "):
 			added++
-		case strings.Contains(line, "genro-asgi-go") || strings.Contains(line, "live") && !strings.HasPrefix(line, "//"):
+		case strings.Contains(line, "genro-asgi-go") || strings.Contains(line, "live") &&
+			!strings.HasPrefix(line, "//"):
 			other++
 			t.Logf("knows of it too: %s", line)
 		}

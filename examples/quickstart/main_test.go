@@ -28,7 +28,8 @@ func serve(t *testing.T, hooks asgi.Hooks) string {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- newApp(hooks).Serve(ctx, l) }()
+	app, _ := newApp(hooks)
+	go func() { served <- app.Serve(ctx, l) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-served; err != nil {
@@ -65,11 +66,22 @@ func TestQuickstart_HTTP(t *testing.T) {
 		status             int
 		mediaType, part    string
 	}{
-		"the page":       {"GET", "/", "", 200, "text/html; charset=utf-8", `new WebSocket(`},
-		"a call":         {"POST", "/add", `{"a":2,"b":40}`, 200, "application/json", `{"sum":42}`},
-		"a wrong call":   {"POST", "/add", `{"a":"two"}`, 422, "application/problem+json", `"pointer":"/a"`},
-		"no such page":   {"GET", "/nowhere", "", 404, "application/problem+json", `"status":404`},
-		"no handshake":   {"GET", "/ws", "", 426, "application/problem+json", `"status":426`},
+		"the page": {"GET", "/", "", 200, "text/html; charset=utf-8", `new WebSocket(`},
+		"a call":   {"POST", "/add", `{"a":2,"b":40}`, 200, "application/json", `{"sum":42}`},
+		"a wrong call": {
+			"POST", "/add", `{"a":"two"}`, 422, "application/problem+json",
+			`"pointer":"/a"`,
+		},
+		"no such page": {"GET", "/nowhere", "", 404, "application/problem+json", `"status":404`},
+		"no handshake": {"GET", "/ws", "", 426, "application/problem+json", `"status":426`},
+		"the document": {
+			"GET", "/openapi.json", "", 200, "application/json",
+			`"/tasks/primes": {`,
+		},
+		"a page of it": {
+			"GET", "/docs", "", 200, "text/html; charset=utf-8",
+			`href="./openapi.json"`,
+		},
 		"ready to serve": {"GET", "/ready", "", 200, "application/json", `"ready"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -140,7 +152,8 @@ func TestQuickstart_Channel(t *testing.T) {
 	defer stop()
 	done := make(chan struct{})
 	var adding sync.WaitGroup
-	adding.Go(func() { // until the subscription, whose beginning cannot be seen from here, has an event
+	adding.Go(func() {
+		// until the subscription, whose beginning cannot be seen from here, has an event
 		for i := 2; ; i++ {
 			if _, err := wsxclient.Call[addOut](t.Context(), c, "add", addIn{A: i}); err != nil {
 				return

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"math/big"
 
+	"github.com/genropy/genro-asgi-go/problem"
 	"github.com/genropy/genro-asgi-go/tasks"
 )
 
@@ -15,7 +15,7 @@ type primesIn struct {
 // Validate refuses a job when it is submitted.
 func (in primesIn) Validate() error {
 	if in.Below < 0 || in.Below > 10_000_000 {
-		return errors.New("below is from 0 to 10,000,000")
+		return problem.Field{Pointer: "/below", Detail: "must be from 0 to 10,000,000"}
 	}
 	return nil
 }
@@ -30,7 +30,10 @@ func countPrimes(ctx context.Context, in primesIn) (primesOut, error) {
 	var out primesOut
 	for n := range in.Below {
 		if n%1000 == 0 { // sent at most every 100 ms
-			if err := run.Progress(tasks.Progress{Done: float64(n), Total: float64(in.Below)}); err != nil {
+			if err := run.Progress(tasks.Progress{
+				Done:  float64(n),
+				Total: float64(in.Below),
+			}); err != nil {
 				return out, err
 			}
 			if err := ctx.Err(); err != nil {

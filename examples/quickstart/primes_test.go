@@ -52,7 +52,8 @@ func TestPrimes_OverHTTPToTheEnd(t *testing.T) {
 }
 
 func TestPrimes_TooMany(t *testing.T) {
-	status, _, text := send(t, "POST", "http://"+serve(t, asgi.Hooks{})+"/tasks/primes", `{"below":10000001}`)
+	status, _, text := send(t, "POST", "http://"+serve(t, asgi.Hooks{})+"/tasks/primes",
+		`{"below":10000001}`)
 	if status != http.StatusUnprocessableEntity || !strings.Contains(text, "10,000,000") {
 		t.Error(status, text)
 	}
@@ -65,7 +66,8 @@ func TestPrimes_OverTheSocketUntilCancelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	submit := map[string]any{"kind": "primes", "payload": primesIn{Below: 10_000_000}} // which take longer than all this
+	// which take longer than all this
+	submit := map[string]any{"kind": "primes", "payload": primesIn{Below: 10_000_000}}
 	task, err := wsxclient.Call[tasks.View](t.Context(), c, "tasks.submit", submit)
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +85,8 @@ func TestPrimes_OverTheSocketUntilCancelled(t *testing.T) {
 			continue
 		}
 		if steps = append(steps, task.Progress.Done); len(steps) == 3 {
-			if _, err := wsxclient.Call[tasks.View](t.Context(), c, "tasks.cancel", map[string]string{"id": task.ID}); err != nil {
+			if _, err := wsxclient.Call[tasks.View](t.Context(), c, "tasks.cancel",
+				map[string]string{"id": task.ID}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -94,7 +97,8 @@ func TestPrimes_OverTheSocketUntilCancelled(t *testing.T) {
 }
 
 func TestPrimes_HowMany(t *testing.T) {
-	for below, want := range map[int]int{0: 0, 1: 0, 2: 0, 3: 1, 100: 25, 7920: 1000} { // the thousandth prime is 7919
+	for below, want := range map[int]int{0: 0, 1: 0, 2: 0, 3: 1, 100: 25, 7920: 1000} {
+		// the thousandth prime is 7919
 		if out, err := countPrimes(t.Context(), primesIn{below}); err != nil || out.Primes != want {
 			t.Errorf("below %d: %d, %v", below, out.Primes, err)
 		}

@@ -10,7 +10,8 @@
 //		...
 //	}
 //
-// Functions are registered in package variables, of test files too. Code that runs in a worker does not count for the coverage of a test.
+// Functions are registered in package variables, of test files too. Code that runs in a worker does
+// not count for the coverage of a test.
 package executortest
 
 import (
@@ -25,14 +26,16 @@ import (
 // stopTimeout is how long calls that are still running when a test ends may take.
 const stopTimeout = 10 * time.Second
 
-// Main serves calls if this process is a worker, and otherwise runs the tests and exits. Nothing stands before it in TestMain.
+// Main serves calls if this process is a worker, and otherwise runs the tests and exits. Nothing
+// stands before it in TestMain.
 func Main(m *testing.M) {
 	executor.Main()
 	os.Exit(m.Run())
 }
 
-// New starts an Executor that is stopped when the test ends, which fails if calls are then still running after 10 s. Nil options mean one worker and no
-// spare; unless they say otherwise, what workers write goes to the test's output.
+// New starts an Executor that is stopped when the test ends, which fails if calls are then still
+// running after 10 s. Nil options mean one worker and no spare; unless they say otherwise, what
+// workers write goes to the test's output.
 func New(tb testing.TB, opts *executor.Options) *executor.Executor {
 	tb.Helper()
 	o := executor.Options{Workers: 1, Spares: -1}

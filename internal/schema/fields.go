@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 )
 
 // member is a field as json/v2 sees it.
@@ -19,9 +20,11 @@ type member struct {
 	optional bool // may be left out when encoded
 	quoted   bool // the string option
 	embed    bool
+	fallback string // what its default tag says
 }
 
-// structure is the schema of a struct: of the members that json/v2 finds, with Go's rule of the shallowest where names meet.
+// structure is the schema of a struct: of the members that json/v2 finds, with Go's rule of the
+// shallowest where names meet.
 func (d *Definitions) structure(t reflect.Type, dir Direction) *Schema {
 	if !usable(t) {
 		return Nothing()
@@ -32,6 +35,9 @@ func (d *Definitions) structure(t reflect.Type, dir Direction) *Schema {
 		of := d.Schema(m.t, dir)
 		if m.quoted && !byMethod(m.t, dir) {
 			of = quoted(d.inline(m.t, dir))
+		}
+		if dir == Decode && m.fallback != "" {
+			d.SetDefault(of, m.fallback)
 		}
 		s.Properties = append(s.Properties, Property{m.name, of})
 		if dir == Encode && !m.optional {
@@ -48,19 +54,19 @@ func (d *Definitions) structure(t reflect.Type, dir Direction) *Schema {
 	return s
 }
 
-// usable reports whether json/v2 takes the struct's tags: it says so itself when it decodes nothing into one. Where the type decodes itself,
-// it is asked to encode.
+// usable reports whether json/v2 takes the struct's tags: it says so itself when it decodes nothing
+// into one. Where the type decodes itself, it is asked to encode.
 func usable(t reflect.Type) bool {
 	v := reflect.New(t).Interface()
 	if byMethod(t, Decode) {
-		_, err := json.Marshal(v)
+		_, err := json.Marshal(v, jsonv1.FormatDurationAsNano(true)) // it fails without
 		return err == nil
 	}
 	return json.Unmarshal([]byte("{}"), v) == nil
 }
 
-// fields returns the members of a struct in the order of their encoding, and the type of the embedded map or jsontext.Value that takes all
-// others, nil when there is none.
+// fields returns the members of a struct in the order of their encoding, and the type of the
+// embedded map or jsontext.Value that takes all others, nil when there is none.
 func fields(root reflect.Type) (members []member, rest reflect.Type) {
 	type level struct {
 		t        reflect.Type
@@ -100,14 +106,16 @@ func fields(root reflect.Type) (members []member, rest reflect.Type) {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b member) int {
-		return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(len(a.index), len(b.index)), named(a)-named(b))
+		return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(len(a.index), len(b.index)),
+			named(a)-named(b))
 	})
 	for len(all) > 0 {
 		n := 1
 		for n < len(all) && all[n].name == all[0].name {
 			n++
 		}
-		if n == 1 || len(all[0].index) != len(all[1].index) || all[0].named != all[1].named { // else nobody wins
+		if n == 1 || len(all[0].index) != len(all[1].index) || all[0].named != all[1].named {
+			// else nobody wins
 			members = append(members, all[0])
 		}
 		all = all[n:]
@@ -133,7 +141,7 @@ func parse(f reflect.StructField) (m member, ok bool) {
 	if tag == "-" || !f.IsExported() && !f.Anonymous {
 		return member{}, false
 	}
-	m = member{name: f.Name, t: f.Type}
+	m = member{name: f.Name, t: f.Type, fallback: f.Tag.Get("default")}
 	name, options, _ := strings.Cut(tag, ",")
 	if name != "" {
 		m.name, m.named = name, true

@@ -46,7 +46,8 @@ func TestSchema_AgreesWithTheDecoder(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	accepted, refused := 0, 0
 	for _, typ := range all {
-		if typ == reflect.TypeFor[composites]() || typ == reflect.TypeFor[byMethods]() { // have types that decode by methods, which a schema knows little of
+		if typ == reflect.TypeFor[composites]() || typ == reflect.TypeFor[byMethods]() {
+			// have types that decode by methods, which a schema knows little of
 			continue
 		}
 		text, defs, s := of(t, typ, schema.Decode)
@@ -102,7 +103,12 @@ func change(r *rand.Rand, v any) any {
 				return v[1:]
 			}
 		}
-		return []any{true, 1.0, -1.0, 1.5, 300.0, "1", "x", "t5", "", []any{}, map[string]any{}, []any{1.0, 2.0}}[r.IntN(12)]
+		return []any{
+			true, 1.0, -1.0, 1.5, 300.0, "1", "x", "t5", "",
+			[]any{},
+			map[string]any{},
+			[]any{1.0, 2.0},
+		}[r.IntN(12)]
 	}
 	switch v := v.(type) {
 	case map[string]any:
@@ -119,7 +125,8 @@ func change(r *rand.Rand, v any) any {
 	return v
 }
 
-// check is a validator of what of JSON Schema this package uses. It returns why v does not satisfy s.
+// check is a validator of what of JSON Schema this package uses. It returns why v does not satisfy
+// s.
 func check(defs map[string]any, s, v any) string {
 	if b, ok := s.(bool); ok {
 		if b {
@@ -135,7 +142,8 @@ func check(defs map[string]any, s, v any) string {
 		}
 	}
 	for keyword, arg := range object {
-		if why := known[keyword](defs, object, arg, v); why != "" { // a nil function panics: a keyword that is not known here
+		if why := known[keyword](defs, object, arg, v); why != "" {
+			// a nil function panics: a keyword that is not known here
 			return why
 		}
 	}
@@ -152,6 +160,11 @@ func keywords() map[string]func(defs, s map[string]any, arg, v any) string {
 	return map[string]func(defs, s map[string]any, arg, v any) string{
 		"$ref": func(defs, _ map[string]any, arg, v any) string {
 			return check(defs, defs[strings.TrimPrefix(arg.(string), "#/$defs/")], v)
+		},
+		// says nothing of what may be
+		"default": func(_, _ map[string]any, _, _ any) string { return "" },
+		"enum": func(_, _ map[string]any, arg, v any) string {
+			return no(!slices.Contains(arg.([]any), v), "%v is not among %v", v, arg)
 		},
 		"type": func(_, _ map[string]any, arg, v any) string {
 			is := map[string]bool{}
@@ -184,7 +197,8 @@ func keywords() map[string]func(defs, s map[string]any, arg, v any) string {
 			return no(err != nil, "%v", err)
 		},
 		"pattern": func(_, _ map[string]any, arg, v any) string {
-			return no(!regexp.MustCompile(arg.(string)).MatchString(v.(string)), "%v is no %v", v, arg)
+			return no(!regexp.MustCompile(arg.(string)).MatchString(v.(string)), "%v is no %v", v,
+				arg)
 		},
 		"minimum": func(_, _ map[string]any, arg, v any) string {
 			return no(v.(float64) < arg.(float64), "%v is less than %v", v, arg)
@@ -264,7 +278,8 @@ func fill(r *rand.Rand, v reflect.Value, depth int) {
 		v.Set(reflect.ValueOf(time.Unix(r.Int64N(1<<32), r.Int64N(1e9)).UTC()))
 		return
 	case jsontext.Value:
-		v.Set(reflect.ValueOf(jsontext.Value([]string{"{}", `{"q":1}`}[r.IntN(2)]))) // an object, as an embedded one has to be
+		// an object, as an embedded one has to be
+		v.Set(reflect.ValueOf(jsontext.Value([]string{"{}", `{"q":1}`}[r.IntN(2)])))
 		return
 	case text:
 		v.Set(reflect.ValueOf(text{r.IntN(100)}))

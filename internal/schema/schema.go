@@ -2,7 +2,9 @@ package schema
 
 import (
 	"encoding"
+	"io"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +30,8 @@ type Schema struct {
 	Format               string         `json:"format,omitzero"`
 	ContentEncoding      string         `json:"contentEncoding,omitzero"`
 	Pattern              string         `json:"pattern,omitzero"`
+	Enum                 []any          `json:"enum,omitzero"`
+	Default              jsontext.Value `json:"default,omitzero"`
 	Minimum              *int64         `json:"minimum,omitzero"`
 	Maximum              *int64         `json:"maximum,omitzero"`
 	Items                *Schema        `json:"items,omitzero"`
@@ -40,6 +44,10 @@ type Schema struct {
 	AnyOf                []*Schema      `json:"anyOf,omitzero"`
 	Not                  *Schema        `json:"-"` // not nil only in Nothing()
 	Own                  jsontext.Value `json:"-"` // a type's own, in place of all of the above
+
+	of   reflect.Type // what nothing satisfies
+	def  *definition  // to which this refers, in place of all of the above
+	defs *Definitions // its
 }
 
 // Nothing returns the schema that nothing satisfies.
@@ -48,6 +56,10 @@ func Nothing() *Schema { return &Schema{Not: &Schema{}} }
 // MarshalJSONTo writes a type's own schema as it is; the schema that nothing satisfies is false.
 func (s *Schema) MarshalJSONTo(enc *jsontext.Encoder) error {
 	switch {
+	case s.def != nil:
+		with := *s
+		with.def, with.Ref = nil, s.defs.reference(s.def)
+		return with.MarshalJSONTo(enc)
 	case s.Own != nil:
 		return enc.WriteValue(s.Own)
 	case s.Not != nil:
@@ -82,49 +94,66 @@ func (p Properties) MarshalJSONTo(enc *jsontext.Encoder) error {
 	return enc.WriteToken(jsontext.EndObject)
 }
 
-// Definitions are the schemas that others refer to.
-type Definitions struct {
-	prefix string
-	names  map[key]string
-	all    map[string]*Schema
-}
-
-type key struct {
-	t   reflect.Type
-	dir Direction
-}
-
-// New returns no definitions yet. References to them are prefix and a name: "#/$defs/" or "#/components/schemas/".
-func New(prefix string) *Definitions {
-	return &Definitions{prefix: prefix, names: make(map[key]string), all: make(map[string]*Schema)}
-}
-
-// All returns the definitions by name, those that were asked for so far and all that they refer to.
-func (d *Definitions) All() map[string]*Schema { return d.all }
-
-// Resolve returns what s refers to, or s itself.
-func (d *Definitions) Resolve(s *Schema) *Schema {
-	if name, ok := strings.CutPrefix(s.Ref, d.prefix); ok && s.Ref != "" {
-		return d.all[name]
-	}
-	return s
-}
-
 // Schema returns the schema of a type: a reference, where the type is a definition.
 func (d *Definitions) Schema(t reflect.Type, dir Direction) *Schema {
-	if t.Name() == "" || !composite(t) || d.special(t, dir) != nil {
+	if !d.defines(t, dir) {
 		return d.inline(t, dir)
 	}
-	k := key{t, dir}
-	name, known := d.names[k]
-	if !known {
-		name = d.name(k)
-		d.names[k] = name
-		s := &Schema{}
-		d.all[name] = s
-		*s = *d.inline(t, dir)
+	return d.refer(key{t: t, dir: dir}, plainName(t.Name()),
+		func() *Schema { return d.inline(t, dir) })
+}
+
+// Without returns the schema of a struct that lacks some of its members: a definition of this name,
+// or what stands where it is used if the name is empty.
+func (d *Definitions) Without(t reflect.Type, dir Direction, members []string,
+	name string,
+) *Schema {
+	less := func() *Schema {
+		s := d.inline(t, dir)
+		gone := func(name string) bool { return slices.Contains(members, name) }
+		s.Properties = slices.DeleteFunc(s.Properties,
+			func(p Property) bool { return gone(p.Name) })
+		s.Required = slices.DeleteFunc(s.Required, gone)
+		return s
 	}
-	return &Schema{Ref: d.prefix + name}
+	if name == "" {
+		return less()
+	}
+	return d.refer(key{t: t, dir: dir, without: strings.Join(members, "\x00")}, plainName(name),
+		less)
+}
+
+// SetDefault gives s, the schema of a scalar, a default: the text of a default tag.
+func (d *Definitions) SetDefault(s *Schema, text string) {
+	if raw := jsontext.Value(text); !slices.Contains([]string{"", "string"}, d.Resolve(s).Type) &&
+		raw.IsValid() {
+		s.Default = raw
+		return
+	}
+	s.Default, _ = jsontext.AppendQuote(nil, text) // what a field's tag has is UTF-8
+}
+
+// Text returns the schema of what a parameter, which is a text, has to look like to become a t.
+func (d *Definitions) Text(t reflect.Type) *Schema {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if _, byText := methods(t, Decode); byText && t != reflect.TypeFor[time.Time]() &&
+		!d.defines(t, Decode) {
+		return &Schema{Type: "string"}
+	}
+	return d.Schema(t, Decode)
+}
+
+// defines reports whether a type has a definition.
+func (d *Definitions) defines(t reflect.Type, dir Direction) bool {
+	switch {
+	case t.Name() == "":
+		return false
+	case t.Kind() != reflect.Interface && implements[own](t), Enum(t) != nil:
+		return true
+	}
+	return composite(t) && d.special(t, dir) == nil
 }
 
 func composite(t reflect.Type) bool {
@@ -137,6 +166,18 @@ func composite(t reflect.Type) bool {
 
 // inline is the schema itself.
 func (d *Definitions) inline(t reflect.Type, dir Direction) *Schema {
+	s := d.plain(t, dir)
+	if s.Own == nil {
+		s.Enum = Enum(t)
+	}
+	if s.Not != nil {
+		s.of = t
+	}
+	return s
+}
+
+// plain is the schema by the kind of a type, or what stands in its place.
+func (d *Definitions) plain(t reflect.Type, dir Direction) *Schema {
 	if s := d.special(t, dir); s != nil {
 		return s
 	}
@@ -148,7 +189,8 @@ func (d *Definitions) inline(t reflect.Type, dir Direction) *Schema {
 	case reflect.Float32, reflect.Float64:
 		return &Schema{Type: "number"}
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64,
+		reflect.Uintptr:
 		return integer(t)
 	case reflect.Slice, reflect.Array:
 		return d.array(t, dir)
@@ -159,9 +201,30 @@ func (d *Definitions) inline(t reflect.Type, dir Direction) *Schema {
 	case reflect.Pointer:
 		return orNull(d.Schema(t.Elem(), dir))
 	case reflect.Interface:
+		if !fillable(t, dir) {
+			return Nothing()
+		}
 		return &Schema{}
 	}
 	return Nothing()
+}
+
+// fillable reports whether an interface can hold something that is JSON: in an input one without
+// methods, in an output one that is not for bytes or errors, of which JSON would have an empty
+// object.
+func fillable(t reflect.Type, dir Direction) bool {
+	if dir == Decode {
+		return t.NumMethod() == 0
+	}
+	for _, no := range [...]reflect.Type{
+		reflect.TypeFor[error](), reflect.TypeFor[io.Reader](),
+		reflect.TypeFor[io.Writer](),
+	} {
+		if t.Implements(no) {
+			return false
+		}
+	}
+	return true
 }
 
 // own is what a type may implement to say what its methods for JSON make.
@@ -173,7 +236,7 @@ func (*Definitions) special(t reflect.Type, dir Direction) *Schema {
 	case reflect.TypeFor[time.Time]():
 		return &Schema{Type: "string", Format: "date-time"}
 	case reflect.TypeFor[time.Duration]():
-		return Nothing()
+		return &Schema{Type: "string", Pattern: durationPattern}
 	case reflect.TypeFor[jsontext.Value]():
 		return &Schema{}
 	}
@@ -198,7 +261,8 @@ func methods(t reflect.Type, dir Direction) (byJSON, byText bool) {
 		return implements[json.MarshalerTo](t) || implements[json.Marshaler](t),
 			implements[encoding.TextAppender](t) || implements[encoding.TextMarshaler](t)
 	}
-	return implements[json.UnmarshalerFrom](t) || implements[json.Unmarshaler](t), implements[encoding.TextUnmarshaler](t)
+	return implements[json.UnmarshalerFrom](t) ||
+		implements[json.Unmarshaler](t), implements[encoding.TextUnmarshaler](t)
 }
 
 func byMethod(t reflect.Type, dir Direction) bool {
@@ -235,7 +299,11 @@ func integer(t reflect.Type) *Schema {
 
 func (d *Definitions) array(t reflect.Type, dir Direction) *Schema {
 	if e := t.Elem(); e.Kind() == reflect.Uint8 && e.PkgPath() == "" {
-		return &Schema{Type: "string", ContentEncoding: "base64"}
+		s := &Schema{Type: "string", ContentEncoding: "base64"}
+		if t.Kind() == reflect.Array {
+			s.Pattern = base64Pattern(t.Len())
+		}
+		return s
 	}
 	s := &Schema{Type: "array", Items: d.Schema(t.Elem(), dir)}
 	if t.Kind() == reflect.Array {
@@ -248,6 +316,8 @@ func (d *Definitions) array(t reflect.Type, dir Direction) *Schema {
 func (d *Definitions) object(t reflect.Type, dir Direction) *Schema {
 	s := &Schema{Type: "object", AdditionalProperties: d.Schema(t.Elem(), dir)}
 	switch names := d.inline(t.Key(), dir); {
+	case names.Enum != nil && names.Type == "string":
+		s.PropertyNames = d.Schema(t.Key(), dir)
 	case names.Type == "integer" || names.Type == "number":
 		s.PropertyNames = quoted(names)
 	case names.Type != "string" && names.Type != "" || names.Not != nil:
@@ -261,6 +331,22 @@ const (
 	integerPattern = `^-?(0|[1-9][0-9]*)$`
 	numberPattern  = `^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`
 )
+
+// durationPattern is what time.ParseDuration takes.
+const durationPattern = `^[+-]?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`
+
+// base64Pattern is what n bytes are in base64.
+func base64Pattern(n int) string {
+	const one = `[A-Za-z0-9+/]`
+	pattern := `^` + one + `{` + strconv.Itoa(n/3*4) + `}`
+	switch n % 3 {
+	case 1:
+		pattern += one + `[AQgw]==` // the bits that are not used are 0
+	case 2:
+		pattern += one + `{2}[AEIMQUYcgkosw048]=`
+	}
+	return pattern + `$`
+}
 
 // quoted is a number within a string. What is no number cannot be.
 func quoted(s *Schema) *Schema {
@@ -284,25 +370,11 @@ func orNull(s *Schema) *Schema {
 	return &Schema{AnyOf: []*Schema{s, {Type: "null"}}}
 }
 
-// name finds a name for a definition that no other has.
-func (d *Definitions) name(k key) string {
-	name := plainName(k.t.Name())
-	other := k
-	other.dir = Encode - k.dir
-	if taken, ok := d.names[other]; ok && taken == name {
-		name += [...]string{Decode: "Input", Encode: "Output"}[k.dir]
-	}
-	free := name
-	for n := 2; d.all[free] != nil; n++ {
-		free = name + strconv.Itoa(n)
-	}
-	return free
-}
-
 // plainName is a type's name as far as documents allow: Page[github.com/a/b.Order] is PageOrder.
 func plainName(name string) string {
 	var b strings.Builder
-	for _, part := range strings.FieldsFunc(name, func(r rune) bool { return strings.ContainsRune("[],*", r) }) {
+	for _, part := range strings.FieldsFunc(name,
+		func(r rune) bool { return strings.ContainsRune("[],*", r) }) {
 		part = part[strings.LastIndexAny(part, "./")+1:]
 		part, _, _ = strings.Cut(part, "·") // the number of a type that a function declares
 		for _, r := range part {

@@ -1,24 +1,35 @@
-// Package sse writes server-sent events (WHATWG HTML, section 9.2): the one writer of text/event-stream in this module.
+// Package sse writes server-sent events (WHATWG HTML, section 9.2): the one writer of
+// text/event-stream in this module.
 package sse
 
 import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/genropy/genro-asgi-go/internal/respwriter"
+	"github.com/genropy/genro-asgi-go/internal/stopping"
 )
 
 // Event is one event.
 type Event struct {
-	ID    string        // what the client sends as Last-Event-ID when it comes back; empty leaves the last one
-	Type  string        // empty means "message"
-	Data  []byte        // in as many lines as it has; nil is no data, and browsers then dispatch nothing
-	Retry time.Duration // how long the client waits before it comes back, in whole milliseconds; 0 leaves what it was
+	// what the client sends as Last-Event-ID when it comes back; empty leaves the last one
+	ID   string
+	Type string // empty means "message"
+	// in as many lines as it has; nil is no data, and browsers then dispatch nothing
+	Data []byte
+	// how long the client waits before it comes back, in whole milliseconds; 0 leaves what it was
+	Retry time.Duration
 }
+
+// ErrExpired is the cause of a stream's end when the credentials of its request have ended.
+var ErrExpired = errors.New("sse: the credentials have expired")
 
 // ErrField is the error of an event that cannot be written.
 var ErrField = errors.New("sse: an event's id or type has a line break or NUL")
@@ -44,7 +55,8 @@ func (e *Event) Append(dst []byte) ([]byte, error) {
 	}
 	switch {
 	case e.Data == nil:
-	case bytes.ContainsAny(e.Data, "\r\n"): // a client takes CR LF, CR and LF for the end of a line alike
+	// a client takes CR LF, CR and LF for the end of a line alike
+	case bytes.ContainsAny(e.Data, "\r\n"):
 		for line := range strings.SplitSeq(lineBreaks.Replace(string(e.Data)), "\n") {
 			field("data", line)
 		}
@@ -58,6 +70,7 @@ func (e *Event) Append(dst []byte) ([]byte, error) {
 type Stream struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	expire context.CancelFunc // of the deadline beneath ctx
 	beat   sync.WaitGroup
 
 	mu      sync.Mutex
@@ -66,11 +79,18 @@ type Stream struct {
 	written time.Time // when something was written last
 }
 
-// Start begins a stream: it writes nothing, which sends the header, and a comment whenever nothing was sent for as long as heartbeat, which
-// keeps proxies from closing the stream and finds clients that are gone; 0 is never. write sends bytes at once. When it fails, or ctx
-// ends, the stream's context ends. The stream is to be stopped, also when the error is not nil.
-func Start(ctx context.Context, write func(p []byte) error, heartbeat time.Duration) (*Stream, error) {
-	s := &Stream{write: write}
+// Start begins a stream: it writes nothing, which sends the header, and a comment whenever nothing
+// was sent for as long as heartbeat, which keeps proxies from closing the stream and finds clients
+// that are gone; 0 is never. write sends bytes at once. When it fails, ctx ends or the credentials
+// of its request do (stopping.Expiry), the stream's context ends, and nothing more is sent. The
+// stream is to be stopped, also when the error is not nil.
+func Start(ctx context.Context, write func(p []byte) error, heartbeat time.Duration) (*Stream,
+	error,
+) {
+	s := &Stream{write: write, expire: func() {}}
+	if at := stopping.Expiry(ctx); !at.IsZero() {
+		ctx, s.expire = context.WithDeadlineCause(ctx, at, ErrExpired)
+	}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	if err := s.send(nil); err != nil {
 		return s, err
@@ -81,10 +101,12 @@ func Start(ctx context.Context, write func(p []byte) error, heartbeat time.Durat
 	return s, nil
 }
 
-// Context ends with the one given to Start, with the error of a write, and with Stop.
+// Context ends with the one given to Start, with the error of a write, with the credentials
+// (ErrExpired), and with Stop.
 func (s *Stream) Context() context.Context { return s.ctx }
 
-// Send sends one event. After an error of the writer the stream is over.
+// Send sends one event. Once the stream's context has ended the error is its cause, and nothing is
+// sent.
 func (s *Stream) Send(e Event) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,6 +125,9 @@ func (s *Stream) send(p []byte) error {
 }
 
 func (s *Stream) writeLocked(p []byte) error {
+	if err := context.Cause(s.ctx); err != nil {
+		return err
+	}
 	err := s.write(p)
 	s.written = time.Now()
 	if err != nil {
@@ -115,6 +140,7 @@ func (s *Stream) writeLocked(p []byte) error {
 func (s *Stream) Stop() {
 	s.cancel(nil)
 	s.beat.Wait()
+	s.expire()
 }
 
 func (s *Stream) heartbeat(every time.Duration) {
@@ -129,7 +155,7 @@ func (s *Stream) heartbeat(every time.Duration) {
 			left := every - time.Since(s.written)
 			s.mu.Unlock()
 			if left <= 0 {
-				_ = s.send([]byte(":\n\n")) // its error is the context's cause
+				s.comment()
 				left = every
 			}
 			timer.Reset(left)
@@ -137,8 +163,24 @@ func (s *Stream) heartbeat(every time.Duration) {
 	}
 }
 
-// Response answers 200 with an event stream and returns what writes to it: each write is flushed, and fails when the client does not take it within
-// timeout, where the writer has deadlines.
+// Supported returns nil where w can send each event at once. Else the client would wait for all of
+// them: the error, which names the writer in the way, is to be answered and logged instead of a
+// stream.
+func Supported(w http.ResponseWriter) error { return respwriter.CanFlush(w) }
+
+// comment sends what clients ignore. Its error is the context's cause. So is a panic of a writer,
+// which nobody else would catch here.
+func (s *Stream) comment() {
+	defer func() {
+		if v := recover(); v != nil {
+			s.cancel(fmt.Errorf("sse: panic in a response writer: %v", v))
+		}
+	}()
+	_ = s.send([]byte(":\n\n"))
+}
+
+// Response answers 200 with an event stream and returns what writes to it: each write is flushed,
+// and fails when the client does not take it within timeout, where the writer has deadlines.
 func Response(w http.ResponseWriter, timeout time.Duration) func(p []byte) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
@@ -147,12 +189,18 @@ func Response(w http.ResponseWriter, timeout time.Duration) func(p []byte) error
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(http.StatusOK)
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{}) // that of the server's ReadTimeout, once passed, would cancel the request's context
 	return func(p []byte) error {
-		_ = control.SetWriteDeadline(time.Now().Add(timeout)) // where there is none, the connection's end has to do
+		// where there is none, the connection's end has to do
+		_ = control.SetWriteDeadline(time.Now().Add(timeout))
 		if _, err := w.Write(p); err != nil {
 			return err
 		}
-		return control.Flush()
+		if err := control.Flush(); err != nil {
+			return err
+		}
+		// Over HTTP/2 a deadline that passes ends the stream, whether something is written then or
+		// not.
+		_ = control.SetWriteDeadline(time.Time{})
+		return nil
 	}
 }

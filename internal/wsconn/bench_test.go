@@ -46,7 +46,8 @@ func plainServer(b *testing.B) string {
 	return srv.URL
 }
 
-// BenchmarkEcho echoes 64 bytes over the loopback interface, with 1 or 32 messages on their way. The client is bare bytes.
+// BenchmarkEcho echoes 64 bytes over the loopback interface, with 1 or 32 messages on their way.
+// The client is bare bytes.
 func BenchmarkEcho(b *testing.B) {
 	for _, outstanding := range []int{1, 32} {
 		for name, url := range map[string]func(*testing.B) string{
@@ -76,8 +77,10 @@ func BenchmarkEcho(b *testing.B) {
 	}
 }
 
-// BenchmarkFanOut sends one message of 256 bytes to 1,000 connections, a round per iteration. The baseline is a loop that makes each frame anew
-// and writes it to the socket.
+// BenchmarkFanOut sends one message of 256 bytes to 1,000 connections, a round per iteration. The
+// baseline is a loop that makes each frame anew and writes it to the socket. wsconn queues the
+// frame and then writes the queue; event writes at once, from where the frame is, what nothing
+// waits before.
 func BenchmarkFanOut(b *testing.B) {
 	const conns = 1000
 	payload := []byte(noise(256))
@@ -92,32 +95,38 @@ func BenchmarkFanOut(b *testing.B) {
 	perConn := func(b *testing.B) {
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/conns, "ns/conn")
 	}
-	b.Run("wsconn", func(b *testing.B) {
-		var all []*wsconn.Conn
-		for _, s := range sockets(b) {
-			all = append(all, upgradeConn(b, s, nil))
-		}
-		b.ReportAllocs()
-		b.ResetTimer()
-		for range b.N {
-			f := wsconn.NewFrame(websocket.MessageText, payload)
-			for _, c := range all {
-				if err := c.SendFrame(f); errors.Is(err, wsconn.ErrQueueFull) {
-					err = c.Send(context.Background(), websocket.MessageText, payload)
+	for name, send := range map[string]func(c *wsconn.Conn, f *wsconn.Frame) error{
+		"wsconn": (*wsconn.Conn).SendFrame,
+		"event": func(c *wsconn.Conn, f *wsconn.Frame) error {
+			return c.Offer(f, "", 0, false, true)
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			var all []*wsconn.Conn
+			for _, s := range sockets(b) {
+				all = append(all, upgradeConn(b, s, nil))
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				f := wsconn.NewFrame(websocket.MessageText, payload)
+				for _, c := range all {
+					err := send(c, f)
+					if errors.Is(err, wsconn.ErrQueueFull) {
+						err = c.Send(context.Background(), websocket.MessageText, payload)
+					}
 					if err != nil {
 						b.Fatal(err)
 					}
-				} else if err != nil {
-					b.Fatal(err)
 				}
 			}
-		}
-		perConn(b)
-		b.StopTimer()
-		for _, c := range all {
-			_ = c.CloseNow()
-		}
-	})
+			perConn(b)
+			b.StopTimer()
+			for _, c := range all {
+				_ = c.CloseNow()
+			}
+		})
+	}
 	b.Run("loop", func(b *testing.B) {
 		all := sockets(b)
 		b.ReportAllocs()
@@ -138,7 +147,10 @@ func BenchmarkFanOut(b *testing.B) {
 	})
 }
 
-// BenchmarkIdle reports the heap and stack that an idle connection with its reading goroutine takes; one iteration is 2,000 of them.
+// BenchmarkIdle reports the heap and stack that an idle connection with its reading goroutine
+// takes, both ends together; one iteration is 2,000 of them. kept and renewed have served a message
+// with a handler that needs 8 KiB of stack: kept goes on in the same goroutine, renewed in a new
+// one, as ErrRenew asks.
 func BenchmarkIdle(b *testing.B) {
 	const conns = 2000
 	inUse := func() uint64 {
@@ -149,8 +161,10 @@ func BenchmarkIdle(b *testing.B) {
 		return m.HeapAlloc + m.StackInuse
 	}
 	for name, url := range map[string]func(*testing.B) string{
-		"wsconn": func(b *testing.B) string { return serve(b, nil, echo(b)) },
-		"coder":  plainServer,
+		"wsconn":  func(b *testing.B) string { return serve(b, nil, echo(b)) },
+		"kept":    func(b *testing.B) string { return serve(b, nil, kept) },
+		"renewed": func(b *testing.B) string { return serve(b, nil, renewed) },
+		"coder":   plainServer,
 	} {
 		b.Run(name, func(b *testing.B) {
 			u := url(b)
@@ -167,6 +181,50 @@ func BenchmarkIdle(b *testing.B) {
 			}
 		})
 	}
+}
+
+// kept echoes messages, each by a handler that needs much of the stack.
+func kept(c *wsconn.Conn) { readDeep(c, false) }
+
+// renewed is kept that goes on in a new goroutine where it should.
+func renewed(c *wsconn.Conn) { readDeep(c, true) }
+
+// readDeep returns when the connection has ended. It waits for its reader, also where that stays
+// the same, so that both ways have a goroutine beside it.
+func readDeep(c *wsconn.Conn, renew bool) {
+	var readers sync.WaitGroup
+	var read func()
+	read = func() {
+		for {
+			typ, err := c.Next(context.Background())
+			switch {
+			case errors.Is(err, wsconn.ErrRenew) && renew:
+				readers.Go(read)
+				return
+			case errors.Is(err, wsconn.ErrRenew):
+				continue
+			case err != nil:
+				return
+			}
+			b, err := c.Message(nil)
+			if err != nil || useStack(32) == 0 || c.Send(context.Background(), typ, b) != nil {
+				return
+			}
+		}
+	}
+	readers.Go(read)
+	readers.Wait()
+}
+
+// useStack needs 256 bytes of stack for each level.
+//
+//go:noinline
+func useStack(levels int) byte {
+	var local [256]byte
+	if local[levels] = 1; levels > 0 {
+		local[0] = useStack(levels - 1)
+	}
+	return local[levels] + local[0]
 }
 
 // quietDial does the handshake and one echo, and keeps no buffer.

@@ -20,7 +20,10 @@ import (
 )
 
 func TestConn_CloseDoesTheHandshake(t *testing.T) {
-	for name, reading := range map[string]bool{"with a reader": true, "with nobody reading": false} {
+	for name, reading := range map[string]bool{
+		"with a reader":       true,
+		"with nobody reading": false,
+	} {
 		t.Run(name, func(t *testing.T) {
 			c, p := tcp(t, nil)
 			ended := make(chan error, 1)
@@ -29,7 +32,8 @@ func TestConn_CloseDoesTheHandshake(t *testing.T) {
 			} else {
 				ended <- nil
 			}
-			if err := c.Queue(t.Context(), text, []byte("before")); err != nil { // and never flushed
+			if err := c.Queue(t.Context(), text, []byte("before")); err != nil {
+				// and never flushed
 				t.Error(err)
 			}
 			closed := make(chan error)
@@ -41,7 +45,8 @@ func TestConn_CloseDoesTheHandshake(t *testing.T) {
 			if g.code() != 1001 || string(g.payload[2:]) != "bye" {
 				t.Errorf("%v, %v", g, err)
 			}
-			if _, err := p.Write(join(frame(fin|opText, noise(9000)), closing(1001, ""))); err != nil {
+			if _, err := p.Write(join(frame(fin|opText, noise(9000)), closing(1001, ""))); err !=
+				nil {
 				t.Error(err)
 			}
 			if err := <-closed; err != nil {
@@ -66,7 +71,8 @@ func TestConn_CloseDoesTheHandshake(t *testing.T) {
 	}
 }
 
-// A Close that takes over from a reader reads on in the frames while the reader says what it has found.
+// A Close that takes over from a reader reads on in the frames while the reader says what it has
+// found.
 func TestConn_CloseTakesOverFromNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := pipe(t, nil)
@@ -95,7 +101,10 @@ func TestConn_CloseTakesOverFromNext(t *testing.T) {
 }
 
 func TestConn_CloseWaitsFiveSecondsForTheAnswer(t *testing.T) {
-	for name, reading := range map[string]bool{"with a reader": true, "with nobody reading": false} {
+	for name, reading := range map[string]bool{
+		"with a reader":       true,
+		"with nobody reading": false,
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, p := pipe(t, nil)
@@ -105,7 +114,8 @@ func TestConn_CloseWaitsFiveSecondsForTheAnswer(t *testing.T) {
 				}
 				from := time.Now()
 				err := c.Close(websocket.StatusNormalClosure, "")
-				if !errors.Is(err, context.DeadlineExceeded) && !reading || time.Since(from) != 5*time.Second {
+				if !errors.Is(err, context.DeadlineExceeded) && !reading ||
+					time.Since(from) != 5*time.Second {
 					t.Errorf("%v after %v", err, time.Since(from))
 				}
 			})
@@ -179,7 +189,8 @@ func TestConn_ABadCloseCodeIsAnError(t *testing.T) {
 	}
 }
 
-// The answer to the peer's close frame goes out also where a goroutine has to write it: under TLS, in a pipe, behind a backlog.
+// The answer to the peer's close frame goes out also where a goroutine has to write it: under TLS,
+// in a pipe, behind a backlog.
 func TestConn_ThePeersCloseIsAnswered(t *testing.T) {
 	t.Run("pipe", func(t *testing.T) {
 		for _, backlog := range []int{0, 3} {
@@ -237,7 +248,8 @@ func TestConn_ABrokenConnectionIsNobodysFault(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = p.Close()
-	if _, _, err := c.Read(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "broke") && !strings.Contains(err.Error(), "ended") {
+	if _, _, err := c.Read(t.Context(), nil); err == nil ||
+		!strings.Contains(err.Error(), "broke") && !strings.Contains(err.Error(), "ended") {
 		t.Error(err)
 	}
 	if code, reason, ok := c.Ending(); ok {
@@ -245,11 +257,15 @@ func TestConn_ABrokenConnectionIsNobodysFault(t *testing.T) {
 	}
 }
 
-// Whatever is called when, by whom and how often: it ends, soon, and leaves nothing behind (TestMain looks).
+// Whatever is called when, by whom and how often: it ends, soon, and leaves nothing behind
+// (TestMain looks).
 func TestConn_EndsAtEveryMoment(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 3))
 	for round := range 300 {
-		opts := &wsconn.Options{Compression: round%2 == 0, SendBuffer: []int{0, 2048}[round/2%2], WriteTimeout: 50 * time.Millisecond}
+		opts := &wsconn.Options{
+			Compression: round%2 == 0, SendBuffer: []int{0, 2048}[round/2%2],
+			WriteTimeout: 50 * time.Millisecond,
+		}
 		var c *wsconn.Conn
 		var p *peer
 		if round%4 == 0 {

@@ -1,187 +1,167 @@
 package wsconn
 
 import (
-	"context"
 	"errors"
-	"io"
 	"net"
 	"sync/atomic"
-	"unicode/utf8"
+	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/genropy/genro-asgi-go/internal/lockorder"
 )
 
 // Conn is one WebSocket. Reads are for one goroutine; everything else is safe for concurrent use.
 type Conn struct {
-	link        link
-	frames      reader
-	pings       pings
-	alive       keepalive
+	queue queue // first: what sends to a thousand connections finds it where the Conn is
+
+	nc          net.Conn
 	subprotocol string
-	closing     atomic.Bool               // Close was called
-	ending      atomic.Pointer[violation] // why this side ended it
+	client      bool // this side is the client: it masks what it sends
+
+	closed  atomic.Bool               // nc is being closed, or is
+	closing atomic.Bool               // Close was called
+	ending  atomic.Pointer[violation] // why this side ended it
+	done    chan struct{}             // closed when nc is
+
+	mu     lockorder.Mutex // guards onDone
+	onDone func()          // may be nil
+
+	reading  readLock
+	in       reader // belongs to the holder of reading
+	deadline readDeadline
+
+	pings     pings
+	keepalive keepalive
+}
+
+// newConn takes the connection over after the handshake; ws, which has done it, goes.
+func newConn(ws *websocket.Conn, nc *lent, early []byte, o *Options, client, deflate bool) *Conn {
+	nc.returned.Store(true)
+	_ = ws.CloseNow() // else it stays for its finalizer
+	if tcp, ok := beneath(nc.Conn); ok && o.SendBuffer > 0 {
+		_ = tcp.SetWriteBuffer(o.SendBuffer) // a wish: the system has its own bounds
+	}
+	c := &Conn{
+		nc: nc.Conn, subprotocol: o.subprotocol(ws.Subprotocol()), client: client,
+		reading:  make(readLock, 1),
+		deadline: readDeadline{nc: nc.Conn, messageTimeout: o.MessageTimeout},
+		done:     make(chan struct{}),
+	}
+	c.in = reader{
+		conn: c, avail: early,
+		parser: parser{
+			maxFrames: o.MaxFrames, apart: time.Second / time.Duration(o.MaxControl),
+			maxBytes: o.MaxMessage, acceptBig: o.TooBig != nil,
+			fromServer: client, deflate: deflate,
+		},
+		tooBig: o.TooBig,
+	}
+	c.queue = queue{
+		deflate: deflate, maxBytes: o.MaxQueueBytes, maxMsgs: o.MaxQueueMessages,
+		budget: o.Budget, dst: c.nc, writeTimeout: o.WriteTimeout, onError: c.cut,
+	}
+	c.openSocket()
+	if o.KeepaliveAfter > 0 {
+		c.keepalive.start(c, o)
+	}
+	return c
+}
+
+// beneath is the socket of a connection.
+func beneath(nc net.Conn) (*net.TCPConn, bool) {
+	if t, ok := nc.(interface{ NetConn() net.Conn }); ok { // TLS
+		nc = t.NetConn()
+	}
+	tcp, ok := nc.(*net.TCPConn)
+	return tcp, ok
 }
 
 // Subprotocol is what the handshake agreed on, empty for none.
 func (c *Conn) Subprotocol() string { return c.subprotocol }
 
 // Done is closed when the connection is, also while nobody reads.
-func (c *Conn) Done() <-chan struct{} { return c.link.ends() }
+func (c *Conn) Done() <-chan struct{} { return c.done }
 
-// OnDone calls f once the connection is closed, at once when it is already: Done without a goroutine that waits. f must return soon
-// and not call the Conn. There is one f; a further call before the end replaces it.
+// OnDone calls f once the connection is closed, at once when it is already: Done without a
+// goroutine that waits. f must return soon and not call the Conn. There is one f; a further call
+// before the end replaces it.
 func (c *Conn) OnDone(f func()) {
-	c.link.mu.Lock()
-	closed := c.link.closed.Load()
-	c.link.onDone = f
-	c.link.mu.Unlock()
+	c.mu.Lock()
+	closed := c.closed.Load()
+	c.onDone = f
+	c.mu.Unlock()
 	if closed {
 		f()
 	}
 }
 
-// Read is Next and Message.
-func (c *Conn) Read(ctx context.Context, buf []byte) (websocket.MessageType, []byte, error) {
-	typ, err := c.begin(ctx, false)
-	if err == nil {
-		buf, err = c.Message(buf)
+// cut closes the connection; what is still queued is lost.
+func (c *Conn) cut() {
+	c.mu.Lock()
+	if c.closed.Swap(true) {
+		c.mu.Unlock()
+		return
 	}
-	return typ, buf, err
+	onDone := c.onDone
+	c.mu.Unlock()
+	c.queue.fail(net.ErrClosed)
+	if tcp, ok := beneath(c.nc); ok && errors.Is(c.queue.lost(), errWriteTimeout) {
+		// a peer that does not read: what the system holds for it is let go at once, not after
+		// minutes
+		_ = tcp.SetLinger(0)
+	}
+	_ = c.nc.Close() // it is gone, whatever it says
+	close(c.done)
+	if onDone != nil {
+		onDone()
+	}
 }
 
-// ErrRenew is what Next returns in place of waiting on a stack that has grown.
-var ErrRenew = errors.New("websocket: the next read should be a new goroutine's")
+// lock takes the read lock. It reports false when the connection is closed.
+func (c *Conn) lock() bool {
+	if !c.reading.lock(c.done) {
+		return false
+	}
+	if c.closed.Load() {
+		c.unlock()
+		return false
+	}
+	return true
+}
 
-// Next waits until a message begins, without holding a buffer; Message must follow. When ctx ends between two messages the read gives up with
-// its cause and the connection lives on; a message that has begun is waited for, at most the message time-out, and so is a Close under way.
+func (c *Conn) unlock() { c.reading.unlock() }
+
+// readLock is a mutex, of which a waiter hears that it need not wait any more. (The holder may wait
+// for one that waits for the lock: for the keepalive, which closes the connection.)
+type readLock chan struct{}
+
+// lock reports false when it gave up because done was closed.
+func (l readLock) lock(done <-chan struct{}) bool {
+	select {
+	case l <- struct{}{}:
+		return true
+	default:
+		return l.wait(done)
+	}
+}
+
+// wait is lock for one that has to wait. It is apart, as what it needs of the stack is not needed
+// by a reader that waits for its peer.
 //
-// ErrRenew asks the caller to go on in a new goroutine and to end this one: what a goroutine's stack has once grown by, it keeps for as long as
-// it waits. It comes only after a long silence was broken, so a busy connection never pays for it.
-//
-// Any other error ended the connection; a websocket.CloseError tells how the peer closed. Errors of the peer's
-// making have been answered with their close code when Next, or Message, returns.
-func (c *Conn) Next(ctx context.Context) (websocket.MessageType, error) {
-	return c.begin(ctx, true)
-}
-
-func (c *Conn) begin(ctx context.Context, renew bool) (websocket.MessageType, error) {
-	if ctx.Err() != nil {
-		return 0, context.Cause(ctx)
-	}
-	c.link.watch(ctx)
-	if !c.link.lock() {
-		return 0, c.fail(net.ErrClosed)
-	}
-	err := c.wait(renew)
-	if err == nil {
-		opcode := c.frames.opcode // a Close reads on as soon as the lock is free
-		c.link.unlock()
-		return websocket.MessageType(opcode), nil
-	}
-	return 0, c.gaveUp(ctx, err)
-}
-
-// wait reads on until a message has begun.
-func (c *Conn) wait(renew bool) error {
-	for {
-		if len(c.link.avail) == 0 {
-			if renew && c.link.stale && c.frames.unit() == 0 {
-				c.link.stale = false
-				return ErrRenew
-			}
-			if err := c.fill(); err != nil {
-				return err
-			}
-		}
-		if err := c.frame(); err != nil {
-			return err
-		}
-		if c.frames.opcode < opClose {
-			return nil
-		}
-		if err := c.control(); err != nil {
-			return err
-		}
+//go:noinline
+func (l readLock) wait(done <-chan struct{}) bool {
+	select {
+	case l <- struct{}{}:
+		return true
+	case <-done:
+		return false
 	}
 }
 
-// gaveUp gives the read lock back and tells what an error of wait means.
-func (c *Conn) gaveUp(ctx context.Context, err error) error {
-	defer c.link.unlock()
-	switch {
-	case errors.Is(err, ErrRenew):
-		return err
-	case errors.Is(err, errInterrupted):
-		return context.Cause(ctx)
-	}
-	c.link.src.release()
-	return c.fail(err)
-}
+func (l readLock) unlock() { <-l }
 
-// Message appends the message that Next found to buf. Every error ended the connection.
-func (c *Conn) Message(buf []byte) ([]byte, error) {
-	if !c.link.lock() {
-		return buf, c.fail(net.ErrClosed)
-	}
-	defer c.link.unlock()
-	from, text := len(buf), c.frames.opcode == opText
-	var err error
-	if c.frames.deflated {
-		buf, err = c.inflate(buf)
-	} else {
-		for err == nil {
-			var p []byte
-			p, err = c.next()
-			buf = append(buf, p...)
-		}
-	}
-	if len(c.link.avail) == 0 || err != io.EOF { //nolint:errorlint // the very value is the message's end
-		c.link.src.release()
-	}
-	if err == io.EOF { //nolint:errorlint // the very value is the message's end
-		if !text || utf8.Valid(buf[from:]) {
-			return buf, nil
-		}
-		err = &violation{websocket.StatusInvalidFramePayloadData, "text that is not UTF-8"}
-	}
-	return buf[:from], c.fail(err)
-}
+// start is what the package's times count from.
+var start = time.Now()
 
-// Queue puts a message into the out-queue; Flush, the next Send or the next Read sends it. It waits for room until ctx ends, which
-// leaves the connection as it is. The error is net.ErrClosed once a close frame is under way.
-func (c *Conn) Queue(ctx context.Context, typ websocket.MessageType, p []byte) error {
-	deflated := c.link.queue.deflate && len(p) >= deflateThreshold
-	if deflated {
-		p = appendDeflated(nil, p)
-	}
-	if n := maxHeader + len(p); n > chunkSize {
-		return c.link.queue.pushWait(ctx, appendFrame(make([]byte, 0, n), byte(typ), p, deflated, c.frames.client), kept)
-	}
-	scratch := chunks.Get().(*[]byte)
-	defer chunks.Put(scratch)
-	return c.link.queue.pushWait(ctx, appendFrame(*scratch, byte(typ), p, deflated, c.frames.client), copied)
-}
-
-// Send is Queue and Flush.
-func (c *Conn) Send(ctx context.Context, typ websocket.MessageType, p []byte) error {
-	if err := c.Queue(ctx, typ, p); err != nil {
-		return err
-	}
-	c.link.queue.flush()
-	return nil
-}
-
-// SendFrame queues a shared frame and sends it. It never waits: the error is ErrQueueFull when there is no room. It is for servers.
-func (c *Conn) SendFrame(f *Frame) error {
-	if err := c.link.queue.push(f.wire(c.link.queue.deflate), kept); err != nil {
-		return err
-	}
-	c.link.queue.flush()
-	return nil
-}
-
-// Flush sends what is queued. It never blocks.
-func (c *Conn) Flush() { c.link.queue.flush() }
-
-// Queued is how much waits to be sent.
-func (c *Conn) Queued() (bytes, messages int) { return c.link.queue.size() }
+func now() time.Duration { return time.Since(start) }

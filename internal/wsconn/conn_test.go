@@ -17,18 +17,23 @@ import (
 func TestConn_EchoesEverySize(t *testing.T) {
 	for _, compression := range []bool{false, true} {
 		url := serve(t, &wsconn.Options{Compression: compression, MaxMessage: 1 << 20}, echo(t))
-		c, _, err := wsconn.Dial(t.Context(), url, nil, &wsconn.Options{Compression: compression, MaxMessage: 1 << 20})
+		c, _, err := wsconn.Dial(t.Context(), url, nil,
+			&wsconn.Options{Compression: compression, MaxMessage: 1 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, n := range []int{0, 1, 125, 126, 127, 511, 512, 513, 4095, 4096, 65535, 65536, 70000, 1 << 20} {
+		for _, n := range []int{
+			0, 1, 125, 126, 127, 511, 512, 513, 4095, 4096, 65535, 65536, 70000,
+			1 << 20,
+		} {
 			want := strings.Repeat("x", n)
 			if err := c.Send(t.Context(), websocket.MessageText, []byte(want)); err != nil {
 				t.Fatal(err)
 			}
 			typ, got, err := c.Read(t.Context(), nil)
 			if err != nil || typ != websocket.MessageText || string(got) != want {
-				t.Fatalf("compression %v, %d bytes: type %v, %d bytes, %v", compression, n, typ, len(got), err)
+				t.Fatalf("compression %v, %d bytes: type %v, %d bytes, %v", compression, n, typ,
+					len(got), err)
 			}
 		}
 		if err := c.Close(websocket.StatusNormalClosure, "done"); err != nil {
@@ -62,7 +67,8 @@ func TestConn_ReadGivesUpWithItsContextAndTheConnectionLives(t *testing.T) {
 	}
 }
 
-// A reader is asked to renew itself once it has read after a long silence, and never while messages come close together.
+// A reader is asked to renew itself once it has read after a long silence, and never while messages
+// come close together.
 func TestConn_NextAsksForANewGoroutineAfterALongSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := pipe(t, nil)

@@ -72,8 +72,9 @@ func (m *memory) Read(p []byte) (int, error) {
 func (*memory) Write(p []byte) (int, error) { return len(p), nil }
 func (*memory) Close() error                { return nil }
 
-// TestConn_NeverReturnsACutMessage holds two ways of taking the end of a connection for a message's, which coder/websocket has:
-// between fragments, and inside a frame where the reader's buffer is full (8, 520, 776, 1160, 1736 bytes for io.ReadAll).
+// TestConn_NeverReturnsACutMessage holds two ways of taking the end of a connection for a
+// message's, which coder/websocket has: between fragments, and inside a frame where the reader's
+// buffer is full (8, 520, 776, 1160, 1736 bytes for io.ReadAll).
 func TestConn_NeverReturnsACutMessage(t *testing.T) {
 	whole := frame(fin|opText, "whole")
 	check := func(t *testing.T, opts *wsconn.Options, sent []byte, cut int, end error, buf []byte) {
@@ -96,24 +97,32 @@ func TestConn_NeverReturnsACutMessage(t *testing.T) {
 			if compression {
 				payload, first = deflated(payload, false), opText|rsv1
 			}
-			for name, piece := range map[string]int{"one frame": len(payload) + 1, "fragments": max(1, len(payload)/3)} {
-				t.Run(fmt.Sprintf("%d bytes, %s, compression %v", size, name, compression), func(t *testing.T) {
-					opts := &wsconn.Options{Compression: compression, MaxMessage: 1 << 20, KeepaliveAfter: -1}
-					sent := fragments(first, payload, piece)
-					step := 1
-					if size > 2000 {
-						step = 1997
-					} else if compression {
-						step = 5
-					}
-					for cut := 0; cut < len(sent); cut += step {
-						check(t, opts, sent, cut, io.EOF, nil)
-						if compression {
-							check(t, opts, sent, cut, io.ErrUnexpectedEOF, make([]byte, 0, 8)) // as crypto/tls ends
+			for name, piece := range map[string]int{
+				"one frame": len(payload) + 1,
+				"fragments": max(1, len(payload)/3),
+			} {
+				t.Run(fmt.Sprintf("%d bytes, %s, compression %v", size, name, compression),
+					func(t *testing.T) {
+						opts := &wsconn.Options{
+							Compression: compression, MaxMessage: 1 << 20,
+							KeepaliveAfter: -1,
 						}
-					}
-					check(t, opts, sent, len(sent)-1, io.EOF, nil)
-				})
+						sent := fragments(first, payload, piece)
+						step := 1
+						if size > 2000 {
+							step = 1997
+						} else if compression {
+							step = 5
+						}
+						for cut := 0; cut < len(sent); cut += step {
+							check(t, opts, sent, cut, io.EOF, nil)
+							if compression {
+								// as crypto/tls ends
+								check(t, opts, sent, cut, io.ErrUnexpectedEOF, make([]byte, 0, 8))
+							}
+						}
+						check(t, opts, sent, len(sent)-1, io.EOF, nil)
+					})
 			}
 		}
 	}
@@ -137,8 +146,8 @@ func TestConn_NeverReturnsAMessageCutByFIN(t *testing.T) {
 	}
 }
 
-// A TLS connection cut without close_notify ends with io.ErrUnexpectedEOF, which is also how package flate ends a
-// compressed message.
+// A TLS connection cut without close_notify ends with io.ErrUnexpectedEOF, which is also how
+// package flate ends a compressed message.
 func TestConn_NeverReturnsACompressedMessageCutUnderTLS(t *testing.T) {
 	type result struct {
 		n   int
@@ -151,7 +160,8 @@ func TestConn_NeverReturnsACompressedMessageCutUnderTLS(t *testing.T) {
 	})
 	srv.StartTLS()
 	p := dialTLS(t, srv)
-	if _, err := p.Write(fragments(opText|rsv1, deflated(noise(5000), false), 1<<20)[:2000]); err != nil {
+	if _, err := p.Write(fragments(opText|rsv1, deflated(noise(5000), false), 1<<20)[:2000]); err !=
+		nil {
 		t.Fatal(err)
 	}
 	if err := p.Conn.(*tls.Conn).NetConn().Close(); err != nil {
@@ -164,7 +174,8 @@ func TestConn_NeverReturnsACompressedMessageCutUnderTLS(t *testing.T) {
 
 func dialTLS(t testing.TB, srv *httptest.Server) *peer {
 	t.Helper()
-	return dialRaw(t, strings.Replace(srv.URL, "https", "tls", 1), "", "Sec-WebSocket-Extensions: permessage-deflate")
+	return dialRaw(t, strings.Replace(srv.URL, "https", "tls", 1), "",
+		"Sec-WebSocket-Extensions: permessage-deflate")
 }
 
 // A final block ends the compressed data before its message.
@@ -184,7 +195,8 @@ func TestConn_CompressedDataMayNotEndBeforeItsMessage(t *testing.T) {
 
 func TestConn_AFrameInsideAFrameIsNotRead(t *testing.T) {
 	c, p := tcp(t, &wsconn.Options{Compression: true})
-	smuggled := deflated("hello", true) + strings.Repeat("\x00", 5000) + string(join(frame(fin|opText, "smuggled")))
+	smuggled := deflated("hello", true) + strings.Repeat("\x00", 5000) +
+		string(join(frame(fin|opText, "smuggled")))
 	go func() {
 		_, _ = p.Write(frame(fin|opText|rsv1, smuggled))
 		_, _ = p.untilClose()
@@ -204,12 +216,17 @@ func TestConn_AFrameInsideAFrameIsNotRead(t *testing.T) {
 	}
 }
 
-// A sender may end its compressed data with a final block, and then has to add a byte (RFC 7692 section 7.2.3.4).
+// A sender may end its compressed data with a final block, and then has to add a byte (RFC 7692
+// section 7.2.3.4).
 func TestConn_CompressedDataMayEndWithAFinalBlock(t *testing.T) {
-	for name, end := range map[string]string{"as it is": "", "with the byte that makes the tail a block": "\x00"} {
+	for name, end := range map[string]string{
+		"as it is": "",
+		"with the byte that makes the tail a block": "\x00",
+	} {
 		t.Run(name, func(t *testing.T) {
 			c, p := tcp(t, &wsconn.Options{Compression: true})
-			p.send(join(frame(fin|opText|rsv1, deflated("hello", true)+end), frame(fin|opText, "next")))
+			p.send(join(frame(fin|opText|rsv1, deflated("hello", true)+end),
+				frame(fin|opText, "next")))
 			for _, want := range []string{"hello", "next"} {
 				if _, b, err := c.Read(t.Context(), nil); string(b) != want {
 					t.Errorf("%q, %v", b, err)

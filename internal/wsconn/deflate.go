@@ -12,7 +12,8 @@ import (
 const deflateThreshold = 512
 
 var flateWriters = sync.Pool{New: func() any {
-	w, _ := flate.NewWriter(io.Discard, flate.BestSpeed) // its only error is a level that does not exist
+	// its only error is a level that does not exist
+	w, _ := flate.NewWriter(io.Discard, flate.BestSpeed)
 	return w
 }}
 
@@ -25,7 +26,8 @@ func appendDeflated(dst, payload []byte) []byte {
 	_, _ = w.Write(payload) // a sliceWriter has no errors
 	_ = w.Flush()
 	w.Reset(io.Discard)
-	return out.b[:len(out.b)-4] // the empty block that every flush ends with, 00 00 ff ff, is implied
+	// the empty block that every flush ends with, 00 00 ff ff, is implied
+	return out.b[:len(out.b)-4]
 }
 
 type sliceWriter struct{ b []byte }
@@ -38,7 +40,7 @@ func (s *sliceWriter) Write(p []byte) (int, error) {
 // inflater reads what a message's compressed payload says. It is its decompressor's source too.
 type inflater struct {
 	out  io.ReadCloser // of package flate
-	conn *Conn
+	r    *reader
 	in   []byte
 	tail bool  // the payload has been read; in is what was left out of it
 	err  error // why the payload could not be read
@@ -50,18 +52,20 @@ var inflaters = sync.Pool{New: func() any {
 	return i
 }}
 
-// messageTail is what a sender leaves out (RFC 7692 section 7.2.2), and a final block, so that the data has an end.
+// messageTail is what a sender leaves out (RFC 7692 section 7.2.2), and a final block, so that the
+// data has an end.
 var messageTail = []byte{0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff}
 
 // smallMessage is how far at least an inflated message's buffer grows at a time.
 const smallMessage = 512
 
-// inflate appends the rest of a compressed message, decompressed, to buf. The error is io.EOF at its end.
-func (c *Conn) inflate(buf []byte) ([]byte, error) {
+// inflate appends the rest of a compressed message, decompressed, to buf. The error is io.EOF at
+// its end.
+func (r *reader) inflate(buf []byte) ([]byte, error) {
 	i := inflaters.Get().(*inflater)
 	defer inflaters.Put(i)
-	*i = inflater{out: i.out, conn: c}
-	defer func() { i.conn, i.in = nil, nil }()
+	*i = inflater{out: i.out, r: r}
+	defer func() { i.r, i.in = nil, nil }()
 	_ = i.out.(flate.Resetter).Reset(i, nil) // it has no error
 	from := len(buf)
 	for {
@@ -70,9 +74,14 @@ func (c *Conn) inflate(buf []byte) ([]byte, error) {
 		}
 		n, err := i.out.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
+		if r.parser.big || int64(len(buf)-from) > r.parser.maxBytes {
+			if r.tooBig == nil {
+				return buf, errTooBig
+			}
+			r.parser.big = true
+			buf = r.skip(buf, from)
+		}
 		switch {
-		case int64(len(buf)-from) > c.frames.maxBytes:
-			return buf, errTooBig
 		case err == nil:
 		case i.err != nil:
 			return buf, i.err
@@ -84,17 +93,18 @@ func (c *Conn) inflate(buf []byte) ([]byte, error) {
 	}
 }
 
-// end is the end of the compressed data. Where that was a final block of the sender's own, the message's last frame has come with it, and at
-// most a byte is left in that (RFC 7692 section 7.2.3.4). The error is io.EOF when all is well.
+// end is the end of the compressed data. Where that was a final block of the sender's own, the
+// message's last frame has come with it, and at most a byte is left in that (RFC 7692 section
+// 7.2.3.4). The error is io.EOF when all is well.
 func (i *inflater) end() error {
-	r := &i.conn.frames
-	switch left := int64(len(i.in)) + r.payload; {
+	p := &i.r.parser
+	switch left := int64(len(i.in)) + p.payload; {
 	case i.tail:
 		return io.EOF
-	case r.open && !r.last || left > 1:
+	case p.open && !p.last || left > 1:
 		return protocolError("compressed data ends before its message")
-	case r.payload > 0:
-		if _, err := i.conn.piece(); err != nil {
+	case p.payload > 0:
+		if _, err := i.r.piece(); err != nil {
 			return err
 		}
 	}
@@ -107,7 +117,7 @@ func (i *inflater) more() error {
 		if i.tail {
 			return io.ErrUnexpectedEOF
 		}
-		switch p, err := i.conn.next(); {
+		switch p, err := i.r.next(); {
 		case err == nil:
 			i.in = p
 		case errors.Is(err, io.EOF):

@@ -19,9 +19,12 @@ type DialOptions struct {
 	Header http.Header
 }
 
-// Dial connects to a ws, wss, http or https URL. ctx governs the handshake only. The response is not nil when the server gave one, refusals
-// included; the first KiB of a refusal's body can be read.
-func Dial(ctx context.Context, url string, dial *DialOptions, opts *Options) (*Conn, *http.Response, error) {
+// Dial connects to a ws, wss, http or https URL. ctx governs the handshake only. The response is
+// not nil when the server gave one, refusals included; the first KiB of a refusal's body can be
+// read.
+func Dial(ctx context.Context, url string, dial *DialOptions, opts *Options) (*Conn, *http.Response,
+	error,
+) {
 	if dial == nil {
 		dial = &DialOptions{}
 	}
@@ -44,17 +47,21 @@ func Dial(ctx context.Context, url string, dial *DialOptions, opts *Options) (*C
 		}
 		return nil, resp, err
 	}
-	return newConn(ws, wrap.lent, wrap.early, &o, true, resp.Header.Get("Sec-WebSocket-Extensions") != ""), resp, nil
+	return newConn(ws, wrap.lent, wrap.early, &o, true,
+		resp.Header.Get("Sec-WebSocket-Extensions") != ""), resp, nil
 }
 
-// upgradeTripper keeps the connection, and lends it where coder/websocket takes it from: the body of the 101 response.
+// upgradeTripper keeps the connection, and lends it where coder/websocket takes it from: the body
+// of the 101 response.
 type upgradeTripper struct {
 	next  http.RoundTripper
 	lent  *lent
 	early []byte
 }
 
-var errNoDeadlines = errors.New("websocket: the transport hides its connection: it calls no httptrace.GotConn and its response body is no net.Conn")
+var errNoDeadlines = errors.New(
+	"websocket: the transport hides its connection: it calls no httptrace.GotConn and its " +
+		"response body is no net.Conn")
 
 func (t *upgradeTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	next := t.next
@@ -81,14 +88,16 @@ func (t *upgradeTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// buffered takes what the transport has read of nc beyond the response out of the body, and nothing else.
+// buffered takes what the transport has read of nc beyond the response out of the body, and nothing
+// else.
 func buffered(nc net.Conn, body io.Reader) ([]byte, error) {
 	if err := nc.SetDeadline(time.Unix(1, 0)); err != nil {
 		return nil, err
 	}
 	early, err := io.ReadAll(body)
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, errors.Join(errors.New("websocket: the connection ended with the handshake"), err)
+		return nil, errors.Join(errors.New("websocket: the connection ended with the handshake"),
+			err)
 	}
 	return early, nc.SetDeadline(time.Time{})
 }

@@ -11,14 +11,15 @@ import (
 // maxHeader is the longest header of a frame: 2 bytes, 8 of length, 4 of mask.
 const maxHeader = 14
 
-// appendFrame appends a whole message as one frame (RFC 6455 section 5.2), masked when mask is true.
-func appendFrame(dst []byte, opcode byte, payload []byte, deflated, mask bool) []byte {
+// appendFrame appends a whole message as one frame (RFC 6455 section 5.2), masked where masked
+// is true.
+func appendFrame(dst []byte, opcode byte, payload []byte, deflated, masked bool) []byte {
 	first := 0x80 | opcode
 	if deflated {
 		first |= 0x40 // RSV1 (RFC 7692 section 6)
 	}
 	var maskBit byte
-	if mask {
+	if masked {
 		maskBit = 0x80
 	}
 	switch n := len(payload); {
@@ -29,24 +30,25 @@ func appendFrame(dst []byte, opcode byte, payload []byte, deflated, mask bool) [
 	default:
 		dst = binary.BigEndian.AppendUint64(append(dst, first, maskBit|127), uint64(n))
 	}
-	if !mask {
+	if !masked {
 		return append(dst, payload...)
 	}
 	key := rand.Uint32() // ChaCha8 seeded by the system: not to be guessed (section 5.3)
 	dst = binary.LittleEndian.AppendUint32(dst, key)
 	at := len(dst)
 	dst = append(dst, payload...)
-	unmask(dst[at:], key)
+	mask(dst[at:], key)
 	return dst
 }
 
 // closeFrame is a whole close frame; v's reason is at most 123 bytes.
-func closeFrame(v *violation, mask bool) []byte {
+func closeFrame(v *violation, masked bool) []byte {
 	payload := append([]byte{byte(v.code >> 8), byte(v.code)}, v.reason...)
-	return appendFrame(nil, opClose, payload, false, mask)
+	return appendFrame(nil, opClose, payload, false, masked)
 }
 
-// Frame is one message made ready once and sent to any number of connections. It is immutable and safe for concurrent use.
+// Frame is one message made ready once and sent to any number of connections. It is immutable and
+// safe for concurrent use.
 type Frame struct {
 	typ     websocket.MessageType
 	payload int // where the payload begins in plain

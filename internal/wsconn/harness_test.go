@@ -22,7 +22,8 @@ import (
 
 func TestMain(m *testing.M) { leakcheck.Main(m) }
 
-// newServer upgrades every request and hands the connection to handle in a goroutine of its own, as users of the package do.
+// newServer upgrades every request and hands the connection to handle in a goroutine of its own, as
+// users of the package do.
 func newServer(t testing.TB, opts *wsconn.Options, handle func(*wsconn.Conn)) *httptest.Server {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -31,13 +32,16 @@ func newServer(t testing.TB, opts *wsconn.Options, handle func(*wsconn.Conn)) *h
 	return srv
 }
 
-func upgrader(t testing.TB, opts *wsconn.Options, wg *sync.WaitGroup, handle func(*wsconn.Conn)) http.HandlerFunc {
+func upgrader(t testing.TB, opts *wsconn.Options, wg *sync.WaitGroup,
+	handle func(*wsconn.Conn),
+) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if ref := wsconn.Check(w, r, nil); ref != nil {
 			http.Error(w, ref.Detail, ref.Status)
 			return
 		}
-		wg.Add(1) // here, as the server does not wait for this goroutine once the connection is taken over
+		// here, as the server does not wait for this goroutine once the connection is taken over
+		wg.Add(1)
 		c, err := wsconn.Upgrade(w, r, opts)
 		if err != nil {
 			wg.Done()
@@ -67,7 +71,8 @@ func echo(t testing.TB) func(c *wsconn.Conn) {
 			if err != nil {
 				return
 			}
-			if err := c.Queue(context.Background(), typ, b); err != nil && !errors.Is(err, net.ErrClosed) {
+			if err := c.Queue(context.Background(), typ, b); err != nil &&
+				!errors.Is(err, net.ErrClosed) {
 				t.Error(err)
 			}
 			buf = b
@@ -94,7 +99,8 @@ func handshake() *http.Request {
 	return r
 }
 
-// upgradeConn makes a server's connection of nc without a handshake on the wire. Its peer speaks frames from the first byte.
+// upgradeConn makes a server's connection of nc without a handshake on the wire. Its peer speaks
+// frames from the first byte.
 func upgradeConn(t testing.TB, nc net.Conn, opts *wsconn.Options) *wsconn.Conn {
 	t.Helper()
 	r := handshake()
@@ -244,7 +250,8 @@ func (g got) String() string {
 	return strings.TrimSpace(names[g.first&0xf] + " " + s)
 }
 
-// all reads frames until the connection ends. What ended it is in the last element unless it was the end of the stream.
+// all reads frames until the connection ends. What ended it is in the last element unless it was
+// the end of the stream.
 func (p *peer) all() []string {
 	var out []string
 	for {

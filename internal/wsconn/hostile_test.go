@@ -73,9 +73,13 @@ func (h *hostile) frame(out []byte) []byte {
 	return out
 }
 
-var deflatedLetters = []string{deflated("", false), deflated(letters[:2000], false), deflated(strings.Repeat("x", 60000), false), deflated("final", true)}
+var deflatedLetters = []string{
+	deflated("", false), deflated(letters[:2000], false),
+	deflated(strings.Repeat("x", 60000), false), deflated("final", true),
+}
 
-// TestConn_HostileFrames has 100,000 random frames read, or HOSTILE_FRAMES of them, in 20 connections at a time (make hostile: 10 million).
+// TestConn_HostileFrames has 100,000 random frames read, or HOSTILE_FRAMES of them, in 20
+// connections at a time (make hostile: 10 million).
 func TestConn_HostileFrames(t *testing.T) {
 	total := 100_000
 	if s := os.Getenv("HOSTILE_FRAMES"); s != "" {
@@ -95,7 +99,10 @@ func TestConn_HostileFrames(t *testing.T) {
 			ends := make([]int, perConn)
 			for done := 0; done < total/lanes; {
 				h := hostile{Rand: rnd, deflate: rnd.IntN(2) == 0}
-				opts := &wsconn.Options{Compression: h.deflate, MaxControl: 1 + rnd.IntN(1000), KeepaliveAfter: -1}
+				opts := &wsconn.Options{
+					Compression: h.deflate, MaxControl: 1 + rnd.IntN(1000),
+					KeepaliveAfter: -1,
+				}
 				c, p := pipe(t, opts)
 				sent = sent[:0]
 				for i := range ends {
@@ -131,9 +138,11 @@ func TestConn_HostileFrames(t *testing.T) {
 	}
 	wg.Wait()
 	if messages.Load() < int64(total/10) {
-		t.Errorf("%d messages: most connections end before they have seen anything", messages.Load())
+		t.Errorf("%d messages: most connections end before they have seen anything",
+			messages.Load())
 	}
-	t.Logf("%d frames were read, %d whole messages, %d connections", frames.Load(), messages.Load(), conns.Load())
+	t.Logf("%d frames were read, %d whole messages, %d connections", frames.Load(), messages.Load(),
+		conns.Load())
 	if after := len(leakcheck.Left(0)); after > before {
 		left := leakcheck.Left(5e9)
 		if len(left) > before {
@@ -146,7 +155,8 @@ func TestConn_HostileFrames(t *testing.T) {
 func FuzzConn_Read(f *testing.F) {
 	f.Add(frame(fin|opText, "hello"), false)
 	f.Add(frame(opText|rsv1, deflated("hello", true)), true)
-	f.Add(join(frame(opText, "a"), frame(fin|opPing, "p"), frame(fin|opCont, "b"), closing(1000, "x")), false)
+	f.Add(join(frame(opText, "a"), frame(fin|opPing, "p"), frame(fin|opCont, "b"),
+		closing(1000, "x")), false)
 	f.Fuzz(func(t *testing.T, sent []byte, compression bool) {
 		c, p := pipe(t, &wsconn.Options{Compression: compression, MaxMessage: 1000})
 		var peer sync.WaitGroup

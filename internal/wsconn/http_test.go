@@ -50,11 +50,15 @@ func TestUpgrade_OutlivesTheServersTimeouts(t *testing.T) {
 func TestUpgrade_WorksUnderChisMiddleware(t *testing.T) {
 	var wg sync.WaitGroup
 	r := chi.NewRouter()
-	r.Use(middleware.RequestID, middleware.Recoverer, middleware.Compress(5), middleware.Throttle(10), middleware.Timeout(20*time.Millisecond))
-	r.Get("/", upgrader(t, &wsconn.Options{Compression: true, Subprotocols: []string{"wsx.v1"}}, &wg, echo(t)))
+	r.Use(middleware.RequestID, middleware.Recoverer, middleware.Compress(5),
+		middleware.Throttle(10), middleware.Timeout(20*time.Millisecond))
+	r.Get("/",
+		upgrader(t, &wsconn.Options{Compression: true, Subprotocols: []string{"wsx.v1"}}, &wg,
+			echo(t)))
 	srv := httptest.NewServer(r)
 	t.Cleanup(func() { srv.Close(); wg.Wait() })
-	c, resp, err := wsconn.Dial(t.Context(), srv.URL, &wsconn.DialOptions{Header: http.Header{"Accept-Encoding": {"gzip"}}},
+	c, resp, err := wsconn.Dial(t.Context(), srv.URL,
+		&wsconn.DialOptions{Header: http.Header{"Accept-Encoding": {"gzip"}}},
 		&wsconn.Options{Compression: true, Subprotocols: []string{"other", "wsx.v1"}})
 	if err != nil {
 		t.Fatal(err)
@@ -82,24 +86,56 @@ func TestCheck_RefusesWhatUpgradeWould(t *testing.T) {
 		status int
 		header string
 	}{
-		"POST":                  {func(r *http.Request) { r.Method = http.MethodPost }, 405, "Allow"},
-		"HTTP/1.0":              {func(r *http.Request) { r.ProtoMinor = 0 }, 426, "Upgrade"},
-		"HTTP/2":                {func(r *http.Request) { r.ProtoMajor, r.ProtoMinor = 2, 0 }, 426, "Upgrade"},
-		"no Connection":         {func(r *http.Request) { r.Header.Del("Connection") }, 426, "Upgrade"},
-		"no Upgrade":            {func(r *http.Request) { r.Header.Set("Upgrade", "h2c") }, 426, "Upgrade"},
-		"version 8":             {func(r *http.Request) { r.Header.Set("Sec-WebSocket-Version", "8") }, 426, "Sec-Websocket-Version"},
-		"no key":                {func(r *http.Request) { r.Header.Del("Sec-WebSocket-Key") }, 400, ""},
-		"two keys":              {func(r *http.Request) { r.Header.Add("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==") }, 400, ""},
-		"short key":             {func(r *http.Request) { r.Header.Set("Sec-WebSocket-Key", "dGhl") }, 400, ""},
-		"key that is no base64": {func(r *http.Request) { r.Header.Set("Sec-WebSocket-Key", "!") }, 400, ""},
-		"foreign origin":        {func(r *http.Request) { r.Header.Set("Origin", "http://evil.test") }, 403, ""},
-		"no hijacker":           {func(*http.Request) {}, 501, ""},
+		"POST": {
+			func(r *http.Request) { r.Method = http.MethodPost }, 405,
+			"Allow",
+		},
+		"HTTP/1.0": {func(r *http.Request) { r.ProtoMinor = 0 }, 426, "Upgrade"},
+		"HTTP/2": {
+			func(r *http.Request) { r.ProtoMajor, r.ProtoMinor = 2, 0 }, 426,
+			"Upgrade",
+		},
+		"no Connection": {
+			func(r *http.Request) { r.Header.Del("Connection") }, 426,
+			"Upgrade",
+		},
+		"no Upgrade": {
+			func(r *http.Request) { r.Header.Set("Upgrade", "h2c") }, 426,
+			"Upgrade",
+		},
+		"version 8": {func(r *http.Request) {
+			r.Header.Set("Sec-WebSocket-Version", "8")
+		}, 426, "Sec-Websocket-Version"},
+		"no key": {
+			func(r *http.Request) { r.Header.Del("Sec-WebSocket-Key") }, 400,
+			"",
+		},
+		"two keys": {func(r *http.Request) {
+			r.Header.Add("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+		}, 400, ""},
+		"short key": {func(r *http.Request) {
+			r.Header.Set("Sec-WebSocket-Key", "dGhl")
+		}, 400, ""},
+		"key that is no base64": {
+			func(r *http.Request) { r.Header.Set("Sec-WebSocket-Key", "!") },
+			400, "",
+		},
+		"foreign origin": {func(r *http.Request) {
+			r.Header.Set("Origin", "http://evil.test")
+		}, 403, ""},
+		"no hijacker": {func(*http.Request) {}, 501, ""},
+		"a body":      {func(r *http.Request) { r.ContentLength = 5 }, 400, "Connection"},
+		"a body in chunks": {
+			func(r *http.Request) { r.ContentLength = -1 }, 400,
+			"Connection",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := handshake()
 			tt.change(r)
 			ref := wsconn.Check(httptest.NewRecorder(), r, nil)
-			if ref == nil || ref.Status != tt.status || ref.Detail == "" || tt.header != "" && ref.Header.Get(tt.header) == "" {
+			if ref == nil || ref.Status != tt.status || ref.Detail == "" || tt.header != "" &&
+				ref.Header.Get(tt.header) == "" {
 				t.Errorf("%+v", ref)
 			}
 		})
@@ -121,13 +157,15 @@ func (u unwrapper) Unwrap() http.ResponseWriter { return u.ResponseWriter }
 
 func TestUpgrade_FailsWhereTheConnectionCannotBeHad(t *testing.T) {
 	rec := httptest.NewRecorder()
-	if _, err := wsconn.Upgrade(rec, handshake(), nil); err == nil || rec.Code != http.StatusNotImplemented {
+	if _, err := wsconn.Upgrade(rec, handshake(), nil); err == nil ||
+		rec.Code != http.StatusNotImplemented {
 		t.Errorf("status %d, %v", rec.Code, err)
 	}
 	server, client := net.Pipe()
 	_ = client.Close()
 	_ = server.Close() // so that deadlines fail
-	if _, err := wsconn.Upgrade(hijacked{httptest.NewRecorder(), server}, handshake(), nil); err == nil {
+	if _, err := wsconn.Upgrade(hijacked{httptest.NewRecorder(), server}, handshake(), nil); err ==
+		nil {
 		t.Error("upgraded a closed connection")
 	}
 }
@@ -154,7 +192,8 @@ func TestDial_WorksOverTLS(t *testing.T) {
 	srv := newServer(t, &wsconn.Options{MaxMessage: 1 << 20}, echo(t))
 	srv.EnableHTTP2 = true
 	srv.StartTLS()
-	c, _, err := wsconn.Dial(t.Context(), strings.Replace(srv.URL, "https", "wss", 1), &wsconn.DialOptions{Client: srv.Client()}, &wsconn.Options{MaxMessage: 1 << 20})
+	c, _, err := wsconn.Dial(t.Context(), strings.Replace(srv.URL, "https", "wss", 1),
+		&wsconn.DialOptions{Client: srv.Client()}, &wsconn.Options{MaxMessage: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +221,8 @@ func TestDial_KeepsWhatTheServerSentWithTheHandshake(t *testing.T) {
 			_, _ = readAll(c)
 		})
 		for range 50 {
-			c, _, err := wsconn.Dial(t.Context(), url, nil, &wsconn.Options{Compression: compression})
+			c, _, err := wsconn.Dial(t.Context(), url, nil,
+				&wsconn.Options{Compression: compression})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -224,7 +264,9 @@ func TestDial_ContextsAndTimeoutsHoldOnTheClientToo(t *testing.T) {
 }
 
 func TestDial_ARefusalCanBeRead(t *testing.T) {
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "go away", http.StatusForbidden) }))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "go away", http.StatusForbidden)
+	}))
 	defer srv.Close()
 	_, resp, err := wsconn.Dial(t.Context(), srv.URL, nil, nil)
 	if err == nil || resp == nil || resp.StatusCode != http.StatusForbidden {
@@ -250,7 +292,9 @@ func TestDial_ABadHandshakeIsAnError(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		_, _ = io.WriteString(nc, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: wrong\r\n\r\n")
+		_, _ = io.WriteString(nc,
+			"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+
+				"websocket\r\nSec-WebSocket-Accept: wrong\r\n\r\n")
 		_ = nc.Close()
 	}))
 	defer srv.Close()
@@ -267,25 +311,30 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 func TestDial_TransportsOfOnesOwn(t *testing.T) {
 	url := serve(t, nil, echo(t))
 	next := http.DefaultTransport
-	hidden := &wsconn.DialOptions{Client: &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-		return next.RoundTrip(r.WithContext(context.Background())) // loses the trace
-	})}}
-	if _, _, err := wsconn.Dial(t.Context(), url, hidden, nil); err == nil || !strings.Contains(err.Error(), "hides its connection") {
+	hidden := &wsconn.DialOptions{
+		Client: &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			return next.RoundTrip(r.WithContext(context.Background())) // loses the trace
+		})},
+	}
+	if _, _, err := wsconn.Dial(t.Context(), url, hidden, nil); err == nil ||
+		!strings.Contains(err.Error(), "hides its connection") {
 		t.Error(err)
 	}
 	var served sync.WaitGroup
 	defer served.Wait()
-	own := &wsconn.DialOptions{Client: &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-		resp, err := next.RoundTrip(r)
-		if err == nil {
-			server, client := net.Pipe()
-			_ = resp.Body.Close()
-			sc := upgradeConn(t, server, nil)
-			served.Go(func() { echo(t)(sc) })
-			resp.Body = client
-		}
-		return resp, err
-	})}}
+	own := &wsconn.DialOptions{
+		Client: &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			if err == nil {
+				server, client := net.Pipe()
+				_ = resp.Body.Close()
+				sc := upgradeConn(t, server, nil)
+				served.Go(func() { echo(t)(sc) })
+				resp.Body = client
+			}
+			return resp, err
+		})},
+	}
 	c, _, err := wsconn.Dial(t.Context(), url, own, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -65,7 +65,8 @@ func TestKeepalive_EndsASilentPeer(t *testing.T) {
 		if code, reason, ok := c.Ending(); code != wsconn.StatusKeepalive || !ok {
 			t.Errorf("Ending %d %q %v", code, reason, ok)
 		}
-		if err == nil || time.Since(from) != 40*time.Second { // 5 s for the answer to the close frame
+		if err == nil || time.Since(from) != 40*time.Second {
+			// 5 s for the answer to the close frame
 			t.Errorf("Read ended after %v with %v", time.Since(from), err)
 		}
 	})
@@ -73,7 +74,8 @@ func TestKeepalive_EndsASilentPeer(t *testing.T) {
 
 func TestKeepalive_AnyTrafficStartsItAnew(t *testing.T) {
 	for name, sent := range map[string][]byte{
-		"message": frame(fin|opText, "x"), "pong": frame(fin|opPong, ""), "ping": frame(fin|opPing, ""), "fragments": join(frame(opText, "x"), frame(fin|opCont, "")),
+		"message": frame(fin|opText, "x"), "pong": frame(fin|opPong, ""),
+		"ping": frame(fin|opPing, ""), "fragments": join(frame(opText, "x"), frame(fin|opCont, "")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -99,7 +101,8 @@ func TestKeepalive_AnyTrafficStartsItAnew(t *testing.T) {
 
 func TestKeepalive_LongWaitsPingAgainAfterTraffic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := pipe(t, &wsconn.Options{KeepaliveAfter: time.Second, KeepaliveWait: 10 * time.Second})
+		c, p := pipe(t,
+			&wsconn.Options{KeepaliveAfter: time.Second, KeepaliveWait: 10 * time.Second})
 		frames := arrivals(p, false)
 		go func() { _, _ = readAll(c) }()
 		sleep(2 * time.Second)
@@ -124,7 +127,8 @@ func TestKeepalive_PongsKeepAConnectionForever(t *testing.T) {
 	})
 }
 
-// The clock stands still while the server does not read: what the peer sent meanwhile has not been seen.
+// The clock stands still while the server does not read: what the peer sent meanwhile has not been
+// seen.
 func TestKeepalive_StandsStillWhileNobodyReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := pipe(t, nil)
@@ -182,7 +186,8 @@ func TestKeepalive_AnAnsweredCloseEndsAtOnce(t *testing.T) {
 			_, _ = p.Write(closing(4408, ""))
 		}()
 		_, err := readAll(c)
-		if websocket.CloseStatus(err) != wsconn.StatusKeepalive || time.Since(from) != 35*time.Second {
+		if websocket.CloseStatus(err) != wsconn.StatusKeepalive ||
+			time.Since(from) != 35*time.Second {
 			t.Errorf("%v after %v", err, time.Since(from))
 		}
 	})

@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// Lasting is r as it may be used once its handler has returned, and what cancels its context. That context has the values of r's
-// but neither its end nor its deadline: net/http cancels r's when the handler returns, and a time-out around the handler is one
-// for the handshake. Values that their owner takes back for the next request are left out: chi's RouteContext comes from a pool.
-// r.PathValue stays. The body is empty, as that of a handshake is. Headers that serve the handshake and nothing else are left out: a
-// connection keeps the rest for as long as it lives.
+// Lasting is r as it may be used once its handler has returned, and what cancels its context. That
+// context has the values of r's but neither its end nor its deadline: net/http cancels r's when the
+// handler returns, and a time-out around the handler is one for the handshake. Values that their
+// owner takes back for the next request are left out: chi's RouteContext comes from a pool.
+// r.PathValue stays. The body is empty, as that of a handshake is. Headers that serve the handshake
+// and nothing else are left out: a connection keeps the rest for as long as it lives.
 func Lasting(r *http.Request) (*http.Request, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(lastingValues{r.Context()})
 	r = r.WithContext(ctx)
@@ -24,7 +25,8 @@ func lastingHeader(h http.Header) http.Header {
 	kept := make(http.Header)
 	for name, values := range h {
 		switch name {
-		case "Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Extensions":
+		case "Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version",
+			"Sec-Websocket-Extensions":
 			continue
 		}
 		kept[name] = slices.Clone(values) // net/http has the values of all headers in one array

@@ -27,15 +27,21 @@ func TestLasting_OutlivesTheHandler(t *testing.T) {
 			t.Error("the request itself was changed")
 		}
 	})
-	ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), valueKey{}, "kept"), time.Hour)
-	req := httptest.NewRequestWithContext(ctx, http.MethodGet, "/rooms/7", strings.NewReader("body"))
-	for _, name := range []string{"Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions"} {
+	ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), valueKey{}, "kept"),
+		time.Hour)
+	req := httptest.NewRequestWithContext(ctx, http.MethodGet, "/rooms/7",
+		strings.NewReader("body"))
+	for _, name := range []string{
+		"Connection", "Upgrade", "Sec-WebSocket-Key",
+		"Sec-WebSocket-Version", "Sec-WebSocket-Extensions",
+	} {
 		req.Header.Set(name, "of the handshake")
 	}
 	req.Header.Set("Authorization", "Bearer x")
 	r.ServeHTTP(httptest.NewRecorder(), req)
 	cancel()
-	if len(kept.Header) != 1 || kept.Header.Get("Authorization") != "Bearer x" || len(req.Header) != 6 {
+	if len(kept.Header) != 1 || kept.Header.Get("Authorization") != "Bearer x" ||
+		len(req.Header) != 6 {
 		t.Errorf("kept %v of %v", kept.Header, req.Header)
 	}
 

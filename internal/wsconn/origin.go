@@ -1,6 +1,7 @@
 package wsconn
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -8,14 +9,15 @@ import (
 	"strings"
 )
 
-// Policy says from which origins an upgrade is accepted. The zero value accepts the server's own and
-// requests without an Origin, which no browser sends.
+// Policy says from which origins an upgrade is accepted. The zero value accepts the server's own
+// and requests without an Origin, which no browser sends.
 type Policy struct {
-	// Origins are accepted beside the server's own. Each is a serialized origin (RFC 6454 section 6.2), such as
-	// https://app.example or http://localhost:5173, compared byte for byte.
+	// Origins are accepted beside the server's own. Each is a serialized origin (RFC 6454 section
+	// 6.2), such as https://app.example or http://localhost:5173, compared byte for byte.
 	Origins []string
-	// Hosts, if any, are the names that the server goes by, with a port or without (then any port): an origin is the server's own only
-	// when the Host header names one of them. It is what stops DNS rebinding.
+	// Hosts, if any, are the names that the server goes by, with a port or without (then any port):
+	// an origin is the server's own only when the Host header names one of them. It is what stops
+	// DNS rebinding.
 	Hosts []string
 	// Required refuses a request without an Origin. Servers that authenticate by cookie set it.
 	Required bool
@@ -25,12 +27,15 @@ type Policy struct {
 func (p *Policy) Validate() error {
 	for _, o := range p.Origins {
 		if _, _, _, ok := splitOrigin(o); !ok {
-			return fmt.Errorf("wsconn: %q is not a serialized origin such as https://app.example (lower case, no path, no default port)", o)
+			return fmt.Errorf(
+				"wsconn: %q is not a serialized origin such as https://app.example (lower case, "+
+					"no path, no default port)", o)
 		}
 	}
 	for _, h := range p.Hosts {
 		if _, _, ok := splitHost(h); !ok {
-			return fmt.Errorf("wsconn: %q is not a host name such as app.example or app.example:8443", h)
+			return fmt.Errorf(
+				"wsconn: %q is not a host name such as app.example or app.example:8443", h)
 		}
 	}
 	return nil
@@ -48,9 +53,32 @@ func (p *Policy) Allows(r *http.Request) bool {
 	}
 }
 
+// explain says why a request is not allowed: to the client, and to who configures the server.
+func (p *Policy) explain(r *http.Request) (detail string, err error) {
+	switch values := r.Header["Origin"]; {
+	case len(values) == 0:
+		return "A handshake without an Origin is not taken here.",
+			errors.New("a handshake without an Origin, which RequireOrigin refuses")
+	case len(values) > 1:
+		return "The handshake has more than one Origin.",
+			errors.New("a handshake with more than one Origin")
+	default:
+		const most = 200 // bytes that are quoted
+		origin, host := values[0][:min(len(values[0]), most)], r.Host[:min(len(r.Host), most)]
+		return fmt.Sprintf(
+				"The origin %+q may not connect: the request is for the host %+q, and the origin "+
+					"is not listed.", origin, host),
+			fmt.Errorf(
+				"the origin %+q may not connect: list it in AllowedOrigins; or, where it is the "+
+					"server's own, let the proxy pass on the Host that browsers send (here it is "+
+					"%+q), and list it in Hosts where there are any", origin, host)
+	}
+}
+
 func (p *Policy) own(r *http.Request, origin string) bool {
 	scheme, name, port, ok := splitOrigin(origin)
-	if !ok || scheme != "https" && (scheme != "http" || r.TLS != nil) { // behind a proxy an https origin meets plain HTTP; the reverse is an attack
+	if !ok || scheme != "https" && (scheme != "http" || r.TLS != nil) {
+		// behind a proxy an https origin meets plain HTTP; the reverse is an attack
 		return false
 	}
 	hostName, hostPort, ok := splitHost(r.Host)
@@ -71,8 +99,8 @@ func explicit(scheme, port string) string {
 	return port
 }
 
-// splitOrigin takes a serialized origin apart. ok is false for anything that a browser would not have written so: a path,
-// a user, a default port, an upper-case letter.
+// splitOrigin takes a serialized origin apart. ok is false for anything that a browser would not
+// have written so: a path, a user, a default port, an upper-case letter.
 func splitOrigin(origin string) (scheme, name, port string, ok bool) {
 	scheme, rest, found := strings.Cut(origin, "://")
 	if !found || scheme == "" || origin != strings.ToLower(origin) ||
@@ -86,11 +114,13 @@ func splitOrigin(origin string) (scheme, name, port string, ok bool) {
 	return scheme, name, port, true
 }
 
-// splitHost splits name[:port]; the name is letters, digits, dots, hyphens and underscores, or an IPv6 address in brackets.
+// splitHost splits name[:port]; the name is letters, digits, dots, hyphens and underscores, or an
+// IPv6 address in brackets.
 func splitHost(host string) (name, port string, ok bool) {
 	name = host
 	if end := strings.IndexByte(host, ']'); end >= 0 {
-		if host[0] != '[' || strings.Trim(host[1:end], "0123456789abcdefABCDEF:.") != "" || !strings.Contains(host[1:end], ":") {
+		if host[0] != '[' || strings.Trim(host[1:end], "0123456789abcdefABCDEF:.") != "" ||
+			!strings.Contains(host[1:end], ":") {
 			return "", "", false
 		}
 		name, port = host[:end+1], host[end+1:]
@@ -99,7 +129,8 @@ func splitHost(host string) (name, port string, ok bool) {
 			name, port = host[:i], host[i:]
 		}
 		for i := range len(name) {
-			if c := name[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '-' || c == '_') {
+			if c := name[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c &&
+				c <= '9' || c == '.' || c == '-' || c == '_') {
 				return "", "", false
 			}
 		}

@@ -4,12 +4,13 @@ import (
 	"context"
 	"encoding/binary"
 	"net"
-	"sync"
+
+	"github.com/genropy/genro-asgi-go/internal/lockorder"
 )
 
 // pings are those that wait for their pong.
 type pings struct {
-	mu      sync.Mutex
+	mu      lockorder.Mutex
 	n       uint64
 	waiting map[string]chan struct{}
 }
@@ -34,13 +35,14 @@ func (c *Conn) Ping(ctx context.Context) error {
 		delete(p.waiting, string(payload))
 		p.mu.Unlock()
 	}()
-	if err := c.link.control(appendFrame(nil, opPing, payload, false, c.frames.client)); err != nil {
+	if err := c.queue.sendControl(appendFrame(nil, opPing, payload, false, c.client)); err !=
+		nil {
 		return err
 	}
 	select {
 	case <-pong:
 		return nil
-	case <-c.link.ends():
+	case <-c.done:
 		return net.ErrClosed
 	case <-ctx.Done():
 		return context.Cause(ctx)

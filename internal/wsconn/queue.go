@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"net"
-	"os"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/genropy/genro-asgi-go/internal/lockorder"
 )
 
 // ErrQueueFull is what a send that may not wait gets when the out-queue has no room.
@@ -16,11 +17,16 @@ var ErrQueueFull = errors.New("websocket: the out-queue is full")
 var errWriteTimeout = errors.New("websocket: the peer does not read: write timed out")
 
 const (
-	chunkSize    = 4 << 10  // small messages of one connection are gathered in chunks of this size
-	writeSize    = 64 << 10 // one write takes at most this much
-	controlRoom  = 16 << 10 // control frames may go over the queue's bounds by this: a full queue is no reason to leave a ping unanswered
-	triesInARow  = 4        // writes that a flush does itself before it hands over to the goroutine
-	idleRunsKept = 4        // runs an empty queue keeps the memory of
+	chunkSize = 4 << 10  // small messages of one connection are gathered in chunks of this size
+	writeSize = 64 << 10 // one write takes at most this much
+	// control frames may go over the queue's bounds by this: a full queue is no reason to leave a
+	// ping unanswered
+	controlRoom  = 16 << 10
+	urgentRoom   = 1 << 20 // and so may what must not wait, see Urge
+	triesInARow  = 4       // writes that a flush does itself before it hands over to the goroutine
+	idleRunsKept = 4       // runs an empty queue keeps the memory of
+	// bytes of its own that a queue may have while the budget of all is full
+	leanQueue = 64 << 10
 )
 
 var (
@@ -34,12 +40,16 @@ type run struct {
 	msgs int
 	own  *[]byte // what b lies in when that came from chunks or gathers; nil when it did not
 
-	free    bool   // does not count towards the bounds
-	tag     any    // whose event it is, nil for what is never evicted
-	carried uint64 // how many lost events the event tells of
+	budgeted int    // bytes in the queue's budget
+	exempt   bool   // does not count towards the bounds
+	tag      any    // whose event it is, nil for what is never evicted
+	carried  uint64 // how many lost events the event tells of
 }
 
-func (r *run) recycle() {
+func (q *queue) recycle(r *run) {
+	if r.budgeted > 0 {
+		q.budget.Release(r.budgeted)
+	}
 	switch {
 	case r.own == nil:
 	case cap(*r.own) == chunkSize:
@@ -50,28 +60,38 @@ func (r *run) recycle() {
 	*r = run{}
 }
 
-// queue is the bounded out-queue of a connection. It has one writer at a time: the goroutine that found nobody writing,
-// which never blocks, or drain, which is started when the socket takes no more and ends when the queue is empty.
+// queue is the bounded out-queue of a connection. It has one writer at a time: the goroutine that
+// found nobody writing, which never blocks, or drain, which is started when the socket takes no
+// more and ends when the queue is empty.
 //
-// What an event on its way to a thousand connections touches of each stands together: it costs what memory it has to wait for.
+// Methods whose names end in Locked need mu and keep it; those in Unlocking need it too, and let go
+// of it while they write or tell of an error.
+//
+// The order of the fields is for an event on its way to a thousand connections: what it touches of
+// each stands together, as the memory that it has to wait for is most of what it costs.
 type queue struct {
-	mu      sync.Mutex // guards what follows, to changed
-	writing bool       // somebody writes
-	closing bool       // a close frame is queued: nothing may follow it (RFC 6455 section 5.5.1)
-	over    bool       // an event found no room, and the queue has not been empty since
-	bytes   int        // queued and being written
-	msgs    int
-	free    struct{ bytes, msgs int } // of these, what does not count
-	runs    []run
-	err     error         // the end
-	changed chan struct{} // closed when something was written or went wrong; nil while nobody waits
+	mu      lockorder.Mutex // guards what follows, to since
+	writing bool            // somebody writes
+	// a close frame is queued: nothing may follow it (RFC 6455 section 5.5.1)
+	closing    bool
+	overflowed bool // an event found no room, and the queue has not been empty since
+	bytes      int  // queued and being written
+	msgs       int
+	exempt     struct{ bytes, msgs int } // of these, what does not count towards the bounds
+	runs       []run
+	err        error         // the end
+	changed    chan struct{} // closed when something was written or failed; nil while nobody waits
+	since      time.Duration // when the write began that waits for the peer; 0 when none does
 
+	// these never change
 	deflate  bool            // shared frames go compressed where they can
-	raw      syscall.RawConn // dst as tryWrite takes it, nil where it cannot be written without blocking
+	raw      syscall.RawConn // dst for tryWrite, nil where it cannot be written without blocking
 	maxBytes int
 	maxMsgs  int
+	budget   *Budget // may be nil
 
-	out          run // what is being written; it belongs to the writer
+	out run // what is being written; it belongs to the writer
+
 	dst          deadlineWriter
 	writeTimeout time.Duration
 	onError      func() // called once, without the lock
@@ -86,12 +106,16 @@ type deadlineWriter interface {
 type kind int
 
 const (
-	copied   kind = iota // a message, copied
-	kept                 // a message, kept as it is: the caller will not change it
-	replayed             // a message, kept as it is, that does not count towards the bounds; its like have the same among themselves
-	control              // a ping or pong: small, copied
-	last                 // a close frame: always has room
-	lastOnly             // a close frame in place of what still waits
+	copied kind = iota // a message, copied
+	kept               // a message, kept as it is: the caller will not change it
+	owned              // a message, kept as it is, that nobody else has
+	// a message, kept as it is, that does not count towards the bounds; its like have the same
+	// among themselves
+	replayed
+	urgent   // a message that may go over the bounds, kept as it is
+	control  // a ping or pong: small, copied
+	last     // a close frame: always has room
+	lastOnly // a close frame in place of what still waits
 )
 
 // push queues one frame without writing it, or returns ErrQueueFull at once.
@@ -99,6 +123,20 @@ func (q *queue) push(frame []byte, k kind) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.pushLocked(frame, k)
+}
+
+// sendControl queues one control frame and sends it at once, without waiting. After a close frame
+// it is net.ErrClosed.
+func (q *queue) sendControl(frame []byte) error {
+	k := control
+	if frame[0]&0x0f == opClose {
+		k = last
+	}
+	if err := q.push(frame, k); err != nil {
+		return err
+	}
+	q.flush()
+	return nil
 }
 
 // pushWait is push that waits for room until ctx ends.
@@ -111,7 +149,7 @@ func (q *queue) pushWait(ctx context.Context, frame []byte, k kind) error {
 			return err
 		}
 		if !q.writing { // full of frames that somebody meant to flush later
-			q.flushLocked()
+			q.flushUnlocking()
 			continue
 		}
 		changed := q.changedLocked()
@@ -144,43 +182,54 @@ func (q *queue) pushLocked(frame []byte, k kind) error {
 	return nil
 }
 
-func (q *queue) addLocked(bytes int, free bool) {
+func (q *queue) addLocked(bytes int, exempt bool) {
 	q.bytes += bytes
 	q.msgs++
-	if free {
-		q.free.bytes += bytes
-		q.free.msgs++
+	if exempt {
+		q.exempt.bytes += bytes
+		q.exempt.msgs++
 	}
 }
 
-// lessLocked accounts for what is in the queue no more.
-func (q *queue) lessLocked(bytes, msgs int, free bool) {
+// subLocked accounts for what is in the queue no more.
+func (q *queue) subLocked(bytes, msgs int, exempt bool) {
 	q.bytes -= bytes
 	q.msgs -= msgs
-	if free {
-		q.free.bytes -= bytes
-		q.free.msgs -= msgs
+	if exempt {
+		q.exempt.bytes -= bytes
+		q.exempt.msgs -= msgs
 	}
 }
 
-// hasRoomLocked: an empty queue takes any message, as one larger than the queue has to get through somehow.
+// hasRoomLocked: an empty queue takes any message, as one larger than the queue has to get through
+// somehow.
 func (q *queue) hasRoomLocked(n int, k kind) bool {
-	bytes, msgs := q.bytes-q.free.bytes, q.msgs-q.free.msgs
+	bytes, msgs := q.bytes-q.exempt.bytes, q.msgs-q.exempt.msgs
 	if k == replayed {
-		bytes, msgs = q.free.bytes, q.free.msgs
+		bytes, msgs = q.exempt.bytes, q.exempt.msgs
 	}
 	switch {
 	case bytes == 0 || k >= last:
 		return true
 	case k == control:
 		return bytes+n <= q.maxBytes+controlRoom
+	case k == urgent:
+		return bytes+n <= q.maxBytes+urgentRoom
 	}
-	return msgs < q.maxMsgs && bytes+n <= q.maxBytes
+	most := q.maxBytes
+	if (k == copied || k == owned) && q.budget != nil && q.budget.Full() {
+		most = min(most, leanQueue)
+	}
+	return msgs < q.maxMsgs && bytes+n <= most
 }
 
 func (q *queue) appendLocked(frame []byte, k kind) {
-	if k == replayed || k == kept && len(frame) > chunkSize/4 {
-		q.runs = append(q.runs, run{b: frame, msgs: 1, free: k == replayed})
+	if k == replayed || (k == kept || k == urgent || k == owned) && len(frame) > chunkSize/4 {
+		r := run{b: frame, msgs: 1, exempt: k == replayed}
+		if k == owned || k == urgent {
+			r.budgeted = q.hold(len(frame))
+		}
+		q.runs = append(q.runs, r)
 		return
 	}
 	if n := len(q.runs); n > 0 {
@@ -191,95 +240,20 @@ func (q *queue) appendLocked(frame []byte, k kind) {
 		}
 	}
 	chunk := chunks.Get().(*[]byte)
-	q.runs = append(q.runs, run{b: append((*chunk)[:0], frame...), own: chunk, msgs: 1})
+	r := run{b: append((*chunk)[:0], frame...), own: chunk, msgs: 1}
+	if len(q.runs) > 0 { // the first is for what is written at once
+		r.budgeted = q.hold(chunkSize)
+	}
+	q.runs = append(q.runs, r)
 }
 
-// flush writes what is queued unless somebody is doing so already. It never blocks.
-func (q *queue) flush() {
-	q.mu.Lock()
-	q.flushLocked()
-	q.mu.Unlock()
-}
-
-func (q *queue) flushLocked() {
-	if q.writing || q.err != nil || len(q.runs) == 0 {
-		return
+// hold takes bytes from the budget, if there is one.
+func (q *queue) hold(n int) int {
+	if q.budget == nil {
+		return 0
 	}
-	q.writing = true
-	q.writeLocked(0)
-}
-
-// writeLocked is the writer's work, after so many tries. What is in out already goes first.
-func (q *queue) writeLocked(tries int) {
-	for i := tries; q.raw != nil && i < triesInARow && (i == 0 || len(q.out.b) == 0) && q.takeLocked(); i++ {
-		q.mu.Unlock()
-		n, err := tryWrite(q.raw, q.out.b)
-		q.mu.Lock()
-		q.wroteLocked(n, err)
-	}
-	if q.err == nil && (len(q.out.b) > 0 || len(q.runs) > 0) {
-		go q.drain() // the socket is full, or others queue faster than this goroutine should write for them
-		return
-	}
-	q.leaveLocked()
-}
-
-// leaveLocked is the writer's last act.
-func (q *queue) leaveLocked() {
-	q.lessLocked(len(q.out.b), q.out.msgs, q.out.free) // lost with an error, if anything
-	q.out.recycle()
-	q.writing = false
-	q.wakeLocked()
-}
-
-// drain writes with deadlines until nothing is left.
-func (q *queue) drain() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for q.err == nil && q.takeLocked() {
-		p := q.out.b[:min(len(q.out.b), writeSize)]
-		q.mu.Unlock()
-		n, err := 0, q.dst.SetWriteDeadline(time.Now().Add(q.writeTimeout))
-		if err == nil {
-			n, err = q.dst.Write(p)
-		}
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = errWriteTimeout
-		}
-		q.mu.Lock()
-		q.wroteLocked(n, err)
-	}
-	if q.err == nil && q.raw != nil {
-		_ = q.dst.SetWriteDeadline(time.Time{}) // it would hold for the next try too
-	}
-	q.leaveLocked()
-}
-
-// takeLocked makes out the next write: what is left of the last one, one run as it is, or several copied together. It reports
-// whether there is any.
-func (q *queue) takeLocked() bool {
-	if len(q.out.b) > 0 {
-		return true
-	}
-	if len(q.runs) == 0 {
-		return false
-	}
-	if len(q.runs) == 1 || len(q.runs[0].b)+len(q.runs[1].b) > writeSize || q.runs[0].free != q.runs[1].free {
-		q.out = q.runs[0]
-		q.runs[0] = run{}
-		q.shiftLocked(1)
-		return true
-	}
-	own := gathers.Get().(*[]byte)
-	out, n := run{b: (*own)[:0], own: own, free: q.runs[0].free}, 0
-	for ; n < len(q.runs) && len(out.b)+len(q.runs[n].b) <= writeSize && q.runs[n].free == out.free; n++ {
-		out.b = append(out.b, q.runs[n].b...)
-		out.msgs += q.runs[n].msgs
-		q.runs[n].recycle()
-	}
-	q.out = out
-	q.shiftLocked(n)
-	return true
+	q.budget.Add(n)
+	return n
 }
 
 // shiftLocked forgets the first n runs and, when none is left, the memory of many.
@@ -295,25 +269,10 @@ func (q *queue) shiftLocked(n int) {
 // dropLocked loses the first n runs.
 func (q *queue) dropLocked(n int) {
 	for i := range q.runs[:n] {
-		q.lessLocked(len(q.runs[i].b), q.runs[i].msgs, q.runs[i].free)
-		q.runs[i].recycle()
+		q.subLocked(len(q.runs[i].b), q.runs[i].msgs, q.runs[i].exempt)
+		q.recycle(&q.runs[i])
 	}
 	q.shiftLocked(n)
-}
-
-// wroteLocked accounts for n bytes of out written, and for the error that ended the write.
-func (q *queue) wroteLocked(n int, err error) {
-	q.out.b = q.out.b[n:]
-	q.lessLocked(n, 0, q.out.free)
-	if err != nil {
-		q.failLocked(err)
-	}
-	if len(q.out.b) == 0 {
-		q.lessLocked(0, q.out.msgs, q.out.free)
-		q.out.recycle()
-		q.over = q.over && q.bytes > 0
-	}
-	q.wakeLocked()
 }
 
 func (q *queue) wakeLocked() {
@@ -330,7 +289,7 @@ func (q *queue) changedLocked() <-chan struct{} {
 	return q.changed
 }
 
-func (q *queue) failLocked(err error) {
+func (q *queue) failUnlocking(err error) {
 	if q.err != nil {
 		return
 	}
@@ -345,15 +304,16 @@ func (q *queue) failLocked(err error) {
 // fail ends the queue: what is in it is lost, and everyone who waits or comes later gets err.
 func (q *queue) fail(err error) {
 	q.mu.Lock()
-	q.failLocked(err)
+	q.failUnlocking(err)
 	q.mu.Unlock()
 }
 
-// settle waits until what was queued is written or lost and nobody writes, but no longer than atMost when that is not nil.
+// settle waits until what was queued is written or lost and nobody writes, but no longer than
+// atMost when that is not nil.
 func (q *queue) settle(atMost <-chan time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.flushLocked()
+	q.flushUnlocking()
 	for q.writing {
 		changed := q.changedLocked()
 		q.mu.Unlock()
@@ -367,8 +327,8 @@ func (q *queue) settle(atMost <-chan time.Time) {
 	}
 }
 
-// ended reports whether the queue has failed or was closed.
-func (q *queue) ended() bool {
+// closed reports whether the queue has failed or was closed.
+func (q *queue) closed() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.err != nil
@@ -379,6 +339,16 @@ func (q *queue) closeUnsent() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.closing && q.bytes > 0 && q.err == nil
+}
+
+// settleClose waits until a close frame that is on its way has been written, at most the write
+// time-out.
+func (q *queue) settleClose() {
+	if q.closeUnsent() {
+		t := time.NewTimer(q.writeTimeout)
+		defer t.Stop()
+		q.settle(t.C)
+	}
 }
 
 // lost is the error that ended the queue, nil when it was only closed.

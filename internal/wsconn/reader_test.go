@@ -58,7 +58,8 @@ func plainReading(stream []byte, maxFrames int, maxBytes uint64) (out reading) {
 		control, inside := op >= 8, message != nil
 		known := op <= 2 || op >= 8 && op <= 10
 		switch {
-		case length >= 1<<63, h[0]&0x70 != 0, key == nil, !known, control && (length > 125 || !final):
+		case length >= 1<<63, h[0]&0x70 != 0, key == nil, !known,
+			control && (length > 125 || !final):
 			out.broke = 1002
 		case !control && (op == 0) != inside:
 			out.broke = 1002
@@ -110,7 +111,8 @@ func plainClose(payload []byte) (closed, broke int) {
 	}
 	code := int(payload[0])<<8 | int(payload[1])
 	switch {
-	case code < 1000, code > 1014 && code < 3000, code > 4999, slices.Contains([]int{1004, 1005, 1006}, code):
+	case code < 1000, code > 1014 && code < 3000, code > 4999,
+		slices.Contains([]int{1004, 1005, 1006}, code):
 		return 0, 1002
 	case !utf8.Valid(payload[2:]):
 		return 0, 1007
@@ -145,7 +147,8 @@ func checkReading(t *testing.T, stream []byte, seed uint64) {
 	t.Helper()
 	want := plainReading(stream, 4, 300)
 	nc := &pieces{in: bytes.Clone(stream), rnd: rand.New(rand.NewPCG(seed, 1))}
-	c := upgradeConn(t, nc, &wsconn.Options{MaxFrames: 4, MaxMessage: 300, MaxControl: -1, KeepaliveAfter: -1})
+	c := upgradeConn(t, nc,
+		&wsconn.Options{MaxFrames: 4, MaxMessage: 300, MaxControl: -1, KeepaliveAfter: -1})
 	var got reading
 	var buf []byte
 	for {
@@ -165,14 +168,16 @@ func checkReading(t *testing.T, stream []byte, seed uint64) {
 		}
 		break
 	}
-	if !slices.Equal(got.messages, want.messages) || got.broke != want.broke || got.closed != want.closed {
+	if !slices.Equal(got.messages, want.messages) || got.broke != want.broke ||
+		got.closed != want.closed {
 		t.Fatalf("got %+v, want %+v; stream %x", got, want, stream)
 	}
 }
 
 func FuzzConn_Pieces(f *testing.F) {
 	f.Add(frame(fin|opText, "hello"), uint64(1))
-	f.Add(join(frame(opText, "h"), frame(fin|opPing, "p"), frame(fin|opCont, "i"), closing(1000, "bye")), uint64(2))
+	f.Add(join(frame(opText, "h"), frame(fin|opPing, "p"), frame(fin|opCont, "i"),
+		closing(1000, "bye")), uint64(2))
 	f.Add(head(fin|opBinary, 301, masked), uint64(3))
 	f.Add([]byte{0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4}, uint64(4))
 	f.Add(join(frame(fin|opText, "\xce"), frame(fin|opPong, "")), uint64(5))
@@ -204,7 +209,9 @@ func TestConn_ReadsAsAPlainReaderDoes(t *testing.T) {
 			case 1:
 				payload += "\xc3"
 			case 2:
-				first, payload = fin|opClose, string([]byte{byte(rnd.IntN(24)), byte(rnd.Uint32())})+payload[:min(len(payload), 100)]
+				first, payload = fin|
+					opClose, string([]byte{byte(rnd.IntN(24)), byte(rnd.Uint32())})+
+					payload[:min(len(payload), 100)]
 			}
 			stream = append(stream, frame(first, payload)...)
 		}

@@ -3,6 +3,7 @@
 package wsconn
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -22,10 +23,9 @@ func rawConn(conn net.Conn) syscall.RawConn {
 	return raw
 }
 
-// source reads a connection into a buffer that it holds only while there is something to read: 10,000 idle
-// connections need no 10,000 buffers.
+// source reads a connection into a buffer that it holds only while there is something to read:
+// 10,000 idle connections need no 10,000 buffers.
 type source struct {
-	nc    net.Conn
 	raw   syscall.RawConn
 	fn    func(fd uintptr) bool // made once: a closure a read would be an allocation a read
 	buf   *[]byte
@@ -35,15 +35,15 @@ type source struct {
 	quiet silence
 }
 
-// openSocket makes the link read and write its socket itself, where it has one.
-func (l *link) openSocket() {
-	l.src.nc = l.Conn
-	raw := rawConn(l.Conn)
+// openSocket makes the connection read and write its socket itself, where it has one.
+func (c *Conn) openSocket() {
+	src := &c.in.src
+	raw := rawConn(c.nc)
 	if raw == nil {
 		return
 	}
-	l.src.raw, l.src.fn = raw, l.src.once
-	l.queue.raw = raw
+	src.raw, src.fn = raw, src.once
+	c.queue.raw = raw
 }
 
 // once is called when the socket may be readable; false waits until it is.
@@ -51,29 +51,26 @@ func (s *source) once(fd uintptr) bool {
 	s.buf = buffers.Get().(*[]byte)
 	for {
 		s.n, s.err = receive(fd, *s.buf)
-		if s.err == nil {
-			return true
+		switch {
+		case errors.Is(s.err, syscall.EINTR):
+			continue
+		case errors.Is(s.err, syscall.EAGAIN):
+			s.release()
+			s.quiet.begin()
+			return false
 		}
-		if s.err != syscall.EINTR { //nolint:errorlint // a system call wraps nothing, and this is the hot path
-			break
-		}
+		return true
 	}
-	if s.err == syscall.EAGAIN { //nolint:errorlint // as above
-		s.release()
-		s.quiet.begin()
-		return false
-	}
-	return true
 }
 
-// read returns what came, valid until release.
-func (s *source) read() ([]byte, error) {
+// read waits for bytes of nc and returns them; they are valid until release.
+func (s *source) read(nc net.Conn) ([]byte, error) {
 	if s.raw == nil {
 		if s.plain == nil {
 			s.plain = make([]byte, plainSize)
 		}
 		s.quiet.begin()
-		n, err := s.nc.Read(s.plain)
+		n, err := nc.Read(s.plain)
 		return s.plain[:n], err
 	}
 	s.n, s.err = 0, nil
@@ -91,6 +88,20 @@ func (s *source) read() ([]byte, error) {
 	return (*s.buf)[:s.n], nil
 }
 
+// poll is read that does not wait, whatever the deadline. It returns nil when nothing is there, or
+// nobody can tell.
+func (s *source) poll() []byte {
+	if s.raw == nil {
+		return nil
+	}
+	s.n = 0
+	if err := s.raw.Control(func(fd uintptr) { s.fn(fd) }); err != nil || s.n <= 0 {
+		s.release()
+		return nil
+	}
+	return (*s.buf)[:s.n]
+}
+
 // release gives the buffer back.
 func (s *source) release() {
 	if s.buf != nil {
@@ -99,8 +110,9 @@ func (s *source) release() {
 	}
 }
 
-// tryWriter is one write that does not block. They are the writing goroutines' and not the connections': one that writes to a thousand
-// connections has it at hand. RawConn's Control and not its Write: that one also gets ready to wait.
+// tryWriter is one write that does not block. They are the writing goroutines' and not the
+// connections': one that writes to a thousand connections has it at hand. RawConn's Control and not
+// its Write: that one also gets ready to wait.
 type tryWriter struct {
 	fn  func(fd uintptr) // made once, as source's
 	p   []byte
@@ -117,7 +129,7 @@ var tryWriters = sync.Pool{New: func() any {
 func (w *tryWriter) once(fd uintptr) {
 	for {
 		w.n, w.err = send(fd, w.p)
-		if w.err == nil || w.err != syscall.EINTR { //nolint:errorlint // a system call wraps nothing, and this is the hot path
+		if !errors.Is(w.err, syscall.EINTR) {
 			return // also for EAGAIN: never wait
 		}
 	}
@@ -128,7 +140,7 @@ func tryWrite(raw syscall.RawConn, p []byte) (n int, err error) {
 	w := tryWriters.Get().(*tryWriter)
 	w.p, w.n, w.err = p, 0, nil
 	err = raw.Control(w.fn)
-	if err == nil && w.err != nil && w.err != syscall.EAGAIN { //nolint:errorlint // as above
+	if err == nil && !errors.Is(w.err, syscall.EAGAIN) {
 		err = w.err
 	}
 	if err == nil {

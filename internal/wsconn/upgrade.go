@@ -11,74 +11,21 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/genropy/genro-asgi-go/internal/respwriter"
 )
-
-// Options are the limits of a connection. nil and the zero value are valid; a zero field means its default, a negative one
-// no limit (for KeepaliveAfter: no keepalive).
-type Options struct {
-	Subprotocols []string // in the server's order of preference
-
-	MaxMessage     int64         // bytes a message, also after inflating; 64 KiB
-	MaxFrames      int           // frames a message; 1,024
-	MessageTimeout time.Duration // from a message's first byte to its last; 10 s
-	MaxControl     int           // pings a second, and pongs a second; 10
-
-	MaxQueueBytes    int           // out-queue in bytes; 1 MiB
-	MaxQueueMessages int           // out-queue in messages; 1,024
-	WriteTimeout     time.Duration // for one write of at most 64 KiB; 5 s
-	SendBuffer       int           // SO_SNDBUF in bytes; 64 KiB, negative leaves the system's
-
-	KeepaliveAfter time.Duration // silence before a ping; 25 s
-	KeepaliveWait  time.Duration // silence after it before the end; 10 s
-
-	Compression bool // permessage-deflate (RFC 7692) without context takeover, where the peer offers it
-}
-
-func orDefault[T int | int64 | time.Duration](v, def, none T) T {
-	switch {
-	case v == 0:
-		return def
-	case v < 0:
-		return none
-	}
-	return v
-}
-
-func (o *Options) withDefaults() Options {
-	var d Options
-	if o != nil {
-		d = *o
-	}
-	const most = 1 << 30 // no limit, and still far from overflowing
-	d.MaxMessage = orDefault(d.MaxMessage, 64<<10, 1<<40)
-	d.MaxFrames = orDefault(d.MaxFrames, 1024, most)
-	d.MessageTimeout = orDefault(d.MessageTimeout, 10*time.Second, 1000*time.Hour)
-	d.MaxControl = orDefault(d.MaxControl, 10, most)
-	d.MaxQueueBytes = orDefault(d.MaxQueueBytes, 1<<20, most)
-	d.MaxQueueMessages = orDefault(d.MaxQueueMessages, 1024, most)
-	d.WriteTimeout = orDefault(d.WriteTimeout, 5*time.Second, 1000*time.Hour)
-	d.SendBuffer = orDefault(d.SendBuffer, 64<<10, -1)
-	d.KeepaliveAfter = orDefault(d.KeepaliveAfter, 25*time.Second, -1)
-	d.KeepaliveWait = orDefault(d.KeepaliveWait, 10*time.Second, 1000*time.Hour)
-	return d
-}
-
-func (o *Options) compressionMode() websocket.CompressionMode {
-	if o.Compression {
-		return websocket.CompressionNoContextTakeover
-	}
-	return websocket.CompressionDisabled
-}
 
 // Refusal is why a request cannot be upgraded: a plain HTTP answer.
 type Refusal struct {
 	Status int
 	Detail string
 	Header http.Header // to be set on the answer; may be nil
+	// for the log, where it is not the client who can mend it, and says how; may be nil
+	Err error
 }
 
-// Check looks at a handshake (RFC 6455 section 4.2.1) and its origin and returns nil when Upgrade would accept them. A nil policy is
-// the zero one.
+// Check looks at a handshake (RFC 6455 section 4.2.1) and its origin and returns nil when Upgrade
+// would accept them. A nil policy is the zero one.
 func Check(w http.ResponseWriter, r *http.Request, policy *Policy) *Refusal {
 	if policy == nil {
 		policy = &Policy{}
@@ -87,19 +34,47 @@ func Check(w http.ResponseWriter, r *http.Request, policy *Policy) *Refusal {
 	keys := r.Header.Values("Sec-WebSocket-Key")
 	switch {
 	case r.Method != http.MethodGet:
-		return &Refusal{http.StatusMethodNotAllowed, "A WebSocket handshake is a GET request.", http.Header{"Allow": {"GET"}}}
+		return &Refusal{
+			http.StatusMethodNotAllowed, "A WebSocket handshake is a GET request.",
+			http.Header{"Allow": {"GET"}},
+			nil,
+		}
 	case r.ProtoMajor != 1 || r.ProtoMinor < 1:
-		return &Refusal{http.StatusUpgradeRequired, "A WebSocket handshake needs HTTP/1.1.", upgrade}
-	case !hasToken(r.Header, "Connection", "upgrade") || !hasToken(r.Header, "Upgrade", "websocket"):
-		return &Refusal{http.StatusUpgradeRequired, "This endpoint speaks WebSocket only.", upgrade}
+		return &Refusal{
+			http.StatusUpgradeRequired, "A WebSocket handshake needs HTTP/1.1.",
+			upgrade, nil,
+		}
+	case !hasToken(r.Header, "Connection", "upgrade") ||
+		!hasToken(r.Header, "Upgrade", "websocket"):
+		return &Refusal{
+			http.StatusUpgradeRequired, "This endpoint speaks WebSocket only.", upgrade,
+			nil,
+		}
 	case r.Header.Get("Sec-WebSocket-Version") != "13":
-		return &Refusal{http.StatusUpgradeRequired, "Only WebSocket version 13 is supported.", http.Header{"Sec-Websocket-Version": {"13"}}}
+		return &Refusal{
+			http.StatusUpgradeRequired, "Only WebSocket version 13 is supported.",
+			http.Header{"Sec-Websocket-Version": {"13"}},
+			nil,
+		}
 	case len(keys) != 1 || !validKey(keys[0]):
-		return &Refusal{http.StatusBadRequest, "Sec-WebSocket-Key must be one base64 value of 16 bytes.", nil}
+		return &Refusal{
+			http.StatusBadRequest,
+			"Sec-WebSocket-Key must be one base64 value of 16 bytes.", nil, nil,
+		}
 	case !policy.Allows(r):
-		return &Refusal{http.StatusForbidden, "This origin may not connect.", nil}
-	case !canHijack(w):
-		return &Refusal{http.StatusNotImplemented, "This connection cannot be upgraded.", nil}
+		detail, err := policy.explain(r)
+		return &Refusal{http.StatusForbidden, detail, nil, err}
+	case r.ContentLength != 0:
+		// net/http would wait for it before it lets the 101 out, and before it reads another
+		// request.
+		return &Refusal{
+			http.StatusBadRequest, "A WebSocket handshake has no body.",
+			http.Header{"Connection": {"close"}},
+			nil,
+		}
+	}
+	if err := respwriter.CanHijack(w); err != nil {
+		return &Refusal{http.StatusNotImplemented, "This connection cannot be upgraded.", nil, err}
 	}
 	return nil
 }
@@ -120,25 +95,13 @@ func validKey(key string) bool {
 	return err == nil && len(b) == 16
 }
 
-func canHijack(w http.ResponseWriter) bool {
-	for {
-		switch t := w.(type) {
-		case http.Hijacker:
-			return true
-		case interface{ Unwrap() http.ResponseWriter }:
-			w = t.Unwrap()
-		default:
-			return false
-		}
-	}
-}
-
-// Upgrade answers a request that Check accepted with 101 and takes the connection over. The handler may return after it, and should:
-// its goroutine and its buffers are not needed any more. On an error the response has been used up.
+// Upgrade answers a request that Check accepted with 101 and takes the connection over. The handler
+// may return after it, and should: its goroutine and its buffers are not needed any more. On an
+// error the response has been used up.
 func Upgrade(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, error) {
-	if !canHijack(w) { // the library would send its 101 first
+	if err := respwriter.CanHijack(w); err != nil { // the library would send its 101 first
 		http.Error(w, http.StatusText(http.StatusNotImplemented), http.StatusNotImplemented)
-		return nil, http.ErrNotSupported
+		return nil, err
 	}
 	o := opts.withDefaults()
 	hw := &hijackWriter{ResponseWriter: w}
@@ -153,31 +116,18 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, erro
 		}
 		return nil, err
 	}
-	return newConn(ws, hw.lent, hw.early, &o, false, w.Header().Get("Sec-WebSocket-Extensions") != ""), nil
-}
-
-// newConn takes the connection over after the handshake; ws, which has done it, goes.
-func newConn(ws *websocket.Conn, nc *lent, early []byte, o *Options, client, deflate bool) *Conn {
-	c := &Conn{subprotocol: ws.Subprotocol()}
-	nc.over.Store(true)
-	_ = ws.CloseNow() // else it stays for its finalizer
-	c.frames = reader{maxFrames: o.MaxFrames, maxControl: o.MaxControl, maxBytes: o.MaxMessage, client: client, deflate: deflate}
-	c.link.queue.deflate = deflate
-	c.link.open(nc.Conn, early, o)
-	if o.KeepaliveAfter > 0 {
-		c.alive.start(c, o)
-	}
-	return c
+	return newConn(ws, hw.lent, hw.early, &o, false,
+		w.Header().Get("Sec-WebSocket-Extensions") != ""), nil
 }
 
 // lent is the connection as coder/websocket gets it, for the handshake.
 type lent struct {
 	net.Conn
-	over atomic.Bool // the handshake has been done: the connection is another's
+	returned atomic.Bool // the handshake has been done: Close closes nothing any more
 }
 
 func (l *lent) Close() error {
-	if l.over.Load() {
+	if l.returned.Load() {
 		return nil
 	}
 	return l.Conn.Close()
@@ -204,6 +154,9 @@ func (h *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	h.early = bytes.Clone(early)
-	const none = 16 // bytes of buffer, the least there is: after the handshake nothing is read or written through it
-	return h.lent, bufio.NewReadWriter(bufio.NewReaderSize(nc, none), bufio.NewWriterSize(nc, none)), nil
+	// bytes of buffer, the least there is: after the handshake nothing is read or written through
+	// it
+	const none = 16
+	return h.lent, bufio.NewReadWriter(bufio.NewReaderSize(nc, none),
+		bufio.NewWriterSize(nc, none)), nil
 }

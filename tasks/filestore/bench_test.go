@@ -14,8 +14,9 @@ import (
 	"github.com/genropy/genro-asgi-go/tasks/filestore"
 )
 
-// BenchmarkAdd adds tasks with 200-byte payloads, each acknowledged when it is on the disk, by 8 submitters a CPU: to the store, and as one would do it at first,
-// a line of a file and a sync for each.
+// BenchmarkAdd adds tasks with 200-byte payloads, each acknowledged when it is on the disk, by 8
+// submitters a CPU: to the store, and as one would do it at first, a line of a file and a sync for
+// each.
 func BenchmarkAdd(b *testing.B) {
 	payload := []byte(`"` + strings.Repeat("x", 198) + `"`)
 	b.Run("filestore", func(b *testing.B) {
@@ -28,7 +29,8 @@ func BenchmarkAdd(b *testing.B) {
 		})
 	})
 	b.Run("write+fsync", func(b *testing.B) {
-		f, err := os.OpenFile(filepath.Join(b.TempDir(), "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		f, err := os.OpenFile(filepath.Join(b.TempDir(), "log"),
+			os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -15,11 +15,13 @@ import (
 	"github.com/genropy/genro-asgi-go/tasks/filestore"
 )
 
-// The child's environment: where the store and the ledger are, how many tasks there are, and how many children were before it.
+// The child's environment: where the store and the ledger are, how many tasks there are, how many
+// children were before it, and whether it waits to be killed when they have ended.
 const (
 	childDir   = "FILESTORE_CHILD"
 	childTasks = "FILESTORE_CHILD_TASKS"
 	childRound = "FILESTORE_CHILD_ROUND"
+	childRests = "FILESTORE_CHILD_RESTS"
 )
 
 // chaosLease is short, so that takeovers of vanished holders belong to the test.
@@ -62,8 +64,8 @@ func check(err error) {
 	}
 }
 
-// say writes a line down, which a kill does not take back, and tells the parent. A run with an older fence than the ledger has seen is refused, as a ledger
-// with fencing tokens does.
+// say writes a line down, which a kill does not take back, and tells the parent. A run with an
+// older fence than the ledger has seen is refused, as a ledger with fencing tokens does.
 func (c *actor) say(what, id string, fence uint64, more string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -101,7 +103,8 @@ func (c *actor) work(ctx context.Context, n uint64) (uint64, error) {
 		case <-ctx.Done():
 			return 0, context.Cause(ctx)
 		}
-		if err := errors.Join(run.Progress(tasks.Progress{Done: float64(step), Total: 3}), run.Checkpoint(step)); err != nil {
+		if err := errors.Join(run.Progress(tasks.Progress{Done: float64(step), Total: 3}),
+			run.Checkpoint(step)); err != nil {
 			return 0, err
 		}
 		if err := c.say("saved", run.ID(), run.Fence(), strconv.Itoa(step)); err != nil {
@@ -111,7 +114,8 @@ func (c *actor) work(ctx context.Context, n uint64) (uint64, error) {
 	return run.Fence(), c.say("done", run.ID(), run.Fence(), "-")
 }
 
-// child submits what was not acknowledged yet, and runs all, with two managers on the store, until every task has ended.
+// child submits what was not acknowledged yet, and runs all, with two managers on the store, until
+// every task has ended.
 func child(dir string) {
 	n, err := strconv.Atoi(os.Getenv(childTasks))
 	check(err)
@@ -141,14 +145,22 @@ func child(dir string) {
 	var kinds []*tasks.Kind[uint64, uint64]
 	for _, owner := range []string{"left", "right"} {
 		o := &tasks.Options{
-			Store: s, Lease: chaosLease, Retention: -1, Owner: owner, Logger: slog.New(slog.DiscardHandler),
+			Lease: chaosLease, Retention: -1, Owner: owner,
+			Logger: slog.New(slog.DiscardHandler),
 			Queues: map[string]tasks.QueueOptions{"default": {Concurrency: 8}},
 		}
 		if round%3 == 2 {
 			o.Owner = "" // one of a new name: it waits for the leases of those before
 		}
-		m := tasks.New(o)
-		kinds = append(kinds, tasks.Register(m, "work", 1, c.work, &tasks.KindOptions{Retry: tasks.RetryPolicy{Attempts: 9, Min: time.Millisecond, Max: 9 * time.Millisecond}}))
+		m := tasks.New(s, o)
+		kinds = append(kinds,
+			tasks.Register(m, "work", 1, c.work,
+				&tasks.KindOptions{
+					Retry: tasks.RetryPolicy{
+						Attempts: 9, Min: time.Millisecond,
+						Max: 9 * time.Millisecond,
+					},
+				}))
 		check(m.Start(ctx))
 		managers = append(managers, m)
 	}
@@ -157,15 +169,22 @@ func child(dir string) {
 		_, err := managers[i%2].Wait(ctx, strconv.Itoa(i))
 		check(err)
 	}
+	if os.Getenv(childRests) == "true" {
+		_, err := os.Stdout.WriteString("rests\n")
+		check(err)
+		select {} // but for the store's timers nothing runs
+	}
 	for _, m := range managers {
 		check(m.Stop(ctx))
 	}
-	check(s.Close())
+	check(s.Stop(context.Background()))
 	os.Exit(0)
 }
 
 // submit submits, by several at once.
-func (c *actor) submit(ctx context.Context, managers []*tasks.Manager, kinds []*tasks.Kind[uint64, uint64], n int) {
+func (c *actor) submit(ctx context.Context, managers []*tasks.Manager,
+	kinds []*tasks.Kind[uint64, uint64], n int,
+) {
 	c.mu.Lock()
 	var ids []int
 	for i := range n {
@@ -181,13 +200,15 @@ func (c *actor) submit(ctx context.Context, managers []*tasks.Manager, kinds []*
 			for k := i; k < len(ids); k += submitters {
 				id := strconv.Itoa(ids[k])
 				// It may be there: a kill came between the disk and the line.
-				_, err := kinds[i%2].Submit(ctx, uint64(ids[k]), &tasks.SubmitOptions{ID: id}) //nolint:gosec // not below 0
+				_, err := kinds[i%2].Submit(ctx, uint64(ids[k]),
+					&tasks.SubmitOptions{ID: id})
 				check(err)
 				check(c.say("acked", id, 0, "-"))
-				if !fate(uint64(ids[k])).cancel { //nolint:gosec // not below 0
+				if !fate(uint64(ids[k])).cancel {
 					continue
 				}
-				if _, err = managers[1-i%2].Cancel(ctx, id); !errors.Is(err, tasks.ErrConflict) { // else it was quicker
+				if _, err = managers[1-i%2].Cancel(ctx, id); !errors.Is(err, tasks.ErrConflict) {
+					// else it was quicker
 					check(err)
 					check(c.say("cancelled", id, 0, "-"))
 				}

@@ -16,31 +16,46 @@ import (
 	"github.com/genropy/genro-asgi-go/tasks"
 )
 
-// TestStore_SurvivesKill9 kills a process again and again, at random moments, that submits tasks to managers on a store and runs them; FILESTORE_KILLS and
-// FILESTORE_TASKS make it longer (make chaos-tasks). What the process and its runs say goes into a ledger beside the store, which the parent holds against what the store has in the end: every
-// task whose submission was acknowledged has ended, once, no run wrote with an older fence than one before it, and what a run had been told was kept.
+// TestStore_SurvivesKill9 kills a process again and again, at random moments, that submits tasks to
+// managers on a store and runs them; FILESTORE_KILLS and FILESTORE_TASKS make it longer (make
+// chaos-tasks). What the process and its runs say goes into a ledger beside the store, which the
+// parent holds against what the store has in the end: every task whose submission was acknowledged
+// has ended, once, no run wrote with an older fence than one before it, and what a run had been
+// told was kept.
 func TestStore_SurvivesKill9(t *testing.T) {
 	kills, n := setting(t, "FILESTORE_KILLS", 4), setting(t, "FILESTORE_TASKS", 300)
 	dir := t.TempDir()
-	lines, killed := 0, 0 // lines of the ledger
+	killed, idle := 0, 0
 	for round := 0; ; round++ {
-		var limit int
-		if killed < kills { // of the 2 lines a task that it says at least, so many a kill are left, on average
-			limit = 1 + rand.IntN(max(2*(2*n-lines)/(kills-killed+1), 1)) //nolint:gosec // when to kill
+		// Each child has a share of the tasks, and of the two lines that it says of most of them so
+		// many that it is killed while it works; one that has done its share before says so, and is
+		// killed then. So there is always one to kill.
+		share, limit := n, 0
+		if killed < kills {
+			share = n * (round + 1) / (kills + 1)
+			limit = 1 + rand.IntN(max(2*n/(kills+1), 1))
 		}
-		said, dead := runChild(t, dir, n, round, limit)
-		if lines += said; !dead {
+		rested, dead := runChild(t, dir, share, round, limit)
+		if !dead {
 			break
 		}
-		killed++
+		if killed++; rested {
+			idle++
+		}
 	}
 	if killed != kills {
 		t.Errorf("it was killed %d times, want %d", killed, kills)
 	}
+	if idle > 1+kills*3/4 {
+		t.Errorf("at %d of %d kills the process had nothing to do", idle, killed)
+	}
 	l := readLedger(t, dir)
 	l.check(t, n)
 	checkStore(t, dir, n, l)
-	t.Logf("%d tasks, %d kills, %d runs, %d of them repeated; %d acknowledged cancels, %d ends seen", n, killed, l.runs, l.again, len(l.cancelled), len(l.ended))
+	t.Logf(
+		"%d tasks, %d kills, %d of them while it rested, %d runs, %d of them repeated; %d "+
+			"acknowledged cancels, %d ends seen", n, killed, idle, l.runs, l.again,
+		len(l.cancelled), len(l.ended))
 }
 
 func setting(t *testing.T, name string, otherwise int) int {
@@ -55,11 +70,14 @@ func setting(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
-// runChild runs a child until it ends by itself or, where there is a limit, is killed a moment after it has said so many lines; every fourth is killed by the clock, while it opens the
-// store or takes over what it finds. It returns how many lines it said, but for those that an earlier one may have said already.
-func runChild(t *testing.T, dir string, n, round, limit int) (said int, killed bool) {
+// runChild runs a child until it ends by itself or, where there is a limit, is killed a moment
+// after it has said so many lines; every fourth is killed by the clock, while it opens the store or
+// takes over what it finds. It returns whether it had done its share of the tasks by then, those up
+// to n.
+func runChild(t *testing.T, dir string, n, round, limit int) (rested, killed bool) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
-	cmd.Env = append(os.Environ(), childDir+"="+dir, childTasks+"="+strconv.Itoa(n), childRound+"="+strconv.Itoa(round))
+	cmd.Env = append(os.Environ(), childDir+"="+dir, childTasks+"="+strconv.Itoa(n),
+		childRound+"="+strconv.Itoa(round), childRests+"="+strconv.FormatBool(limit > 0))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -69,27 +87,33 @@ func runChild(t *testing.T, dir string, n, round, limit int) (said int, killed b
 		t.Fatal(err)
 	}
 	kill := func(most time.Duration) *time.Timer {
-		return time.AfterFunc(rand.N(most), func() { _ = cmd.Process.Kill() }) //nolint:gosec // when to kill
+		return time.AfterFunc(rand.N(most),
+			func() { _ = cmd.Process.Kill() })
 	}
 	if limit > 0 && round%4 == 3 {
 		defer kill(100 * time.Millisecond).Stop()
 	}
-	defer time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Signal(syscall.SIGQUIT) }).Stop() // it hangs: where?
+	// it hangs: where?
+	defer time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Signal(syscall.SIGQUIT) }).Stop()
+	said := 0
 	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if what, _, _ := strings.Cut(lines.Text(), " "); what != "acked" && what != "done" {
-			continue
-		}
-		if said++; said == limit {
-			defer kill(5 * time.Millisecond).Stop()
+		switch what, _, _ := strings.Cut(lines.Text(), " "); what {
+		case "acked", "done":
+			if said++; said == limit {
+				defer kill(5 * time.Millisecond).Stop()
+			}
+		case "rests":
+			rested = true
+			_ = cmd.Process.Kill() // it waits for that
 		}
 	}
 	if err = cmd.Wait(); err == nil {
-		return said, false
+		return rested, false
 	}
 	if cmd.ProcessState.ExitCode() >= 0 {
 		t.Fatalf("the child: %v", err)
 	}
-	return said, true
+	return rested, true
 }
 
 // ledger is what was said, by task.
@@ -112,16 +136,19 @@ func readLedger(t testing.TB, dir string) *ledger {
 	return parseLedger(string(b))
 }
 
-// parseLedger reads lines of a word, a task, and for most words a fence and something more. A line that a kill has cut off was not said.
+// parseLedger reads lines of a word, a task, and for most words a fence and something more. A line
+// that a kill has cut off was not said.
 func parseLedger(text string) *ledger {
 	l := &ledger{
-		acked: map[string]bool{}, cancelled: map[string]bool{}, fence: map[string]uint64{}, done: map[string]uint64{},
+		acked: map[string]bool{}, cancelled: map[string]bool{}, fence: map[string]uint64{},
+		done:  map[string]uint64{},
 		saved: map[string]int{}, ended: map[string]string{},
 	}
 	for line := range strings.Lines(text) {
 		var what, id, more string
 		var fence uint64
-		if n, _ := fmt.Sscanf(line, "%s %s %d %s", &what, &id, &fence, &more); n < 4 || !strings.HasSuffix(line, "\n") {
+		if n, _ := fmt.Sscanf(line, "%s %s %d %s", &what, &id, &fence, &more); n < 4 ||
+			!strings.HasSuffix(line, "\n") {
 			continue
 		}
 		l.add(what, id, fence, more)
@@ -131,7 +158,8 @@ func parseLedger(text string) *ledger {
 
 func (l *ledger) add(what, id string, fence uint64, more string) {
 	wrong := func(format string, args ...any) {
-		l.wrong = append(l.wrong, fmt.Sprintf("%s %s %d %s: ", what, id, fence, more)+fmt.Sprintf(format, args...))
+		l.wrong = append(l.wrong,
+			fmt.Sprintf("%s %s %d %s: ", what, id, fence, more)+fmt.Sprintf(format, args...))
 	}
 	if end := l.ended[id]; end != "" && what != "acked" && what != "cancelled" {
 		if at, _, _ := strings.Cut(end, " "); fence > number(at) || what == "ended" {
@@ -152,7 +180,7 @@ func (l *ledger) add(what, id string, fence uint64, more string) {
 		if fence <= l.fence[id] {
 			wrong("a run with fence %d was before it", l.fence[id])
 		}
-		if from := int(number(more)); from < l.saved[id] { //nolint:gosec // a few steps
+		if from := int(number(more)); from < l.saved[id] {
 			wrong("checkpoint %d is lost", l.saved[id])
 		}
 		l.fence[id] = fence
@@ -163,7 +191,7 @@ func (l *ledger) add(what, id string, fence uint64, more string) {
 		if what == "done" {
 			l.done[id] = fence
 		} else {
-			l.saved[id] = int(number(more)) //nolint:gosec // a few steps
+			l.saved[id] = int(number(more))
 		}
 	default:
 		wrong("no such word")
@@ -205,7 +233,8 @@ func checkStore(t *testing.T, dir string, n int, l *ledger) {
 				t.Errorf("task %s is dead after %d deaths, of %v", id, got.Deaths, got.Error)
 			}
 			want = tasks.Dead
-		case got.State == tasks.Cancelled && fate(number(id)).cancel: // the kill came before the acknowledgement
+		// the kill came before the acknowledgement
+		case got.State == tasks.Cancelled && fate(number(id)).cancel:
 			want = tasks.Cancelled
 		}
 		if got.State != want || got.Owner != "" || got.Finished.IsZero() || got.Deaths > 3 {
@@ -214,8 +243,10 @@ func checkStore(t *testing.T, dir string, n int, l *ledger) {
 		if end := l.ended[id]; end != "" && end != fmt.Sprint(got.Fence, " ", got.State) {
 			t.Errorf("task %s ended as %s, and is %s with fence %d", id, end, got.State, got.Fence)
 		}
-		if got.State == tasks.Succeeded && (string(got.Result) != fmt.Sprint(got.Fence) || l.done[id] != got.Fence) {
-			t.Errorf("task %s succeeded with fence %d and the result of %s; its last effect has %d", id, got.Fence, got.Result, l.done[id])
+		if got.State == tasks.Succeeded &&
+			(string(got.Result) != fmt.Sprint(got.Fence) || l.done[id] != got.Fence) {
+			t.Errorf("task %s succeeded with fence %d and the result of %s; its last effect has %d",
+				id, got.Fence, got.Result, l.done[id])
 		}
 	}
 	counts, err := s.Counts(t.Context())
@@ -227,7 +258,8 @@ func checkStore(t *testing.T, dir string, n int, l *ledger) {
 		t.Errorf("counts %v, %v", counts, err)
 	}
 	if states[tasks.Dead] > n/5 {
-		t.Errorf("%d of %d tasks are dead: too few have run to show anything", states[tasks.Dead], n)
+		t.Errorf("%d of %d tasks are dead: too few have run to show anything", states[tasks.Dead],
+			n)
 	}
 	t.Logf("in the end %v", states)
 }
@@ -238,7 +270,10 @@ func TestLedger_NoticesWhatIsWrong(t *testing.T) {
 		text  string
 		wrong int
 	}{
-		"fine":             {"acked 1 0 -\nbegun 1 5 0\nsaved 1 5 1\nbegun 1 7 1\ndone 1 7 -\nended 1 7 succeeded\n", 0},
+		"fine": {
+			"acked 1 0 -\nbegun 1 5 0\nsaved 1 5 1\nbegun 1 7 1\ndone 1 7 -\nended 1 7 succeeded\n",
+			0,
+		},
 		"a late beginning": {"begun 1 5 0\nended 1 5 cancelled\ndone 1 5 -\n", 0},
 		"a torn line":      {"begun 1 5 0\nbegun 1 5", 0},
 		"a stale run":      {"begun 1 5 0\nbegun 1 5 0\n", 1},

@@ -2,208 +2,204 @@ package filestore
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/genropy/genro-asgi-go/internal/lockorder"
 	"github.com/genropy/genro-asgi-go/tasks"
+	"github.com/genropy/genro-asgi-go/tasks/memstore"
 )
 
 var (
-	// ErrLocked says that another process, or another store of this one, has the directory open.
+	// ErrLocked says that another process, or another store of this one, has the directory open; or
+	// that the directory of a store that is open is not its own any more: it was moved, and another
+	// may be in its place.
 	ErrLocked = errors.New("filestore: the directory is another store's")
-	// ErrCorrupt says that what is in the directory is damaged where it had been acknowledged. Nothing was changed.
+	// ErrCorrupt says that what is in the directory is damaged where it had been acknowledged.
+	// Nothing was changed.
 	ErrCorrupt = errors.New("filestore: corrupt")
 )
 
-// Options of a store. Nil and zero are valid.
-type Options struct {
-	// SegmentSize is the size of the log's files, in bytes; 16 MiB when zero, 64 KiB at least, 1 GiB at most. A task must fit into one.
-	SegmentSize int64
-	// MaxSize bounds the directory's files, in bytes; zero leaves it to the disk; 8 segments at least. A store two segments below it refuses
-	// new tasks with tasks.ErrStoreFull, until enough are deleted. Changes of the tasks that are there go on, and a compaction takes a snapshot's size for a while.
-	MaxSize int64
-}
-
 // Store is a [tasks.Store] in a directory.
 type Store struct {
-	mem    *tasks.MemStore
-	dir    string
-	o      Options
-	lock   *os.File
-	work   sync.WaitGroup
-	stop   context.Context // of compactions
-	cancel context.CancelFunc
-	kick   chan struct{} // there is a frame to write
-	spares chan prepared
+	*shared
+	mem       *memstore.Store
+	journal   *journal
+	log       *log
+	segments  *segments
+	committer *committer
+	compactor *compactor
+	watchers  *watchers
 
-	watch    sync.Mutex
-	watchers []*watcher
-	watched  atomic.Bool
-
-	// What the committer has written. It is the committer's alone.
-	written     *segment
-	syncedFrame uint64
-	syncFile    func(f *os.File) error
-
-	mu          sync.Mutex // taken after the memory store's
-	failed      error      // why nothing more is taken
-	closing     bool
-	record      []byte   // scratch
-	cur         *batch   // being filled
-	full        []*batch // before it, in order
-	flight      *batch   // before those, being written
-	buffers     [][]byte
-	number      uint64 // of the latest frame
-	staged      uint64 // the latest position
-	synced      uint64 // the latest that is on the disk
-	reserved    uint64 // fences, on the disk
-	lastSeq     uint64
-	kept        map[uint64]*tasks.Task
-	latest      time.Time // that a caller has told
-	seg         *segment
-	spare       *segment
-	spareErr    error // why there is none
-	triedAt     time.Time
-	preparing   bool
-	nextSegment uint64
-	used        int64 // bytes of all files
-	logged      int64 // bytes of segments since the snapshot
-	snapSize    int64
-	compacting  bool
-	deletes     int // since the last compaction began
+	stopOnce sync.Once
+	stopped  chan struct{} // closed when the store has stopped
+	stopErr  error         // set before stopped is closed
 }
 
-// Open opens the store in a directory, which it makes when there is none, and recovers what is there. Close ends it.
+// shared is what the parts of a store have in common.
+type shared struct {
+	dir *directory
+	id  storeID // set before the store's goroutines begin
+	o   Options // with its defaults
+
+	ctx    context.Context // of the store's goroutines; it ends when the store stops
+	cancel context.CancelFunc
+	work   sync.WaitGroup // the store's goroutines
+
+	// mu is the store's lock. It guards what follows here, and those fields of the parts of which
+	// that is said. It may be taken while the memory store's locks are held, which is how a change
+	// finds its place in the log, and never the other way round. Nobody holds it while a file is
+	// made, written, synced or removed, or while something is awaited.
+	mu       lockorder.Mutex
+	failed   error // why nothing more can be written, nil while all is well
+	stopping bool  // Stop was called
+	budget   budget
+}
+
+// failLocked makes the store take nothing more.
+func (s *shared) failLocked(err error) {
+	if s.failed == nil {
+		s.failed = fmt.Errorf("filestore: the store has failed, open it again: %w", err)
+	}
+}
+
+// refusalLocked is why nothing is taken, nil while the store is open.
+func (s *shared) refusalLocked() error {
+	switch {
+	case s.stopping && s.failed != nil:
+		return fmt.Errorf("%w: %w", tasks.ErrNotRunning, s.failed)
+	case s.stopping:
+		return tasks.ErrNotRunning
+	}
+	return s.failed
+}
+
+// checkOpen reports why the store is not open.
+func (s *shared) checkOpen() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refusalLocked()
+}
+
+// Open opens the store in a directory, which it makes when there is none, and recovers what is
+// there. Nil options are the defaults. [Store.Stop] ends what Open began. The errors are
+// tasks.ErrInvalid for options that cannot be, [ErrLocked], [ErrCorrupt], tasks.ErrStoreFull where
+// a new store finds no room for its first segment, and the file system's.
 func Open(dir string, o *Options) (*Store, error) { return openWith(dir, o, syncData) }
 
-func openWith(dir string, o *Options, syncFile func(f *os.File) error) (*Store, error) {
-	s := &Store{
-		dir: dir, kick: make(chan struct{}, 1), spares: make(chan prepared, 1),
-		syncFile: syncFile, kept: map[uint64]*tasks.Task{},
-	}
-	if o != nil {
-		s.o = *o
-	}
-	if s.o.SegmentSize == 0 {
-		s.o.SegmentSize = 16 << 20
-	}
-	if s.o.SegmentSize < 64<<10 || s.o.SegmentSize > 1<<30 || s.o.MaxSize != 0 && s.o.MaxSize < 8*s.o.SegmentSize {
-		return nil, fmt.Errorf("%w: filestore: SegmentSize %d, MaxSize %d", tasks.ErrInvalid, s.o.SegmentSize, s.o.MaxSize)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+// openWith is Open with a function that makes a file's data durable.
+func openWith(path string, o *Options, syncFile func(f *os.File) error) (*Store, error) {
+	checked, err := o.withDefaults()
+	if err != nil {
 		return nil, err
 	}
-	var err error
-	if s.lock, err = lock(filepath.Join(dir, "LOCK")); err != nil {
-		return nil, fmt.Errorf("%w (%s)", err, dir)
+	if path == "" {
+		return nil, fmt.Errorf("%w: filestore: Open needs the name of a directory",
+			tasks.ErrInvalid)
 	}
-	if err := s.begin(); err != nil {
-		return nil, errors.Join(err, s.lock.Close())
+	dir, err := openDirectory(path)
+	if err != nil {
+		return nil, err
+	}
+	s := newStore(dir, checked, syncFile)
+	if err := s.recover(); err != nil {
+		s.cancel()
+		return nil, errors.Join(err, dir.close())
 	}
 	return s, nil
 }
 
-// begin recovers, and writes the first frame.
-func (s *Store) begin() error {
-	s.mem = tasks.NewJournaled(s.journal)
-	r := newRecovery()
-	seg, err := s.recover(r)
-	if err != nil {
-		return err
+// newStore makes the parts of a store and joins them. None of them runs yet.
+func newStore(dir *directory, o Options, syncFile func(f *os.File) error) *Store {
+	sh := &shared{dir: dir, o: o}
+	sh.ctx, sh.cancel = context.WithCancel(context.Background())
+	_, disk, _ := dir.space()
+	sh.budget.init(o.Reserve, disk)
+	s := &Store{shared: sh, watchers: &watchers{}, stopped: make(chan struct{})}
+	s.segments = &segments{shared: sh, free: freeSpace{shared: sh}}
+	s.log = &log{
+		shared: sh, segments: s.segments, yields: defaultYields, wake: make(chan struct{}, 1),
 	}
-	ended := r.endLeases()
-	if err := r.restore(s.mem); err != nil {
-		return err
-	}
-	if seg != nil {
-		if err := s.resume(seg); err != nil {
-			return err
-		}
-		s.nextSegment = seg.n
-	} else {
-		s.nextSegment++
-		if seg, err = s.makeSegment(s.nextSegment); err != nil {
-			if isFull(err) {
-				err = fmt.Errorf("%w: %w", tasks.ErrStoreFull, err)
-			}
-			return err
-		}
-		s.used += seg.size
-		seg.first = r.number + 1
-	}
-	s.kept, s.seg, s.number, s.syncedFrame, s.reserved = r.kept, seg, r.number, r.number, r.reserved
-	s.lastSeq = r.seq
-	s.stop, s.cancel = context.WithCancel(context.Background())
-	s.work.Add(1)
-	go s.commit()
-	s.mu.Lock()
-	for _, t := range ended {
-		if err = s.stageLocked(appendChange(nil, opChange, t, fLease), true, false); err != nil {
-			break
-		}
-	}
-	s.mu.Unlock()
-	if err == nil {
-		err = s.reserve(context.Background())
-	}
-	if err != nil {
-		return errors.Join(err, s.end())
-	}
-	return nil
+	s.committer = &committer{log: s.log, watchers: s.watchers, syncFile: syncFile}
+	s.journal = newJournal(s.log, s.watchers)
+	s.mem = s.journal.mem
+	s.compactor = &compactor{shared: sh, segments: s.segments, log: s.log, journal: s.journal}
+	s.log.compactor = s.compactor
+	return s
 }
 
-// open reports why the store is not.
-func (s *Store) open() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.failed
-}
+// Start reports why the store is not open, nil when it is: Open has started it. With Stop it makes
+// the store a component of an app that stops what uses it before it.
+func (s *Store) Start(context.Context) error { return s.checkOpen() }
 
-// Close writes what is staged and gives the directory back. Whoever uses the store then gets tasks.ErrNotRunning. It may be called again.
-func (s *Store) Close() error {
-	s.mu.Lock()
-	if s.closing {
-		s.mu.Unlock()
-		s.work.Wait()
-		return nil
+// Stop writes what is staged and gives the directory back. Whoever uses the store from then on gets
+// tasks.ErrNotRunning. When ctx ends before that, as a disk may hang, Stop returns its error and
+// the store goes on stopping: a later Stop waits for that too. Otherwise all calls return the same,
+// an error where the last write failed.
+func (s *Store) Stop(ctx context.Context) error {
+	s.stopOnce.Do(func() {
+		go func() {
+			defer close(s.stopped)
+			s.stopErr = errors.Join(s.shutDown(), s.dir.close())
+		}()
+	})
+	select {
+	case <-s.stopped:
+		return s.stopErr
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	s.mu.Unlock()
-	return errors.Join(s.end(), s.lock.Close())
 }
 
-func (s *Store) end() error {
+// shutDown ends the store's goroutines and closes the log. It returns what has failed by it, not
+// what had failed before.
+func (s *Store) shutDown() error {
 	s.mu.Lock()
-	s.closing = true
+	s.stopping = true
 	failed := s.failed
 	if failed == nil {
-		// A last frame, which says that those before it are on the disk.
-		_ = s.stageLocked(binary.AppendUvarint([]byte{opReserve}, s.reserved), true, false)
-		s.failed = tasks.ErrNotRunning
+		// A last frame says that those before it are on the disk.
+		_ = s.log.stageLocked(records{b: reserveRecord(s.log.reserved)}, true, forStore)
 	}
 	s.mu.Unlock()
 	s.cancel()
-	close(s.kick)
+	close(s.log.wake)
 	s.work.Wait()
-	err := s.leave()
+	err := s.committer.closeSegment()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.preparing {
-		s.spareLocked(true)
+	if s.segments.spare != nil {
+		err = errors.Join(err, s.segments.spare.f.Close())
 	}
-	if s.spare != nil {
-		err = errors.Join(err, s.spare.f.Close())
-	}
-	if failed == nil && !errors.Is(s.failed, tasks.ErrNotRunning) {
+	if failed == nil {
 		err = errors.Join(err, s.failed)
 	}
-	if s.failed == nil || failed != nil {
-		s.failed = fmt.Errorf("%w: %w", tasks.ErrNotRunning, s.failed)
-	}
 	return err
+}
+
+// guardEvery is how often a store that writes nothing looks whether the directory is still its own.
+const guardEvery = time.Second
+
+// guard fails the store when the directory is not its own any more, and measures how much of the
+// disk is free.
+func (s *Store) guard() {
+	tick := time.NewTicker(guardEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-s.ctx.Done():
+			return
+		}
+		if err := s.dir.check(); err != nil {
+			s.mu.Lock()
+			s.failLocked(err)
+			s.mu.Unlock()
+			return
+		}
+		s.segments.free.measure()
+	}
 }

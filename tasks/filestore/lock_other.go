@@ -7,9 +7,9 @@ import (
 	"os"
 )
 
-// lock cannot keep a second process out here, so there is no store.
-func lock(string) (*os.File, error) { return nil, errors.ErrUnsupported }
+const openFlags = 0
+
+// flock cannot keep a second process out here, so there is no store.
+func flock(*os.File) error { return errors.ErrUnsupported }
 
 func isFull(error) bool { return false }
-
-func syncDir(string) error { return errors.ErrUnsupported }

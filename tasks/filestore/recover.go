@@ -1,300 +1,260 @@
 package filestore
 
 import (
-	"bytes"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/genropy/genro-asgi-go/tasks"
 )
 
-// recovery is what the files say.
-type recovery struct {
-	tasks    map[uint64]*tasks.Task
-	kept     map[uint64]*tasks.Task // deleted, but holding their unique key
-	orphans  map[uint64]bool        // changed in the log but not in the snapshot: they must be deleted later on
-	seq      uint64
-	reserved uint64
-	number   uint64 // of the last frame
-	records  uint64
-	full     bool // in the snapshot, whose tasks are whole
-	end      bool // of the snapshot
-	r        reader
-}
-
-func newRecovery() *recovery {
-	return &recovery{
-		tasks: map[uint64]*tasks.Task{}, kept: map[uint64]*tasks.Task{}, orphans: map[uint64]bool{},
-		r: reader{names: map[string]string{}},
+// recover reads the directory and makes it that of an open store, which it starts.
+func (s *Store) recover() error {
+	s.segments.free.measure()
+	found := &recovery{dir: s.dir, replay: newReplay()}
+	if err := found.read(); err != nil {
+		return err
 	}
+	expired := found.replay.expireLeases()
+	if err := found.replay.restore(s.mem); err != nil {
+		return err
+	}
+	if err := s.resume(found); err != nil {
+		return err
+	}
+	s.work.Go(s.committer.run)
+	s.work.Go(s.guard)
+	if err := s.writeFirst(expired); err != nil {
+		return errors.Join(err, s.shutDown())
+	}
+	return nil
 }
 
-// files returns the numbers of segments and snapshots, and of snapshots that were not ended, ascending.
-func (s *Store) files() (logs, snaps, temps []uint64, err error) {
-	entries, err := os.ReadDir(s.dir)
+// resume removes from the directory what is not part of the store, and goes on at the log's end.
+func (s *Store) resume(found *recovery) error {
+	if s.id = found.id; s.id == (storeID{}) {
+		if _, err := rand.Read(s.id[:]); err != nil {
+			return err
+		}
+	}
+	if err := found.clean(); err != nil {
+		return err
+	}
+	last, err := s.resumeSegment(found)
 	if err != nil {
-		return nil, nil, nil, err
+		return err
 	}
-	for _, e := range entries {
-		ext := filepath.Ext(e.Name())
-		n, err := strconv.ParseUint(strings.TrimSuffix(e.Name(), ext), 10, 64)
+	s.segments.resume(last, found.segments, found.snapshot.size)
+	s.journal.resume(found.replay)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.compactor.snapshot, s.compactor.logged = found.snapshot, found.logged
+	s.log.frame, s.log.reserved = found.replay.frame, found.replay.reserved
+	s.committer.synced = found.replay.frame
+	return nil
+}
+
+// resumeSegment opens the log's last segment for writing, or makes the first.
+func (s *Store) resumeSegment(found *recovery) (*segment, error) {
+	if len(found.segments) > 0 {
+		return found.openLast()
+	}
+	s.mu.Lock()
+	size := s.segments.newSizeLocked(0, 0)
+	s.mu.Unlock()
+	first, err := s.segments.create(head{store: s.id, number: 1}, size, 0)
+	if err == nil {
+		found.segments = []fileSize{{first.number, first.size}}
+	}
+	return first, err
+}
+
+// writeFirst writes which leases have expired, and reserves fences.
+func (s *Store) writeFirst(expired []*tasks.Task) error {
+	for _, t := range expired {
+		_, _, err := s.log.stageOwn(s.ctx, forStore,
+			func() []byte { return appendChange(nil, opChange, t, fLease) })
 		if err != nil {
+			return err
+		}
+	}
+	// Where there is no room now, the first claim reserves them.
+	if err := s.log.reserveFences(s.ctx); err != nil && !errors.Is(err, tasks.ErrStoreFull) {
+		return err
+	}
+	return s.dir.writeOwner(s.id)
+}
+
+// recovery is what is found of a store in its directory.
+type recovery struct {
+	*files
+	dir      *directory
+	replay   *replay
+	snapshot fileSize   // the latest; its number is 0 when there is none
+	segments []fileSize // of the log, from the snapshot on
+	end      int64      // of the last segment's frames; 0 when there is no segment
+	logged   int64      // bytes of frames after the snapshot
+}
+
+func corrupt(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrCorrupt, fmt.Errorf(format, args...))
+}
+
+// read reads the directory, and changes nothing there.
+func (r *recovery) read() (err error) {
+	if r.files, err = r.dir.scan(); err != nil {
+		return err
+	}
+	if len(r.logs)+len(r.snaps) == 0 {
+		switch owner := r.dir.owner(); {
+		case owner != storeID{}:
+			return corrupt("the files of the store that LOCK names are not there (%s)", r.dir.path)
+		case r.foreign != "":
+			return corrupt("%s is no file of a store, and nothing else is there", r.foreign)
+		}
+		return nil
+	}
+	next, err := r.readSnapshot()
+	if err != nil {
+		return err
+	}
+	for before := uint64(0); next != 0; {
+		h, ok := r.logs[next]
+		if !ok || before != 0 && h.before != before {
+			return corrupt("segment %d of the log is missing or damaged (%s)", next, r.dir.path)
+		}
+		before = next
+		if next, err = r.readSegment(next); err != nil {
+			return err
+		}
+	}
+	if last, must := r.replay.frame, r.replay.mustReach; last < must {
+		return corrupt("the log ends with frame %d, and the snapshot was made after frame %d (%s)",
+			last, must, r.dir.path)
+	}
+	return nil
+}
+
+// readSnapshot reads the latest snapshot, if there is one, and returns the segment with which the
+// log begins.
+func (r *recovery) readSnapshot() (first uint64, err error) {
+	for n := range r.snaps {
+		r.snapshot.number = max(r.snapshot.number, n)
+	}
+	if n := r.snapshot.number; n > 0 {
+		b, err := r.dir.read(n, snapExt)
+		if err != nil {
+			return 0, err
+		}
+		if err := r.replay.snapshot(b[min(fileHead, len(b)):]); err != nil {
+			return 0, fmt.Errorf("%w (%s)", err, r.dir.name(n, snapExt))
+		}
+		r.snapshot.size = int64(len(b))
+		return n, nil
+	}
+	for n, h := range r.logs {
+		if h.before == 0 && (first == 0 || n < first) {
+			first = n
+		}
+	}
+	if first == 0 {
+		return 0, corrupt("the log's first segment is missing, and there is no snapshot (%s)",
+			r.dir.path)
+	}
+	return first, nil
+}
+
+// readSegment reads a segment, and returns the one in which the log goes on, 0 where it ends.
+func (r *recovery) readSegment(n uint64) (next uint64, err error) {
+	b, err := r.dir.read(n, logExt)
+	if err != nil {
+		return 0, err
+	}
+	from := int64(fileHead)
+	if n == r.snapshot.number {
+		from = max(r.replay.logAt, fileHead)
+	}
+	if from > int64(len(b)) {
+		return 0, corrupt("%s ends before its frames begin", r.dir.name(n, logExt))
+	}
+	r.replay.next = 0
+	size, err := r.replay.segment(b[from:])
+	r.end = from + int64(size)
+	if err != nil {
+		return 0, fmt.Errorf("%w (%s at byte %d)", err, r.dir.name(n, logExt), r.end)
+	}
+	r.segments = append(r.segments, fileSize{n, int64(len(b))})
+	r.logged += int64(size)
+	if r.replay.next != 0 {
+		return r.replay.next, nil
+	}
+	return 0, r.checkTail(n, b[r.end:])
+}
+
+// checkTail reports ErrCorrupt when what follows the log's end in segment n, and in segments after
+// it, says that the next frame was on the disk. Else it is the tail of a write that was cut off.
+func (r *recovery) checkTail(n uint64, tail []byte) error {
+	later := slices.Sorted(maps.Keys(r.logs))
+	later = slices.DeleteFunc(later, func(m uint64) bool { return m <= n })
+	for {
+		if next := r.replay.frame + 1; saysSynced(tail, next) {
+			return corrupt("frame %d is damaged (%s at byte %d)", next, r.dir.name(n, logExt),
+				r.end)
+		}
+		if len(later) == 0 {
+			return nil
+		}
+		var err error
+		if tail, err = r.dir.read(later[0], logExt); err != nil {
+			return err
+		}
+		later = later[1:]
+	}
+}
+
+// clean removes the store's files that are not part of it, which a process that was killed has
+// left.
+func (r *recovery) clean() error {
+	for _, tmp := range r.temps {
+		if err := r.dir.root.Remove(tmp); err != nil {
+			return err
+		}
+	}
+	for n := range r.logs {
+		if slices.ContainsFunc(r.segments, func(f fileSize) bool { return f.number == n }) {
 			continue
 		}
-		switch ext {
-		case logExt:
-			logs = append(logs, n)
-		case snapExt:
-			snaps = append(snaps, n)
-		case tmpExt:
-			temps = append(temps, n)
+		if err := r.dir.root.Remove(fileName(n, logExt)); err != nil {
+			return err
 		}
 	}
-	slices.Sort(logs)
-	slices.Sort(snaps)
-	return logs, snaps, temps, nil
-}
-
-// endLeases ends those of what was running: the lock says that its holders are gone. It returns the tasks that it changed.
-func (r *recovery) endLeases() (changed []*tasks.Task) {
-	for _, t := range r.tasks {
-		if t.State == tasks.Running {
-			t.LeaseUntil = time.Time{}
-			t.Revision++
-			changed = append(changed, t)
+	for n := range r.snaps {
+		if n == r.snapshot.number {
+			continue
+		}
+		if err := r.dir.root.Remove(fileName(n, snapExt)); err != nil {
+			return err
 		}
 	}
-	return changed
+	return nil
 }
 
-// recover reads the directory, and returns the segment to go on with, which resume opens, or nil.
-func (s *Store) recover(r *recovery) (*segment, error) {
-	logs, snaps, _, err := s.files()
+// openLast opens the last segment for writing, and clears what follows its end.
+func (r *recovery) openLast() (*segment, error) {
+	last := &r.segments[len(r.segments)-1]
+	f, err := r.dir.open(last.number, logExt, os.O_RDWR)
 	if err != nil {
 		return nil, err
 	}
-	var from uint64
-	if len(snaps) > 0 {
-		from = snaps[len(snaps)-1]
-		b, err := os.ReadFile(s.path(from, snapExt))
-		if err != nil {
-			return nil, err
-		}
-		if err := r.snapshot(b); err != nil {
-			return nil, fmt.Errorf("%w (%s)", err, s.path(from, snapExt))
-		}
-		s.removeLocked(from)
-		s.snapSize = int64(len(b))
-		s.used = s.snapSize
-	}
-	logs = slices.DeleteFunc(logs, func(n uint64) bool { return n < from })
-	if from > 0 && (len(logs) == 0 || logs[0] != from) {
-		return nil, fmt.Errorf("%w: segment %d is missing", ErrCorrupt, from)
-	}
-	var last *segment
-	for i, n := range logs {
-		b, err := os.ReadFile(s.path(n, logExt))
-		if err != nil {
-			return nil, err
-		}
-		s.nextSegment = n
-		before := r.number
-		end, err := r.log(b)
-		if err != nil {
-			return nil, fmt.Errorf("%w (%s at byte %d)", err, s.path(n, logExt), end)
-		}
-		if last == nil || r.number > before {
-			last = &segment{n: n, size: int64(len(b)), end: int64(end)}
-		}
-		if r.number > before && end == len(b) || bytes.Count(b[end:], zeros[:1]) == len(b)-end {
-			continue // it ends as it should
-		}
-		// What follows is no frame. It is the tail of a write that was cut off, unless a later frame was written when it was known to be on the disk.
-		next := r.number + 1
-		for j, m := range logs[i:] {
-			if j > 0 {
-				if b, err = os.ReadFile(s.path(m, logExt)); err != nil {
-					return nil, err
-				}
-				end = 0
-			}
-			if vouched(b[end:], next) {
-				return nil, fmt.Errorf("%w: frame %d is damaged (%s at byte %d)", ErrCorrupt, next, s.path(n, logExt), last.end)
-			}
-		}
-		break
-	}
-	return last, nil
-}
-
-// resume opens a segment for writing, clears what follows its end, and removes the segments after it and what a compaction left that was cut off.
-func (s *Store) resume(seg *segment) error {
-	logs, _, temps, err := s.files()
-	if err != nil {
-		return err
-	}
-	for _, n := range temps { // of a process that ended while it compacted
-		if err := os.Remove(s.path(n, tmpExt)); err != nil {
-			return err
-		}
-	}
-	for _, n := range logs {
-		if n > seg.n {
-			if err := os.Remove(s.path(n, logExt)); err != nil {
-				return err
-			}
-		} else {
-			info, err := os.Stat(s.path(n, logExt))
-			if err != nil {
-				return err
-			}
-			s.used += info.Size()
-			s.logged += info.Size()
-		}
-	}
-	if seg.f, err = os.OpenFile(s.path(seg.n, logExt), os.O_RDWR, 0); err != nil {
-		return err
-	}
-	seg.size = max(seg.size, s.o.SegmentSize) // the process may have ended while it was made
-	if err = zero(seg.f, seg.end, seg.size); err == nil {
-		err = seg.f.Sync()
+	last.size = max(last.size, r.end+trailerSize) // it may have been cut
+	if err = zero(f, r.end, last.size); err == nil {
+		err = f.Sync()
 	}
 	if err != nil {
-		_ = seg.f.Close()
+		return nil, errors.Join(err, f.Close())
 	}
-	return err
-}
-
-func (r *recovery) snapshot(b []byte) error {
-	r.full = true
-	defer func() { r.full = false }()
-	for n := uint64(1); len(b) > 0; n++ {
-		f, ok := parseFrame(b)
-		if !ok || f.number != n || r.end {
-			return fmt.Errorf("%w: frame %d of a snapshot", ErrCorrupt, n)
-		}
-		if err := r.apply(f.records); err != nil {
-			return err
-		}
-		b = b[f.size:]
-	}
-	if !r.end {
-		return fmt.Errorf("%w: a snapshot without its end", ErrCorrupt)
-	}
-	return nil
-}
-
-// log applies the frames of a segment and returns where they end.
-func (r *recovery) log(b []byte) (end int, err error) {
-	for {
-		f, ok := parseFrame(b[end:])
-		if !ok || f.number != r.number+1 {
-			return end, nil
-		}
-		if err := r.apply(f.records); err != nil {
-			return end, err
-		}
-		r.number = f.number
-		end += f.size
-	}
-}
-
-func (r *recovery) apply(records []byte) error {
-	r.r.b = records
-	for len(r.r.b) > 0 {
-		if err := r.one(); err != nil {
-			return err
-		}
-		if r.r.err != nil {
-			return fmt.Errorf("%w: %w", ErrCorrupt, r.r.err)
-		}
-	}
-	return nil
-}
-
-func (r *recovery) one() error {
-	op := r.r.byte()
-	switch op {
-	case opChange, opKept:
-		return r.change(op)
-	case opDelete:
-		seq := r.r.uint()
-		if t := r.tasks[seq]; t != nil && t.Unique != nil && t.Unique.While == tasks.UniqueFor {
-			r.kept[seq] = t
-		}
-		delete(r.tasks, seq)
-		delete(r.orphans, seq)
-	case opReserve:
-		r.reserved = max(r.reserved, r.r.count())
-	case opSeq:
-		r.seq = max(r.seq, r.r.count())
-	case opEnd:
-		if n := r.r.uint(); n != r.records {
-			return fmt.Errorf("%w: %d records of a snapshot of %d", ErrCorrupt, r.records, n)
-		}
-		first := r.r.count()
-		if first == 0 || !r.full {
-			return fmt.Errorf("%w: %w", ErrCorrupt, errRecord)
-		}
-		r.end, r.number = true, first-1
-	default:
-		return fmt.Errorf("%w: %w", ErrCorrupt, errRecord)
-	}
-	r.records++
-	return nil
-}
-
-// change applies a record of a task that is new or follows the revision that is there; an older one is in the snapshot already.
-func (r *recovery) change(op byte) error {
-	r.records++
-	seq, revision := r.r.count(), r.r.count()
-	r.seq = max(r.seq, seq)
-	t := r.tasks[seq]
-	switch {
-	case op == opKept:
-		t = &tasks.Task{}
-		r.kept[seq] = t
-	case t == nil && (r.full || revision == 1):
-		t = &tasks.Task{}
-		r.tasks[seq] = t
-	case t == nil:
-		r.orphans[seq] = true
-		t = &tasks.Task{}
-	case revision <= t.Revision:
-		t = &tasks.Task{}
-	case revision > t.Revision+1:
-		return fmt.Errorf("%w: revision %d of task %s after %d", ErrCorrupt, revision, t.ID, t.Revision)
-	}
-	t.Seq, t.Revision = seq, revision
-	r.r.fields(t)
-	return nil
-}
-
-// restore hands what was read to the memory store.
-func (r *recovery) restore(mem *tasks.MemStore) error {
-	if len(r.orphans) > 0 {
-		return fmt.Errorf("%w: %d tasks have changes but no beginning", ErrCorrupt, len(r.orphans))
-	}
-	all := slices.AppendSeq(slices.Collect(maps.Keys(r.tasks)), maps.Keys(r.kept))
-	slices.Sort(all)
-	for _, seq := range slices.Compact(all) {
-		t, deleted := r.tasks[seq], false
-		if t == nil {
-			t, deleted = r.kept[seq], true
-		}
-		if t.Fence > r.reserved {
-			return fmt.Errorf("%w: task %s has fence %d, %d are reserved", ErrCorrupt, t.ID, t.Fence, r.reserved)
-		}
-		if err := mem.Restore(t, deleted); err != nil {
-			return fmt.Errorf("%w: %w", ErrCorrupt, err)
-		}
-	}
-	mem.Resume(r.seq, r.reserved)
-	return nil
+	return &segment{number: last.number, f: f, size: last.size, end: r.end}, nil
 }

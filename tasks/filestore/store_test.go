@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/genropy/genro-asgi-go/internal/leakcheck"
 	"github.com/genropy/genro-asgi-go/tasks"
 	"github.com/genropy/genro-asgi-go/tasks/filestore"
@@ -33,7 +35,7 @@ func open(t testing.TB, dir string, o *filestore.Options) *filestore.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
+	t.Cleanup(func() { _ = s.Stop(context.Background()) })
 	return s
 }
 
@@ -47,7 +49,7 @@ func TestStore_Contract(t *testing.T) {
 			return s
 		},
 		Reopen: func(t testing.TB, s tasks.Store) tasks.Store {
-			if err := s.(*filestore.Store).Close(); err != nil {
+			if err := s.(*filestore.Store).Stop(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 			again := open(t, dirs[s], small)
@@ -60,15 +62,22 @@ func TestStore_Contract(t *testing.T) {
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
 func newTask(id string) *tasks.Task {
-	return &tasks.Task{ID: id, Kind: "k", Version: 1, Queue: "q", State: tasks.Queued, Created: noon, RunAt: noon, Payload: []byte(`{"n":1}`)}
+	return &tasks.Task{
+		ID: id, Kind: "k", Version: 1, Queue: "q", State: tasks.Queued,
+		Created: noon, RunAt: noon, Payload: []byte(`{"n":1}`),
+	}
 }
 
 func claimOne() *tasks.Claim {
-	return &tasks.Claim{Queue: "q", Max: 1, Owner: "me", Now: noon, Lease: time.Minute, Kinds: map[string]int{"k": 1}}
+	return &tasks.Claim{
+		Queue: "q", Max: 1, Owner: "me", Now: noon, Lease: time.Minute,
+		Kinds: map[string]int{"k": 1},
+	}
 }
 
 func finish(t *tasks.Task) error {
-	t.State, t.Owner, t.LeaseUntil, t.Finished, t.Result = tasks.Succeeded, "", time.Time{}, noon, []byte(`"done"`)
+	t.State, t.Owner, t.LeaseUntil, t.Finished, t.Result = tasks.Succeeded, "", time.Time{}, noon,
+		[]byte(`"done"`)
 	return nil
 }
 
@@ -79,7 +88,9 @@ func cycle(t testing.TB, s *filestore.Store, id string) *tasks.Task {
 }
 
 // claim returns what c is handed.
-func claim(ctx context.Context, store tasks.Store, c *tasks.Claim) (got []*tasks.Task, next time.Time, err error) {
+func claim(ctx context.Context, store tasks.Store, c *tasks.Claim) (got []*tasks.Task,
+	next time.Time, err error,
+) {
 	c.Claimed = func(t *tasks.Task) {
 		kept := *t
 		got = append(got, &kept)
@@ -114,17 +125,17 @@ func TestStore_LocksItsDirectory(t *testing.T) {
 	if _, err := filestore.Open(dir, nil); !errors.Is(err, filestore.ErrLocked) {
 		t.Errorf("a second opening: %v", err)
 	}
-	if err := s.Close(); err != nil {
+	if err := s.Stop(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Close(); err != nil {
-		t.Errorf("a second Close: %v", err)
+	if err := s.Stop(context.Background()); err != nil {
+		t.Errorf("a second Stop: %v", err)
 	}
 	if _, err := s.Add(t.Context(), newTask("a"), noon, 0); !errors.Is(err, tasks.ErrNotRunning) {
-		t.Errorf("Add after Close: %v", err)
+		t.Errorf("Add after Stop: %v", err)
 	}
 	if _, err := s.Get(t.Context(), "a"); !errors.Is(err, tasks.ErrNotRunning) {
-		t.Errorf("Get after Close: %v", err)
+		t.Errorf("Get after Stop: %v", err)
 	}
 	open(t, dir, nil)
 }
@@ -140,7 +151,7 @@ func TestStore_CompactsWhileItWorks(t *testing.T) {
 			}
 		}
 	}
-	if err := s.Close(); err != nil {
+	if err := s.Stop(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	snaps, _ := filepath.Glob(filepath.Join(dir, "*.snap"))
@@ -155,7 +166,8 @@ func TestStore_CompactsWhileItWorks(t *testing.T) {
 			if !errors.Is(err, tasks.ErrNotFound) {
 				t.Fatalf("deleted task %d: %v", i, err)
 			}
-		} else if err != nil || got.State != tasks.Succeeded || string(got.Result) != `"done"` || got.Revision != 3 {
+		} else if err != nil || got.State != tasks.Succeeded || string(got.Result) != `"done"` ||
+			got.Revision != 3 {
 			t.Fatalf("task %d: %+v, %v", i, got, err)
 		}
 	}
@@ -171,7 +183,7 @@ func TestStore_RunningTasksHaveNoHolderAfterOpening(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if err := s.Close(); err != nil {
+		if err := s.Stop(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		s = open(t, dir, small)
@@ -182,7 +194,32 @@ func TestStore_RunningTasksHaveNoHolderAfterOpening(t *testing.T) {
 	}
 }
 
-// TestStore_FencesRiseOverLostClaims opens the files as they are after a power cut that took a claim with it.
+// TestStore_AValueThatIsTakenAwayIsNone, and not an empty one, which no JSON is.
+func TestStore_AValueThatIsTakenAwayIsNone(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, small)
+	if _, err := s.Add(t.Context(), newTask("a"), noon, 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []jsontext.Value{jsontext.Value("1"), nil} {
+		if _, err := s.Update(t.Context(), "a", noon, func(t *tasks.Task) error {
+			t.Checkpoint, t.Payload = value, value
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := open(t, dir, small).Get(t.Context(), "a")
+	if err != nil || got.Checkpoint != nil || got.Payload != nil {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestStore_FencesRiseOverLostClaims opens the files as they are after a power cut that took a
+// claim with it.
 func TestStore_FencesRiseOverLostClaims(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, small)
@@ -203,7 +240,8 @@ func TestStore_FencesRiseOverLostClaims(t *testing.T) {
 	}
 	got, _, err := claim(t.Context(), again, claimOne())
 	if err != nil || len(got) != 1 || got[0].Attempt != 1 || got[0].Fence <= lost[0].Fence {
-		t.Errorf("claimed %+v, %v; want a fence above %d, whose claim was lost", got, err, lost[0].Fence)
+		t.Errorf("claimed %+v, %v; want a fence above %d, whose claim was lost", got, err,
+			lost[0].Fence)
 	}
 }
 
@@ -214,6 +252,7 @@ func TestStore_TakesNothingThatItCouldNotReadAgain(t *testing.T) {
 	cycle(t, s, "done")
 	change := map[string]func(t *tasks.Task){
 		"timeout":  func(t *tasks.Task) { t.Timeout = -1 },
+		"delay":    func(t *tasks.Task) { t.Delay = -1 },
 		"attempt":  func(t *tasks.Task) { t.Attempt = -1 },
 		"deaths":   func(t *tasks.Task) { t.Deaths = -1 },
 		"attempts": func(t *tasks.Task) { t.Retry.Attempts = -1 },
@@ -224,18 +263,20 @@ func TestStore_TakesNothingThatItCouldNotReadAgain(t *testing.T) {
 		if _, err := s.Add(t.Context(), task, noon, 0); !errors.Is(err, tasks.ErrInvalid) {
 			t.Errorf("added with a bad %s: %v", name, err)
 		}
-		_, err := s.Update(t.Context(), "done", noon, func(t *tasks.Task) error { change(t); return nil })
+		_, err := s.Update(t.Context(), "done", noon,
+			func(t *tasks.Task) error { change(t); return nil })
 		if !errors.Is(err, tasks.ErrInvalid) {
 			t.Errorf("updated to a bad %s: %v", name, err)
 		}
 	}
-	m := tasks.New(&tasks.Options{Store: s})
-	k := tasks.Register(m, "k", 1, func(context.Context, int) (int, error) { return 0, nil }, &tasks.KindOptions{Timeout: -1})
+	m := tasks.New(s, nil)
+	k := tasks.Register(m, "k", 1, func(context.Context, int) (int, error) { return 0, nil },
+		&tasks.KindOptions{Timeout: -1})
 	task, err := k.Submit(t.Context(), 1, nil)
 	if err != nil || task.Timeout != 0 {
 		t.Errorf("a kind with a timeout below 0: %+v, %v", task, err)
 	}
-	if err := errors.Join(m.Stop(t.Context()), s.Close()); err != nil {
+	if err := errors.Join(m.Stop(t.Context()), s.Stop(context.Background())); err != nil {
 		t.Fatal(err)
 	}
 	open(t, dir, small)

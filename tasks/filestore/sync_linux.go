@@ -5,7 +5,8 @@ import (
 	"syscall"
 )
 
-// syncData waits until what was written is on the disk; the size of a segment never changes, so its data is all.
+// syncData waits until what was written is on the disk; the size of a segment never changes, so its
+// data is all.
 func syncData(f *os.File) error {
 	for {
 		err := syscall.Fdatasync(int(f.Fd()))

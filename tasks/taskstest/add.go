@@ -11,7 +11,8 @@ import (
 // full is a task with all that a submitter can say.
 func full(id string) *tasks.Task {
 	return task(id, func(t *tasks.Task) {
-		t.Version, t.Priority, t.Key, t.Timeout = 3, -7, "customer", 90*time.Second
+		t.Version, t.Priority, t.Key, t.Timeout, t.Delay = 3, -7, "customer", 90*
+			time.Second, time.Hour
 		t.Metadata = map[string]string{"tenant": "a", "": "empty", "ü": "ß"}
 		t.Payload = jsontext.Value(`{"a": [1, 2.50]}`)
 		t.Unique = &tasks.Unique{Key: "u-" + id, While: tasks.UniqueFor, Until: noon.Add(time.Hour)}
@@ -51,19 +52,22 @@ func testTakenID(s *suite) {
 }
 
 func testAddInvalid(s *suite) {
-	for what, t := range map[string]*tasks.Task{
-		"a running task":   task("a", func(t *tasks.Task) { t.State = tasks.Running }),
-		"a task done":      task("a", func(t *tasks.Task) { t.State = tasks.Succeeded }),
-		"no state":         task("a", func(t *tasks.Task) { t.State = "" }),
-		"an unknown state": task("a", func(t *tasks.Task) { t.State = "paused" }),
-		"no ID":            task(""),
-		"no kind":          task("a", func(t *tasks.Task) { t.Kind = "" }),
-		"no queue":         task("a", func(t *tasks.Task) { t.Queue = "" }),
-		"one claimed once": task("a", func(t *tasks.Task) { t.Fence = 1 }),
-		"one held":         task("a", func(t *tasks.Task) { t.Owner = "me" }),
+	for _, c := range []struct {
+		what   string
+		change func(t *tasks.Task)
+	}{
+		{"a running task", func(t *tasks.Task) { t.State = tasks.Running }},
+		{"a task done", func(t *tasks.Task) { t.State = tasks.Succeeded }},
+		{"no state", func(t *tasks.Task) { t.State = "" }},
+		{"an unknown state", func(t *tasks.Task) { t.State = "paused" }},
+		{"no ID", func(t *tasks.Task) { t.ID = "" }},
+		{"no kind", func(t *tasks.Task) { t.Kind = "" }},
+		{"no queue", func(t *tasks.Task) { t.Queue = "" }},
+		{"one claimed once", func(t *tasks.Task) { t.Fence = 1 }},
+		{"one held", func(t *tasks.Task) { t.Owner = "me" }},
 	} {
-		_, err := s.s.Add(s.ctx(), t, noon, 0)
-		s.wantErr(what, err, tasks.ErrInvalid)
+		_, err := s.s.Add(s.ctx(), task("a", c.change), noon, 0)
+		s.wantErr(c.what, err, tasks.ErrInvalid)
 	}
 	if n := len(s.list(tasks.Filter{})); n != 0 {
 		s.Errorf("%d tasks were added", n)
@@ -72,7 +76,8 @@ func testAddInvalid(s *suite) {
 
 func testMaxWaiting(s *suite) {
 	s.add(task("a"))
-	s.add(task("b", func(t *tasks.Task) { t.State, t.RunAt = tasks.Scheduled, noon.Add(time.Hour) }))
+	s.add(task("b",
+		func(t *tasks.Task) { t.State, t.RunAt = tasks.Scheduled, noon.Add(time.Hour) }))
 	add := func(id, queue string) error {
 		_, err := s.s.Add(s.ctx(), task(id, func(t *tasks.Task) { t.Queue = queue }), noon, 2)
 		return err
@@ -134,7 +139,10 @@ func testUniqueWaiting(s *suite) {
 func testUniqueUndone(s *suite) {
 	const while = tasks.UniqueUndone
 	s.add(task("a", unique("u", while)))
-	for _, state := range []tasks.State{tasks.Running, tasks.Retrying, tasks.Running, tasks.Queued, tasks.Running} {
+	for _, state := range []tasks.State{
+		tasks.Running, tasks.Retrying, tasks.Running, tasks.Queued,
+		tasks.Running,
+	} {
 		if state == tasks.Running {
 			s.one()
 		} else {
@@ -146,7 +154,8 @@ func testUniqueUndone(s *suite) {
 	if err := s.addUnique("b", "u", while, noon); err != nil {
 		s.Errorf("the holder is done: %v", err)
 	}
-	_, err := s.s.Update(s.ctx(), "a", noon, func(t *tasks.Task) error { to(tasks.Queued)(t); return nil })
+	_, err := s.s.Update(s.ctx(), "a", noon,
+		func(t *tasks.Task) error { to(tasks.Queued)(t); return nil })
 	s.wantExists("the first again, while the second holds the key", err, "b", false)
 	s.wantSame("the first", s.get("a"), failed)
 	s.update("b", to(tasks.Cancelled))
@@ -158,9 +167,11 @@ func testUniqueFor(s *suite) {
 	const while = tasks.UniqueFor
 	soon, later := noon.Add(time.Hour-1), noon.Add(time.Hour)
 	done := s.bring("a", tasks.Succeeded, unique("u", while))
-	s.wantExists("the holder is done, its time is not over", s.addUnique("b", "u", while, soon), "a", false)
+	s.wantExists("the holder is done, its time is not over", s.addUnique("b", "u", while, soon),
+		"a", false)
 	s.delete(done)
-	s.wantExists("the holder is deleted, its time is not over", s.addUnique("b", "u", while, soon), "a", false)
+	s.wantExists("the holder is deleted, its time is not over", s.addUnique("b", "u", while, soon),
+		"a", false)
 	if err := s.addUnique("b", "u", tasks.UniqueUndone, later); err != nil {
 		s.Errorf("its time is over: %v", err)
 	}
@@ -171,7 +182,7 @@ func testUniqueFor(s *suite) {
 		s.Errorf("its time is over: %v", err)
 	}
 	if err := s.s.Delete(s.ctx(), "d", old.Revision, later); err != nil {
-		s.Error(err)
+		s.Errorf("Delete of a holder whose time is over: %v", err)
 	}
 	s.wantExists("the next holder", s.addUnique("f", "w", tasks.UniqueUndone, later), "e", false)
 }
@@ -185,8 +196,10 @@ func testUniqueChanged(s *suite) {
 		if err := s.addUnique("after-"+id, old, tasks.UniqueUndone, noon); err != nil {
 			s.Errorf("%s: the key that it had: %v", state, err)
 		}
-		s.wantExists(id+", the key that it has", s.addUnique("x", other, tasks.UniqueUndone, noon), id, false)
-		_, err := s.s.Update(s.ctx(), id, noon, func(t *tasks.Task) error { unique(old, tasks.UniqueUndone)(t); return nil })
+		s.wantExists(id+", the key that it has", s.addUnique("x", other, tasks.UniqueUndone, noon),
+			id, false)
+		_, err := s.s.Update(s.ctx(), id, noon,
+			func(t *tasks.Task) error { unique(old, tasks.UniqueUndone)(t); return nil })
 		s.wantExists(id+", the key that it had again", err, "after-"+id, false)
 		s.update(id, func(t *tasks.Task) { t.Unique = nil })
 		if err := s.addUnique("last-"+id, other, tasks.UniqueUndone, noon); err != nil {

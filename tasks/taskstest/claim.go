@@ -20,14 +20,16 @@ func testClaim(s *suite) {
 		s.Fatalf("claimed %d, want 1", len(got))
 	}
 	want := added
-	want.State, want.Owner, want.Started, want.LeaseUntil = tasks.Running, "me", now, now.Add(time.Minute)
+	want.State, want.Owner, want.Started, want.LeaseUntil = tasks.Running, "me", now,
+		now.Add(time.Minute)
 	want.Attempt, want.Fence, want.Revision = 1, got[0].Fence, 2
 	s.wantSame("claimed", got[0], &want)
 	s.wantSame("kept", s.get("a"), &want)
 	if got[0].Fence == 0 {
 		s.Error("no fence")
 	}
-	if again := s.claim(5, func(c *tasks.Claim) { c.Now, c.Kinds = now, map[string]int{"k": 3} }); len(again) != 0 {
+	if again := s.claim(5,
+		func(c *tasks.Claim) { c.Now, c.Kinds = now, map[string]int{"k": 3} }); len(again) != 0 {
 		s.Error("claimed twice")
 	}
 	for i := range 5 {
@@ -46,7 +48,7 @@ func testClaim(s *suite) {
 }
 
 func testClaimOrder(s *suite) {
-	rnd := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same tasks every time are the point
+	rnd := rand.New(rand.NewPCG(1, 2))
 	var all []*tasks.Task
 	for i := range 300 {
 		all = append(all, s.add(task(strconv.Itoa(i), func(t *tasks.Task) {
@@ -58,7 +60,8 @@ func testClaimOrder(s *suite) {
 			s.update(all[i/3].ID, to(tasks.Cancelled))
 		}
 	}
-	all = slices.DeleteFunc(all, func(t *tasks.Task) bool { return s.get(t.ID).State == tasks.Cancelled })
+	all = slices.DeleteFunc(all,
+		func(t *tasks.Task) bool { return s.get(t.ID).State == tasks.Cancelled })
 	slices.SortFunc(all, func(a, b *tasks.Task) int {
 		if a.Before(b) {
 			return -1
@@ -67,7 +70,8 @@ func testClaimOrder(s *suite) {
 	})
 	var got []*tasks.Task
 	for i := 0; len(got) < len(all) && i < len(all); i++ {
-		got = append(got, s.claim(1+i%7, func(c *tasks.Claim) { c.Kinds = map[string]int{"k": 1, "l": 1} })...)
+		got = append(got,
+			s.claim(1+i%7, func(c *tasks.Claim) { c.Kinds = map[string]int{"k": 1, "l": 1} })...)
 	}
 	s.wantIDs("the queue's order", got, ids(all)...)
 }
@@ -75,17 +79,23 @@ func testClaimOrder(s *suite) {
 func testClaimKinds(s *suite) {
 	s.add(task("new", func(t *tasks.Task) { t.Version = 3 }))
 	s.add(task("strange", func(t *tasks.Task) { t.Kind = "strange" }))
-	s.add(task("strange later", func(t *tasks.Task) { t.Kind, t.RunAt = "strange", noon.Add(time.Second) }))
+	s.add(task("strange later",
+		func(t *tasks.Task) {
+			t.State, t.Kind, t.RunAt = tasks.Scheduled, "strange", noon.Add(time.Second)
+		}))
 	s.add(task("old", func(t *tasks.Task) { t.Version = 1 }))
 	s.add(task("fits", func(t *tasks.Task) { t.Version = 2 }))
-	kinds := func(k map[string]int) func(c *tasks.Claim) { return func(c *tasks.Claim) { c.Kinds = k } }
+	kinds := func(k map[string]int) func(c *tasks.Claim) {
+		return func(c *tasks.Claim) { c.Kinds = k }
+	}
 	got, next := s.claimNext(9, kinds(map[string]int{"k": 2}))
 	s.wantIDs("of version 2 and older", got, "old", "fits")
 	if !next.IsZero() {
 		s.Errorf("next %v, of a kind that was not asked for", next)
 	}
 	s.wantIDs("of no kind", s.claim(9, kinds(nil)))
-	s.wantIDs("the others", s.claim(9, kinds(map[string]int{"k": 3, "strange": 1})), "new", "strange")
+	s.wantIDs("the others", s.claim(9, kinds(map[string]int{"k": 3, "strange": 1})), "new",
+		"strange")
 }
 
 func testClaimKeys(s *suite) {
@@ -114,12 +124,57 @@ func testClaimKeys(s *suite) {
 	s.wantIDs("no limits", s.claim(9), "4", "5")
 }
 
-func testClaimDue(s *suite) {
-	at := func(d time.Duration) func(c *tasks.Claim) { return func(c *tasks.Claim) { c.Now = noon.Add(d) } }
-	for id, d := range map[string]time.Duration{"3s": 3 * time.Second, "1s": time.Second, "2s": 2 * time.Second} {
-		s.add(task(id, func(t *tasks.Task) { t.State, t.RunAt = tasks.Scheduled, noon.Add(d) }))
+func testClaimSkipDied(s *suite) {
+	died := func(t *tasks.Task) { t.Deaths = 1 }
+	for _, id := range []string{"a", "b", "c", "d"} {
+		s.add(task(id, func(t *tasks.Task) { t.Metadata = map[string]string{"for": "me"} }))
 	}
-	s.add(task("urgent", func(t *tasks.Task) { t.Priority, t.RunAt = 5, noon.Add(4*time.Second) }))
+	s.claim(4)
+	for _, id := range []string{"a", "b", "c"} {
+		s.update(id, to(tasks.Queued))
+	}
+	for _, id := range []string{"a", "c"} {
+		s.update(id, died)
+	}
+	tried := ""
+	wary := func(c *tasks.Claim) {
+		c.SkipDied = func() bool { return tried != "" }
+		c.Claimed = func(t *tasks.Task) {
+			if t.Deaths > 0 {
+				tried = t.ID
+			}
+		}
+	}
+	got, next := s.claimNext(9, wary)
+	s.wantIDs("one that died, and the other", got, "a", "b")
+	if !next.IsZero() {
+		s.Errorf("next %v, though only one that died is left", next)
+	}
+	s.wantIDs("one that died is tried", s.claim(9, wary))
+	s.update("b", to(tasks.Queued))
+	s.wantIDs("the other goes first", s.claim(9, wary), "b")
+	s.update("a", to(tasks.Queued))
+	s.update("a", func(t *tasks.Task) { t.Deaths = 0 })
+	s.wantIDs("it is acquitted", s.claim(9, wary), "a")
+	tried = ""
+	s.wantIDs("none is tried", s.claim(9, wary), "c")
+	s.update("c", to(tasks.Queued))
+	s.wantIDs("nobody is wary", s.claim(9), "c")
+}
+
+func testClaimDue(s *suite) {
+	at := func(d time.Duration) func(c *tasks.Claim) {
+		return func(c *tasks.Claim) { c.Now = noon.Add(d) }
+	}
+	for _, n := range []int{3, 1, 2} {
+		s.add(task(strconv.Itoa(n)+"s", func(t *tasks.Task) {
+			t.State, t.RunAt = tasks.Scheduled, noon.Add(time.Duration(n)*time.Second)
+		}))
+	}
+	s.add(task("urgent",
+		func(t *tasks.Task) {
+			t.State, t.Priority, t.RunAt = tasks.Scheduled, 5, noon.Add(4*time.Second)
+		}))
 	s.add(task("at once", func(t *tasks.Task) { t.RunAt = time.Time{} }))
 	got, next := s.claimNext(9)
 	s.wantIDs("at noon", got, "at once")
@@ -146,12 +201,37 @@ func testClaimDue(s *suite) {
 	}
 	// Of several kinds, in either order, the one that is due first counts.
 	for i, kind := range []string{"k", "l", "m"} {
-		s.add(task(kind, func(t *tasks.Task) { t.Kind, t.RunAt = kind, noon.Add(time.Duration([]int{7, 6, 8}[i])*time.Second) }))
+		s.add(task(kind, func(t *tasks.Task) {
+			t.State, t.Kind, t.RunAt = tasks.Scheduled, kind,
+				noon.Add(time.Duration([]int{7, 6, 8}[i])*time.Second)
+		}))
 	}
-	_, next = s.claimNext(9, func(c *tasks.Claim) { c.Kinds = map[string]int{"k": 1, "l": 1, "m": 1} })
+	_, next = s.claimNext(9,
+		func(c *tasks.Claim) { c.Kinds = map[string]int{"k": 1, "l": 1, "m": 1} })
 	if !next.Equal(noon.Add(6 * time.Second)) {
 		s.Errorf("next %v, want 6 s after noon", next)
 	}
+}
+
+// testClaimQueued: what waits for a place does not wait for the time of day, which may be set back
+// at any moment.
+func testClaimQueued(s *suite) {
+	early := func(c *tasks.Claim) { c.Now = noon.Add(-time.Hour) }
+	s.add(task("queued"))
+	s.add(task("scheduled", func(t *tasks.Task) { t.State = tasks.Scheduled }))
+	s.add(task("retried"))
+	s.wantIDs("by a clock that was set back", s.claim(1, early), "queued")
+	s.update("queued", to(tasks.Queued)) // put back
+	s.wantIDs("what was put back", s.claim(9, early), "queued", "retried")
+	s.update("retried", func(t *tasks.Task) { to(tasks.Retrying)(t); t.RunAt = noon })
+	got, next := s.claimNext(9, early)
+	s.wantIDs("what waits for its time", got)
+	if !next.Equal(noon) {
+		s.Errorf("next %v, want noon", next)
+	}
+	s.add(task("ahead"))
+	s.wantIDs("at noon", s.claim(2), "scheduled", "retried")
+	s.wantIDs("set back, after what waited for its time had become due", s.claim(9, early), "ahead")
 }
 
 func testClaimFence(s *suite) {
@@ -181,7 +261,7 @@ func testExpired(s *suite) {
 		s.Helper()
 		got, err := s.s.Expired(s.ctx(), noon.Add(d), limit)
 		if err != nil {
-			s.Fatal(err)
+			s.Fatalf("Expired: %v", err)
 		}
 		slices.SortFunc(got, func(a, b *tasks.Task) int { return int(a.Seq) - int(b.Seq) })
 		return got

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Clock is a [tasks.Clock] that stands still until it is told to go on. It is safe for concurrent use; of several Advances at once the order is theirs.
+// Clock is a [tasks.Clock] that stands still until it is told to go on. It is safe for concurrent
+// use; of several Advances at once the order is theirs.
 type Clock struct {
 	mu      sync.Mutex
 	now     time.Time     // of day
@@ -53,8 +54,9 @@ func (c *Clock) AfterFunc(d time.Duration, f func()) (stop func() bool) {
 	}
 }
 
-// Advance lets d pass: the time of day goes on, and what was to be called meanwhile is called in this goroutine, by its time and then by when it was asked
-// for, each while the clock shows its time. That includes what these calls ask for, as far as it is within d.
+// Advance lets d pass: the time of day goes on, and what was to be called meanwhile is called in
+// this goroutine, by its time and then by when it was asked for, each while the clock shows its
+// time. That includes what these calls ask for, as far as it is within d.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	end := c.passed + d
@@ -86,7 +88,8 @@ func (c *Clock) Next() (d time.Duration, ok bool) {
 	return c.timers[0].at - c.passed, true
 }
 
-// Jump sets the time of day forward or, with d below 0, back, as somebody who sets the clock of a machine does. No time passes.
+// Jump sets the time of day forward or, with d below 0, back, as somebody who sets the clock of a
+// machine does. No time passes.
 func (c *Clock) Jump(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

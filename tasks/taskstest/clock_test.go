@@ -35,7 +35,10 @@ func TestClock_AdvanceCallsInOrder(t *testing.T) {
 		t.Errorf("too early: %v", got)
 	}
 	c.Advance(4 * time.Second)
-	want := []string{"first at 1s", "not from within AfterFunc at 1.000000001s", "second at 2s", "second too at 2s", "asked for by the first at 2s", "third at 3s"}
+	want := []string{
+		"first at 1s", "not from within AfterFunc at 1.000000001s", "second at 2s",
+		"second too at 2s", "asked for by the first at 2s", "third at 3s",
+	}
 	if !slices.Equal(got, want) {
 		t.Errorf("called %q, want %q", got, want)
 	}

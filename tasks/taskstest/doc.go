@@ -2,10 +2,11 @@
 //
 // # Tests of a program
 //
-// A manager that is never started runs its tasks when the test says so, in the test's goroutine; with a [Clock] the time passes when the test says so:
+// A manager that is never started runs its tasks when the test says so, in the test's goroutine;
+// with a [Clock] the time passes when the test says so:
 //
 //	clock := taskstest.NewClock(time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC))
-//	jobs := taskstest.NewManager(t, &tasks.Options{Clock: clock})
+//	jobs := taskstest.NewManager(t, nil, &tasks.Options{Clock: clock})
 //	tasks.Register(jobs, "welcome", 1, sendWelcome, nil)
 //
 //	signUp(jobs, "ada@example.org") // the code under test submits
@@ -16,8 +17,10 @@
 //	taskstest.RunNow(t, jobs)
 //	receipt := taskstest.RequireResult[Receipt](t, jobs, mail.ID)
 //
-// [RunNow] runs all that is due, one after the other, and what that submits. What is due later waits until the clock has been advanced: a retry is due at a random time up to
-// its policy's limit. Everything else is the manager's own: leases, timeouts by its clock, progress, checkpoints, isolated kinds, schedules.
+// [RunNow] runs all that is due, one after the other, and what that submits. What is due later
+// waits until the clock has been advanced: a retry is due at a random time up to its policy's
+// limit. Everything else is the manager's own: leases, timeouts by its clock, progress,
+// checkpoints, isolated kinds, schedules.
 //
 // The assertions end the test with Fatalf. They and RunNow are called from the test's goroutine.
 //

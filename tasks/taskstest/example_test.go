@@ -14,7 +14,8 @@ type welcome struct{ To string }
 
 // signUp is the code under test: it sends a mail an hour later.
 func signUp(ctx context.Context, jobs *tasks.Manager, address string) error {
-	_, err := tasks.Submit(ctx, jobs, "welcome", welcome{To: address}, &tasks.SubmitOptions{Delay: time.Hour})
+	_, err := tasks.Submit(ctx, jobs, "welcome", welcome{To: address},
+		&tasks.SubmitOptions{Delay: time.Hour})
 	return err
 }
 
@@ -22,7 +23,7 @@ func Example() {
 	t := new(testing.T) // a test has its own
 
 	clock := taskstest.NewClock(time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC))
-	jobs := taskstest.NewManager(t, &tasks.Options{Clock: clock})
+	jobs := taskstest.NewManager(t, nil, &tasks.Options{Clock: clock})
 	tasks.Register(jobs, "welcome", 1, func(_ context.Context, in welcome) (string, error) {
 		return "sent to " + in.To, nil
 	}, nil)

@@ -13,9 +13,11 @@ import (
 
 // Harness tells [ExerciseStore] how a kind of store is opened.
 type Harness struct {
-	// Open returns an empty store, apart from all others. What is to be closed is closed by t.Cleanup.
+	// Open returns an empty store, apart from all others. What is to be closed is closed by
+	// t.Cleanup.
 	Open func(t testing.TB) tasks.Store
-	// Join returns another store on the same tasks, as another process would have. Nil for stores of one process.
+	// Join returns another store on the same tasks, as another process would have. Nil for stores
+	// of one process.
 	Join func(t testing.TB, s tasks.Store) tasks.Store
 	// Reopen closes the store and returns it as it is after a restart. Nil for stores that forget.
 	Reopen func(t testing.TB, s tasks.Store) tasks.Store
@@ -23,54 +25,68 @@ type Harness struct {
 	Patience time.Duration
 }
 
-// ExerciseStore tests every sentence of [tasks.Store] that can be tested from outside. Run it with the race detector.
+// ExerciseStore tests every sentence of [tasks.Store], and of [tasks.BatchStore] where the store is
+// one, that can be tested from outside. Run it with the race detector.
 func ExerciseStore(t *testing.T, h Harness) {
+	if h.Open == nil {
+		t.Fatal("taskstest: ExerciseStore: Harness.Open is needed")
+	}
 	if h.Patience == 0 {
 		h.Patience = 10 * time.Second
 	}
-	for _, test := range []struct {
-		name string
-		run  func(s *suite)
-	}{
-		{"Add", testAdd},
-		{"AddTakenID", testTakenID},
-		{"AddInvalid", testAddInvalid},
-		{"AddMaxWaiting", testMaxWaiting},
-		{"UniqueWaiting", testUniqueWaiting},
-		{"UniqueUndone", testUniqueUndone},
-		{"UniqueFor", testUniqueFor},
-		{"UniqueChanged", testUniqueChanged},
-		{"Claim", testClaim},
-		{"ClaimOrder", testClaimOrder},
-		{"ClaimKinds", testClaimKinds},
-		{"ClaimKeys", testClaimKeys},
-		{"ClaimDue", testClaimDue},
-		{"ClaimFence", testClaimFence},
-		{"Transitions", testTransitions},
-		{"Update", testUpdate},
-		{"UpdateRefused", testUpdateRefused},
-		{"UpdateMoves", testUpdateMoves},
-		{"StaleHolder", testStaleHolder},
-		{"Expired", testExpired},
-		{"Delete", testDelete},
-		{"Counts", testCounts},
-		{"ListPages", testListPages},
-		{"ListFilters", testListFilters},
-		{"ListWhileChanging", testListWhileChanging},
-		{"Watch", testWatch},
-		{"Context", testContext},
-		{"RaceClaim", testRaceClaim},
-		{"RaceAdd", testRaceAdd},
-		{"RaceUpdate", testRaceUpdate},
-		{"RaceWatch", testRaceWatch},
-	} {
-		t.Run(test.name, func(t *testing.T) { test.run(&suite{T: t, h: h, s: h.Open(t)}) })
+	for _, r := range rules {
+		t.Run(r.name, func(t *testing.T) { r.test(&suite{TB: t, h: h, s: h.Open(t)}) })
 	}
 	if h.Reopen == nil {
 		return
 	}
-	t.Run("Reopen", func(t *testing.T) { testReopen(&suite{T: t, h: h, s: h.Open(t)}) })
-	t.Run("ReopenFence", func(t *testing.T) { testReopenFence(&suite{T: t, h: h, s: h.Open(t)}) })
+	t.Run("ReopenAddMany",
+		func(t *testing.T) { testReopenAddMany(&suite{TB: t, h: h, s: h.Open(t)}) })
+	t.Run("Reopen", func(t *testing.T) { testReopen(&suite{TB: t, h: h, s: h.Open(t)}) })
+	t.Run("ReopenFence", func(t *testing.T) { testReopenFence(&suite{TB: t, h: h, s: h.Open(t)}) })
+}
+
+// rules are what is tested of each store.
+var rules = [...]struct {
+	name string
+	test func(s *suite)
+}{
+	{"Add", testAdd},
+	{"AddTakenID", testTakenID},
+	{"AddInvalid", testAddInvalid},
+	{"AddMaxWaiting", testMaxWaiting},
+	{"AddMany", testAddMany},
+	{"AddManyRefused", testAddManyRefused},
+	{"UniqueWaiting", testUniqueWaiting},
+	{"UniqueUndone", testUniqueUndone},
+	{"UniqueFor", testUniqueFor},
+	{"UniqueChanged", testUniqueChanged},
+	{"Claim", testClaim},
+	{"ClaimOrder", testClaimOrder},
+	{"ClaimKinds", testClaimKinds},
+	{"ClaimKeys", testClaimKeys},
+	{"ClaimSkipDied", testClaimSkipDied},
+	{"ClaimDue", testClaimDue},
+	{"ClaimQueued", testClaimQueued},
+	{"ClaimFence", testClaimFence},
+	{"Transitions", testTransitions},
+	{"Update", testUpdate},
+	{"UpdateRefused", testUpdateRefused},
+	{"UpdateMoves", testUpdateMoves},
+	{"StaleHolder", testStaleHolder},
+	{"Expired", testExpired},
+	{"Delete", testDelete},
+	{"Counts", testCounts},
+	{"ListPages", testListPages},
+	{"ListFilters", testListFilters},
+	{"ListWhileChanging", testListWhileChanging},
+	{"Watch", testWatch},
+	{"Context", testContext},
+	{"RaceClaim", testRaceClaim},
+	{"RaceAdd", testRaceAdd},
+	{"RaceAddMany", testRaceAddMany},
+	{"RaceUpdate", testRaceUpdate},
+	{"RaceWatch", testRaceWatch},
 }
 
 // noon is when the tests take place.
@@ -78,7 +94,7 @@ var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
 // suite is one test with its store, whose methods fail it.
 type suite struct {
-	*testing.T
+	testing.TB
 	h Harness
 	s tasks.Store
 }
@@ -95,7 +111,10 @@ func (s *suite) both() [2]tasks.Store {
 
 // task is a task that is due at noon.
 func task(id string, with ...func(*tasks.Task)) *tasks.Task {
-	t := &tasks.Task{ID: id, Kind: "k", Version: 1, Queue: "q", State: tasks.Queued, Created: noon, RunAt: noon}
+	t := &tasks.Task{
+		ID: id, Kind: "k", Version: 1, Queue: "q", State: tasks.Queued, Created: noon,
+		RunAt: noon,
+	}
 	for _, f := range with {
 		f(t)
 	}
@@ -120,7 +139,10 @@ func (s *suite) claim(n int, with ...func(*tasks.Claim)) []*tasks.Task {
 
 func (s *suite) claimNext(n int, with ...func(*tasks.Claim)) ([]*tasks.Task, time.Time) {
 	s.Helper()
-	c := &tasks.Claim{Queue: "q", Max: n, Owner: "me", Now: noon, Lease: time.Minute, Kinds: map[string]int{"k": 1}}
+	c := &tasks.Claim{
+		Queue: "q", Max: n, Owner: "me", Now: noon, Lease: time.Minute,
+		Kinds: map[string]int{"k": 1},
+	}
 	for _, f := range with {
 		f(c)
 	}
@@ -135,7 +157,9 @@ func (s *suite) claimNext(n int, with ...func(*tasks.Claim)) ([]*tasks.Task, tim
 }
 
 // claim returns what Claim hands out, after c.Claimed has been told.
-func claim(ctx context.Context, store tasks.Store, c *tasks.Claim) (got []*tasks.Task, next time.Time, err error) {
+func claim(ctx context.Context, store tasks.Store, c *tasks.Claim) (got []*tasks.Task,
+	next time.Time, err error,
+) {
 	asked := *c
 	asked.Claimed = func(t *tasks.Task) {
 		if c.Claimed != nil {
@@ -190,7 +214,8 @@ func (s *suite) bring(id string, state tasks.State, with ...func(*tasks.Task)) *
 	}
 	// A queue of its own keeps the claim from what else waits; a task's queue cannot change.
 	s.add(t)
-	got := s.claim(1, func(c *tasks.Claim) { c.Queue, c.Kinds = t.Queue, map[string]int{t.Kind: t.Version} })
+	got := s.claim(1,
+		func(c *tasks.Claim) { c.Queue, c.Kinds = t.Queue, map[string]int{t.Kind: t.Version} })
 	if len(got) != 1 || got[0].ID != id {
 		s.Fatalf("bringing %s to %s: claimed %v", id, state, ids(got))
 	}
@@ -203,6 +228,19 @@ func (s *suite) bring(id string, state tasks.State, with ...func(*tasks.Task)) *
 func (s *suite) get(id string) *tasks.Task {
 	s.Helper()
 	got, err := s.s.Get(s.ctx(), id)
+	if err != nil {
+		s.Fatalf("Get of %s: %v", id, err)
+	}
+	return got
+}
+
+// find is get of what may be gone: nil then.
+func (s *suite) find(id string) *tasks.Task {
+	s.Helper()
+	got, err := s.s.Get(s.ctx(), id)
+	if errors.Is(err, tasks.ErrNotFound) {
+		return nil
+	}
 	if err != nil {
 		s.Fatalf("Get of %s: %v", id, err)
 	}
@@ -251,7 +289,8 @@ func (s *suite) wantExists(what string, err error, id string, byID bool) {
 		return
 	}
 	if exists.Task == nil || exists.Task.ID != id || exists.ID != byID {
-		s.Errorf("%s: the error names %v (ID %v), want %s (ID %v)", what, exists.Task, exists.ID, id, byID)
+		s.Errorf("%s: the error names %v (ID %v), want %s (ID %v)", what, exists.Task, exists.ID,
+			id, byID)
 	}
 }
 

@@ -30,7 +30,8 @@ func testRaceClaim(s *suite) {
 		store := stores[i%2]
 		if i < submitters {
 			for n := range each {
-				if _, err := store.Add(s.ctx(), task(strconv.Itoa(i)+"-"+strconv.Itoa(n)), noon, 0); err != nil {
+				if _, err := store.Add(s.ctx(), task(strconv.Itoa(i)+"-"+strconv.Itoa(n)), noon,
+					0); err != nil {
 					s.Errorf("Add: %v", err)
 				}
 			}
@@ -43,7 +44,10 @@ func testRaceClaim(s *suite) {
 			if done {
 				return
 			}
-			c := &tasks.Claim{Queue: "q", Max: 1 + i%3, Owner: strconv.Itoa(i), Now: noon, Lease: time.Minute, Kinds: map[string]int{"k": 1}}
+			c := &tasks.Claim{
+				Queue: "q", Max: 1 + i%3, Owner: strconv.Itoa(i), Now: noon,
+				Lease: time.Minute, Kinds: map[string]int{"k": 1},
+			}
 			got, _, err := claim(s.ctx(), store, c)
 			if err != nil {
 				s.Errorf("Claim: %v", err)
@@ -53,7 +57,8 @@ func testRaceClaim(s *suite) {
 				if t.Owner != c.Owner {
 					s.Errorf("%s was handed to %s and belongs to %s", t.ID, c.Owner, t.Owner)
 				}
-				if _, err := store.Update(s.ctx(), t.ID, noon, func(t *tasks.Task) error { to(tasks.Succeeded)(t); return nil }); err != nil {
+				if _, err := store.Update(s.ctx(), t.ID, noon,
+					func(t *tasks.Task) error { to(tasks.Succeeded)(t); return nil }); err != nil {
 					s.Errorf("Update: %v", err)
 				}
 				mu.Lock()
@@ -68,7 +73,8 @@ func testRaceClaim(s *suite) {
 			s.Errorf("%s ran %d times", id, n)
 		}
 	}
-	if n := len(s.list(tasks.Filter{States: []tasks.State{tasks.Succeeded}, Limit: 1000})); n != submitters*each {
+	if n := len(s.list(tasks.Filter{States: []tasks.State{tasks.Succeeded}, Limit: 1000})); n !=
+		submitters*each {
 		s.Errorf("%d succeeded, want %d", n, submitters*each)
 	}
 }
@@ -83,7 +89,8 @@ func testRaceAdd(s *suite) {
 		parallel(8, func(i int) {
 			t, by := task("id"+id), "id"
 			if i%2 == 1 {
-				t, by = task("key"+id+"-"+strconv.Itoa(i), unique("u"+id, tasks.UniqueUndone)), "key"
+				t, by = task("key"+id+"-"+strconv.Itoa(i),
+					unique("u"+id, tasks.UniqueUndone)), "key"
 			}
 			_, err := stores[i/4].Add(s.ctx(), t, noon, 0)
 			mu.Lock()
@@ -127,7 +134,8 @@ func testRaceUpdate(s *suite) {
 			}
 		}
 	})
-	if t := s.get("a"); t.Progress == nil || t.Progress.Done != writers*each || t.Revision != 2+writers*each {
+	if t := s.get("a"); t.Progress == nil || t.Progress.Done != writers*each ||
+		t.Revision != 2+writers*each {
 		s.Errorf("revision %d, progress %v after %d updates", t.Revision, t.Progress, writers*each)
 	}
 	for round := range 20 {
@@ -137,7 +145,8 @@ func testRaceUpdate(s *suite) {
 		var won []tasks.State
 		parallel(4, func(i int) {
 			state := []tasks.State{tasks.Cancelled, tasks.Succeeded, tasks.Failed, tasks.Dead}[i]
-			_, err := stores[i%2].Update(s.ctx(), id, noon, func(t *tasks.Task) error { to(state)(t); return nil })
+			_, err := stores[i%2].Update(s.ctx(), id, noon,
+				func(t *tasks.Task) error { to(state)(t); return nil })
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {
@@ -162,7 +171,8 @@ func testRaceWatch(s *suite) {
 	}
 	parallel(n*2, func(i int) {
 		for range changes / 2 {
-			if _, err := stores[i%2].Update(s.ctx(), strconv.Itoa(i%n), noon, func(t *tasks.Task) error { t.Deaths++; return nil }); err != nil {
+			if _, err := stores[i%2].Update(s.ctx(), strconv.Itoa(i%n), noon,
+				func(t *tasks.Task) error { t.Deaths++; return nil }); err != nil {
 				s.Errorf("Update: %v", err)
 			}
 		}

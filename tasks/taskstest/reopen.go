@@ -8,23 +8,28 @@ import (
 	"github.com/genropy/genro-asgi-go/tasks"
 )
 
-// testReopen: everything is as it was, but for leases, which a store may end when it knows that no holder can be alive.
+// testReopen: everything is as it was, but for leases, which a store may end when it knows that no
+// holder can be alive.
 func testReopen(s *suite) {
 	s.add(full("full"))
-	s.claim(1, func(c *tasks.Claim) { c.Now, c.Kinds = noon.Add(time.Hour), map[string]int{"k": 3} })
+	s.claim(1,
+		func(c *tasks.Claim) { c.Now, c.Kinds = noon.Add(time.Hour), map[string]int{"k": 3} })
 	s.update("full", running)
 	for i := range 40 {
 		state := states[i%len(states)]
-		s.bring(strconv.Itoa(i), state, func(t *tasks.Task) { t.Queue, t.Priority = "q"+strconv.Itoa(i), i%3 })
+		s.bring(strconv.Itoa(i), state,
+			func(t *tasks.Task) { t.Queue, t.Priority = "q"+strconv.Itoa(i), i%3 })
 	}
 	for i := range 10 {
 		s.add(task("w"+strconv.Itoa(i), func(t *tasks.Task) { t.Priority = i % 2 }))
 	}
 	s.delete(s.get("4")) // that one has succeeded
-	gone := s.bring("gone", tasks.Succeeded, unique("kept", tasks.UniqueFor), func(t *tasks.Task) { t.Queue = "gone" })
+	gone := s.bring("gone", tasks.Succeeded, unique("kept", tasks.UniqueFor),
+		func(t *tasks.Task) { t.Queue = "gone" })
 	s.delete(gone)
 	s.handKeyOn()
-	s.bring("holder", tasks.Running, unique("held", tasks.UniqueUndone), func(t *tasks.Task) { t.Queue = "holder" })
+	s.bring("holder", tasks.Running, unique("held", tasks.UniqueUndone),
+		func(t *tasks.Task) { t.Queue = "holder" })
 	latest := s.bring("latest", tasks.Succeeded, func(t *tasks.Task) { t.Queue = "latest" })
 	s.delete(latest)
 
@@ -40,10 +45,12 @@ func testReopen(s *suite) {
 		}
 		s.wantSame("after a restart", &got, &want)
 	}
-	s.wantExists("a deleted holder", s.addUnique("x", "kept", tasks.UniqueUndone, noon), "gone", false)
+	s.wantExists("a deleted holder", s.addUnique("x", "kept", tasks.UniqueUndone, noon), "gone",
+		false)
 	s.wantExists("a holder", s.addUnique("x", "held", tasks.UniqueUndone, noon), "holder", false)
 	s.delete(s.get("5")) // that one has failed; what is left of the first holder's time goes
-	s.wantExists("a holder after a deleted one", s.addUnique("x", "handed on", tasks.UniqueUndone, noon), "second", false)
+	s.wantExists("a holder after a deleted one",
+		s.addUnique("x", "handed on", tasks.UniqueUndone, noon), "second", false)
 	s.wantIDs("the queue's order", s.claim(9), "w1", "w3", "w5", "w7", "w9", "w0", "w2", "w4", "w6")
 	if next := s.add(task("next")); next.Seq <= before[0].Seq || next.Seq <= latest.Seq {
 		s.Errorf("seq %d after %d", next.Seq, latest.Seq)
@@ -61,18 +68,23 @@ func (s *suite) handKeyOn() {
 	early := noon.Add(-time.Hour)
 	first := task("first", func(t *tasks.Task) {
 		t.Queue, t.RunAt = "first", early
-		t.Unique = &tasks.Unique{Key: "handed on", While: tasks.UniqueFor, Until: noon.Add(-time.Minute)}
+		t.Unique = &tasks.Unique{
+			Key: "handed on", While: tasks.UniqueFor,
+			Until: noon.Add(-time.Minute),
+		}
 	})
 	_, err := s.s.Add(s.ctx(), first, early, 0)
 	got := s.claim(1, func(c *tasks.Claim) { c.Queue, c.Now = "first", early })
-	done, updateErr := s.s.Update(s.ctx(), "first", early, func(t *tasks.Task) error { to(tasks.Succeeded)(t); return nil })
+	done, updateErr := s.s.Update(s.ctx(), "first", early,
+		func(t *tasks.Task) error { to(tasks.Succeeded)(t); return nil })
 	if err := errors.Join(err, updateErr); err != nil || len(got) != 1 {
-		s.Fatal(err)
+		s.Fatalf("a holder whose time is over: claimed %v, %v", ids(got), err)
 	}
 	if err := s.s.Delete(s.ctx(), "first", done.Revision, early); err != nil {
-		s.Fatal(err)
+		s.Fatalf("Delete of a holder whose time is over: %v", err)
 	}
-	s.add(task("second", unique("handed on", tasks.UniqueUndone), func(t *tasks.Task) { t.Queue = "second" }))
+	s.add(task("second", unique("handed on", tasks.UniqueUndone),
+		func(t *tasks.Task) { t.Queue = "second" }))
 }
 
 // testReopenFence: fences rise over restarts too.

@@ -17,8 +17,8 @@ type Submitted[In any] struct {
 	In In
 }
 
-// AllSubmitted returns the tasks of a kind that the manager's store has, whatever has become of them, in the order of submission.
-// It fails the test when a payload is no In.
+// AllSubmitted returns the tasks of a kind that the manager's store has, whatever has become of
+// them, in the order of submission. It fails the test when a payload is no In.
 func AllSubmitted[In any](t testing.TB, m *tasks.Manager, kind string) []Submitted[In] {
 	t.Helper()
 	var all []Submitted[In]
@@ -28,8 +28,10 @@ func AllSubmitted[In any](t testing.TB, m *tasks.Manager, kind string) []Submitt
 		}
 		s := Submitted[In]{Task: task}
 		if len(task.Payload) > 0 {
-			if err := json.Unmarshal(task.Payload, &s.In, json.RejectUnknownMembers(true)); err != nil {
-				t.Fatalf("taskstest: task %s, kind %q, was submitted with %s, which is no %T: %v", task.ID, kind, task.Payload, s.In, err)
+			if err := json.Unmarshal(task.Payload, &s.In, json.RejectUnknownMembers(true)); err !=
+				nil {
+				t.Fatalf("taskstest: task %s, kind %q, was submitted with %s, which is no %T: %v",
+					task.ID, kind, task.Payload, s.In, err)
 			}
 		}
 		all = append(all, s)
@@ -38,13 +40,15 @@ func AllSubmitted[In any](t testing.TB, m *tasks.Manager, kind string) []Submitt
 	return all
 }
 
-// RequireSubmitted returns the one task of a kind that was submitted. It fails the test when there is none or are more.
+// RequireSubmitted returns the one task of a kind that was submitted. It fails the test when there
+// is none or are more.
 func RequireSubmitted[In any](t testing.TB, m *tasks.Manager, kind string) Submitted[In] {
 	t.Helper()
 	all := AllSubmitted[In](t, m, kind)
 	switch {
 	case len(all) > 1:
-		t.Fatalf("taskstest: %d tasks of kind %q were submitted, want one: %s", len(all), kind, payloads(all))
+		t.Fatalf("taskstest: %d tasks of kind %q were submitted, want one: %s", len(all), kind,
+			payloads(all))
 	case len(all) == 0:
 		t.Fatalf("taskstest: no task of kind %q was submitted", kind)
 	}
@@ -59,14 +63,16 @@ func RequireNoneSubmitted(t testing.TB, m *tasks.Manager, kind string) {
 	case err != nil:
 		t.Fatalf("taskstest: list the tasks: %v", err)
 	case len(page) > 0:
-		t.Fatalf("taskstest: task %s of kind %q was submitted with %s", page[0].ID, kind, page[0].Payload)
+		t.Fatalf("taskstest: task %s of kind %q was submitted with %s", page[0].ID, kind,
+			page[0].Payload)
 	}
 }
 
-// RequireResult returns the result of a task that has succeeded. It fails the test, and does not wait, when the task is in another state, or its result is no Out.
+// RequireResult returns the result of a task that has succeeded. It fails the test, and does not
+// wait, when the task is in another state, or its result is no Out.
 func RequireResult[Out any](t testing.TB, m *tasks.Manager, id string) Out {
 	t.Helper()
-	task, err := m.Info(context.Background(), id)
+	task, err := m.Get(context.Background(), id)
 	switch {
 	case err != nil:
 		t.Fatalf("taskstest: task %s: %v", id, err)

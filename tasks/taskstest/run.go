@@ -7,12 +7,17 @@ import (
 	"time"
 
 	"github.com/genropy/genro-asgi-go/tasks"
+	"github.com/genropy/genro-asgi-go/tasks/memstore"
 )
 
-// NewManager returns a manager that is stopped at the end of the test, which fails when a function of it has not returned within 10 s then.
-func NewManager(t testing.TB, opts *tasks.Options) *tasks.Manager {
+// NewManager returns a manager of the tasks in a store, nil of one in memory. It is stopped at the
+// end of the test, which fails when a function of it has not returned within 10 s then.
+func NewManager(t testing.TB, store tasks.Store, opts *tasks.Options) *tasks.Manager {
 	t.Helper()
-	m := tasks.New(opts)
+	if store == nil {
+		store = memstore.New()
+	}
+	m := tasks.New(store, opts)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -26,9 +31,10 @@ func NewManager(t testing.TB, opts *tasks.Options) *tasks.Manager {
 // maxRuns is how many tasks RunNow runs.
 const maxRuns = 10_000
 
-// RunNow runs the tasks that are due in a manager that was not started, in this goroutine and in their order, with those that they submit, until none is, and returns each
-// as it was after its run. It fails the test after 10,000, as tasks that submit each other would never end. Queues that are
-// paused or at their rate's limit are passed over.
+// RunNow runs the tasks that are due in a manager that was not started, in this goroutine and in
+// their order, with those that they submit, until none is, and returns each as it was after its
+// run. It fails the test after 10,000, as tasks that submit each other would never end. Queues that
+// are paused or at their rate's limit are passed over.
 func RunNow(t testing.TB, m *tasks.Manager) []*tasks.Task {
 	t.Helper()
 	var ran []*tasks.Task

@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/genropy/genro-asgi-go/tasks"
+	"github.com/genropy/genro-asgi-go/tasks/memstore"
 	"github.com/genropy/genro-asgi-go/tasks/taskstest"
 )
 
@@ -61,18 +62,23 @@ type order struct{ Number int }
 // shop is a manager with kinds to test with.
 func shop(t testing.TB) (*tasks.Manager, *taskstest.Clock) {
 	clock := taskstest.NewClock(begin)
-	m := taskstest.NewManager(t, &tasks.Options{Clock: clock})
+	m := taskstest.NewManager(t, nil, &tasks.Options{Clock: clock})
 	tasks.Register(m, "order", 1, func(ctx context.Context, in order) (string, error) {
 		if in.Number < 0 {
 			return "", errors.New("below nothing")
 		}
 		for i := range in.Number { // smaller ones, as tasks of their own
-			if _, err := tasks.Submit(ctx, m, "order", order{}, &tasks.SubmitOptions{ID: fmt.Sprintf("%s.%d", tasks.RunFrom(ctx).ID(), i)}); err != nil {
+			if _, err := tasks.Submit(ctx, m, "order", order{},
+				&tasks.SubmitOptions{ID: fmt.Sprintf("%s.%d", tasks.RunFrom(ctx).ID(), i)}); err !=
+				nil {
 				return "", err
 			}
 		}
 		return fmt.Sprint("order ", in.Number), nil
-	}, &tasks.KindOptions{Retry: tasks.RetryPolicy{Attempts: 2, Min: time.Minute, Max: time.Minute}})
+	},
+		&tasks.KindOptions{
+			Retry: tasks.RetryPolicy{Attempts: 2, Min: time.Minute, Max: time.Minute},
+		})
 	tasks.Register(m, "endless", 1, func(ctx context.Context, in order) (struct{}, error) {
 		_, err := tasks.Submit(ctx, m, "endless", in, nil)
 		return struct{}{}, err
@@ -97,12 +103,14 @@ func TestRunNow(t *testing.T) {
 	for _, task := range taskstest.RunNow(t, m) {
 		ran = append(ran, task.ID+" "+string(task.State))
 	}
-	if got, want := strings.Join(ran, ", "), "a succeeded, bad retrying, a.0 succeeded, a.1 succeeded"; got != want {
+	if got, want := strings.Join(ran,
+		", "), "a succeeded, bad retrying, a.0 succeeded, a.1 succeeded"; got != want {
 		t.Errorf("ran %s, want %s", got, want)
 	}
 	clock.Advance(time.Minute)
 	again := taskstest.RunNow(t, m)
-	if len(again) != 1 || again[0].ID != "bad" || again[0].State != tasks.Failed || again[0].Attempt != 2 {
+	if len(again) != 1 || again[0].ID != "bad" || again[0].State != tasks.Failed ||
+		again[0].Attempt != 2 {
 		t.Errorf("a minute later %+v", again)
 	}
 }
@@ -110,7 +118,8 @@ func TestRunNow(t *testing.T) {
 func TestRunNow_FailsTheTest(t *testing.T) {
 	m, _ := shop(t)
 	submit(t, m, "endless", "a", order{1})
-	expect(t, "10000 tasks have run, and another is due", func(t testing.TB) { taskstest.RunNow(t, m) })
+	expect(t, "10000 tasks have run, and another is due",
+		func(t testing.TB) { taskstest.RunNow(t, m) })
 	m2, _ := shop(t)
 	if err := m2.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -120,7 +129,7 @@ func TestRunNow_FailsTheTest(t *testing.T) {
 
 // A function may end the test: FailNow is called in the test's goroutine.
 func TestRunNow_LetsFunctionsEndTheTest(t *testing.T) {
-	m := taskstest.NewManager(t, nil)
+	m := taskstest.NewManager(t, nil, nil)
 	var of testing.TB
 	tasks.Register(m, "k", 1, func(context.Context, struct{}) (struct{}, error) {
 		of.Fatalf("by the function")
@@ -132,7 +141,7 @@ func TestRunNow_LetsFunctionsEndTheTest(t *testing.T) {
 		taskstest.RunNow(t, m)
 		t.Errorf("it went on")
 	})
-	if state, err := m.Status(t.Context(), task.ID); err != nil || state != tasks.Failed {
+	if state, err := m.State(t.Context(), task.ID); err != nil || state != tasks.Failed {
 		t.Errorf("it is %s, %v", state, err)
 	}
 }
@@ -140,7 +149,7 @@ func TestRunNow_LetsFunctionsEndTheTest(t *testing.T) {
 func TestNewManager_FailsATestThatLeavesAFunctionRunning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &recorder{TB: t}
-		m := taskstest.NewManager(r, &tasks.Options{Logger: slog.New(slog.DiscardHandler)})
+		m := taskstest.NewManager(r, nil, &tasks.Options{Logger: slog.New(slog.DiscardHandler)})
 		began, end := make(chan struct{}), make(chan struct{})
 		tasks.Register(m, "k", 1, func(context.Context, struct{}) (struct{}, error) {
 			close(began)
@@ -160,6 +169,31 @@ func TestNewManager_FailsATestThatLeavesAFunctionRunning(t *testing.T) {
 	})
 }
 
+// A function has 10 s to end by itself before its context ends.
+func TestNewManager_GivesFunctionsTimeToEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{TB: t}
+		m := taskstest.NewManager(r, nil, nil)
+		began, took := make(chan struct{}), time.Duration(0)
+		tasks.Register(m, "k", 1, func(ctx context.Context, _ struct{}) (struct{}, error) {
+			close(began)
+			start := time.Now()
+			<-ctx.Done()
+			took = time.Since(start)
+			return struct{}{}, nil
+		}, nil)
+		if err := m.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		submit(t, m, "k", "a", struct{}{})
+		<-began
+		r.cleanup[0]()
+		if r.said != "" || took != 10*time.Second {
+			t.Errorf("said %q, and gave the function %v", r.said, took)
+		}
+	})
+}
+
 func TestRequireSubmitted(t *testing.T) {
 	m, _ := shop(t)
 	require := func(t testing.TB) { taskstest.RequireSubmitted[order](t, m, "order") }
@@ -168,17 +202,22 @@ func TestRequireSubmitted(t *testing.T) {
 	expect(t, "", none)
 	submit(t, m, "order", "a", order{1})
 	submit(t, m, "endless", "b", order{7})
-	if got := taskstest.RequireSubmitted[order](t, m, "order"); got.ID != "a" || got.In.Number != 1 || got.State != tasks.Queued {
+	if got := taskstest.RequireSubmitted[order](t, m, "order"); got.ID != "a" ||
+		got.In.Number != 1 || got.State != tasks.Queued {
 		t.Errorf("%+v", got)
 	}
-	if got := taskstest.RequireSubmitted[jsontext.Value](t, m, "order"); string(got.In) != `{"Number":1}` {
+	if got := taskstest.RequireSubmitted[jsontext.Value](t, m, "order"); string(got.In) !=
+		`{"Number":1}` {
 		t.Errorf("raw %s", got.In)
 	}
 	expect(t, "task a of kind \"order\" was submitted with {\"Number\":1}", none)
-	expect(t, "which is no int", func(t testing.TB) { taskstest.RequireSubmitted[int](t, m, "order") })
-	expect(t, "which is no struct { Digit int }", func(t testing.TB) { taskstest.RequireSubmitted[struct{ Digit int }](t, m, "order") })
+	expect(t, "which is no int",
+		func(t testing.TB) { taskstest.RequireSubmitted[int](t, m, "order") })
+	expect(t, "which is no struct { Digit int }",
+		func(t testing.TB) { taskstest.RequireSubmitted[struct{ Digit int }](t, m, "order") })
 	submit(t, m, "order", "c", order{3})
-	expect(t, `2 tasks of kind "order" were submitted, want one: {"Number":1}, {"Number":3}`, require)
+	expect(t, `2 tasks of kind "order" were submitted, want one: {"Number":1}, {"Number":3}`,
+		require)
 	for i := range 20 {
 		submit(t, m, "order", "", order{i})
 	}
@@ -201,13 +240,15 @@ func TestRequireResult(t *testing.T) {
 		t.Errorf("result %q", got)
 	}
 	expect(t, `kind "order"`, func(t testing.TB) { taskstest.RequireResult[int](t, m, "a") })
-	expect(t, `task bad, kind "order", is retrying: `, func(t testing.TB) { taskstest.RequireResult[string](t, m, "bad") })
+	expect(t, `task bad, kind "order", is retrying: `,
+		func(t testing.TB) { taskstest.RequireResult[string](t, m, "bad") })
 }
 
 // The store's own failures end the test too.
 func TestRequire_StoreThatFails(t *testing.T) {
-	m := taskstest.NewManager(t, &tasks.Options{Store: failing{tasks.NewMemStore()}})
-	tasks.Register(m, "k", 1, func(context.Context, struct{}) (struct{}, error) { return struct{}{}, nil }, nil)
+	m := taskstest.NewManager(t, failing{memstore.New()}, nil)
+	tasks.Register(m, "k", 1,
+		func(context.Context, struct{}) (struct{}, error) { return struct{}{}, nil }, nil)
 	for what, f := range map[string]func(t testing.TB){
 		"RunNow":       func(t testing.TB) { taskstest.RunNow(t, m) },
 		"AllSubmitted": func(t testing.TB) { taskstest.AllSubmitted[order](t, m, "k") },

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/genropy/genro-asgi-go/problem"
 	"github.com/genropy/genro-asgi-go/tasks"
 )
 
@@ -20,7 +21,10 @@ var table = map[tasks.State][]tasks.State{
 	tasks.Scheduled: {tasks.Cancelled},
 	tasks.Queued:    {tasks.Cancelled},
 	tasks.Retrying:  {tasks.Cancelled},
-	tasks.Running:   {tasks.Succeeded, tasks.Failed, tasks.Retrying, tasks.Cancelled, tasks.Dead, tasks.Queued},
+	tasks.Running: {
+		tasks.Succeeded, tasks.Failed, tasks.Retrying, tasks.Cancelled, tasks.Dead,
+		tasks.Queued,
+	},
 	tasks.Failed:    {tasks.Queued},
 	tasks.Dead:      {tasks.Queued},
 	tasks.Cancelled: {tasks.Queued},
@@ -35,12 +39,14 @@ func testTransitions(s *suite) {
 			for _, state := range table[from] {
 				allowed = allowed || state == next
 			}
-			got, err := s.s.Update(s.ctx(), id, noon, func(t *tasks.Task) error { to(next)(t); return nil })
+			got, err := s.s.Update(s.ctx(), id, noon,
+				func(t *tasks.Task) error { to(next)(t); return nil })
 			switch {
 			case allowed && err != nil:
 				s.Errorf("%s to %s: %v", from, next, err)
 			case allowed && (got.State != next || got.Revision != before.Revision+1):
-				s.Errorf("%s to %s: it is %s, revision %d after %d", from, next, got.State, got.Revision, before.Revision)
+				s.Errorf("%s to %s: it is %s, revision %d after %d", from, next, got.State,
+					got.Revision, before.Revision)
 			case allowed:
 				s.wantSame("kept", s.get(id), &got)
 			default:
@@ -53,16 +59,29 @@ func testTransitions(s *suite) {
 
 // running is what a holder may say of its task.
 func running(t *tasks.Task) {
-	t.Progress = &tasks.Progress{Done: 3.5, Total: 10, Message: "dreieinhalb", Data: jsontext.Value(`[1]`), At: noon}
+	t.Progress = &tasks.Progress{
+		Done: 3.5, Total: 10, Message: "dreieinhalb",
+		Data: jsontext.Value(`[1]`), At: noon,
+	}
 	t.Checkpoint = jsontext.Value(`{"row":7}`)
-	t.Error = &tasks.TaskError{Kind: tasks.ErrorCrash, Message: "m", Detail: "d", Status: 418, Attempt: 1, Fence: t.Fence}
+	t.Error = &tasks.TaskError{
+		Kind: tasks.ErrorCrash, Message: "m", Detail: "d", Status: 418, Attempt: 1, Fence: t.Fence,
+		Started: noon, At: noon.Add(time.Second),
+		Problem: &problem.Error{
+			Status: 418, Code: "TEAPOT", Type: "urn:teapot", Title: "Teapot",
+			Detail: "Short and stout.", Instance: "/pots/1", RetryAfter: 1001 * time.Millisecond,
+			Fields:     []problem.Field{{In: "query", Pointer: "/spout", Detail: "is blocked"}},
+			Extensions: map[string]any{"cups": int64(1<<53 + 1), "of": []any{"tea", nil}},
+		},
+	}
 	t.Deaths, t.LeaseUntil = 2, noon.Add(time.Hour)
 }
 
 func testUpdate(s *suite) {
 	added := s.add(full("a"))
 	was := s.text(added)
-	claimed := s.claim(1, func(c *tasks.Claim) { c.Now, c.Kinds = noon.Add(time.Hour), map[string]int{"k": 3} })
+	claimed := s.claim(1,
+		func(c *tasks.Claim) { c.Now, c.Kinds = noon.Add(time.Hour), map[string]int{"k": 3} })
 	if len(claimed) != 1 {
 		s.Fatal("not claimed")
 	}
@@ -77,40 +96,48 @@ func testUpdate(s *suite) {
 		t.Result = jsontext.Value(`"x"`)
 		t.Progress, t.Error = nil, nil
 	})
-	if string(got.Result) != `"x"` || got.Progress != nil || got.Error != nil || !got.Finished.Equal(noon) {
+	if string(got.Result) != `"x"` || got.Progress != nil || got.Error != nil ||
+		!got.Finished.Equal(noon) {
 		s.Errorf("done: %s", s.text(got))
 	}
 	if s.text(added) != was {
 		s.Error("a snapshot was changed")
 	}
-	_, err := s.s.Update(s.ctx(), "b", noon, func(*tasks.Task) error { s.Error("called for what is not there"); return nil })
+	_, err := s.s.Update(s.ctx(), "b", noon,
+		func(*tasks.Task) error { s.Error("called for what is not there"); return nil })
 	s.wantErr("Update of what is not there", err, tasks.ErrNotFound)
 }
 
 func testUpdateRefused(s *suite) {
 	before := s.bring("a", tasks.Running)
 	own := errors.New("the caller's own")
-	_, err := s.s.Update(s.ctx(), "a", noon, func(t *tasks.Task) error { to(tasks.Succeeded)(t); return own })
+	_, err := s.s.Update(s.ctx(), "a", noon,
+		func(t *tasks.Task) error { to(tasks.Succeeded)(t); return own })
 	if err != own { //nolint:errorlint // the contract says as it is
 		s.Errorf("error %v, want change's own as it is", err)
 	}
-	for what, change := range map[string]func(t *tasks.Task){
-		"the ID":       func(t *tasks.Task) { t.ID = "b" },
-		"the kind":     func(t *tasks.Task) { t.Kind = "b" },
-		"the queue":    func(t *tasks.Task) { t.Queue = "b" },
-		"the fence":    func(t *tasks.Task) { t.Fence++ },
-		"the seq":      func(t *tasks.Task) { t.Seq++ },
-		"the revision": func(t *tasks.Task) { t.Revision++ },
+	for _, c := range []struct {
+		what   string
+		change func(t *tasks.Task)
+	}{
+		{"the ID", func(t *tasks.Task) { t.ID = "b" }},
+		{"the kind", func(t *tasks.Task) { t.Kind = "b" }},
+		{"the queue", func(t *tasks.Task) { t.Queue = "b" }},
+		{"the fence", func(t *tasks.Task) { t.Fence++ }},
+		{"the seq", func(t *tasks.Task) { t.Seq++ }},
+		{"the revision", func(t *tasks.Task) { t.Revision++ }},
 	} {
-		_, err := s.s.Update(s.ctx(), "a", noon, func(t *tasks.Task) error { change(t); return nil })
-		s.wantErr("a change of "+what, err, tasks.ErrInvalid)
+		_, err := s.s.Update(s.ctx(), "a", noon,
+			func(t *tasks.Task) error { c.change(t); return nil })
+		s.wantErr("a change of "+c.what, err, tasks.ErrInvalid)
 	}
 	s.wantSame("after what was refused", s.get("a"), before)
 }
 
 // testUpdateMoves: what an update makes of a waiting task counts for the claims after it.
 func testUpdateMoves(s *suite) {
-	for _, id := range []string{"a", "b", "c", "d"} {
+	s.add(task("a", func(t *tasks.Task) { t.State = tasks.Scheduled }))
+	for _, id := range []string{"b", "c", "d"} {
 		s.add(task(id))
 	}
 	s.update("c", func(t *tasks.Task) { t.Priority = 1 })
@@ -169,23 +196,27 @@ func testDelete(s *suite) {
 			continue
 		}
 		t := s.bring(string(state), state, func(t *tasks.Task) { t.Queue = "q" + string(state) })
-		s.wantErr("Delete of one that is "+string(state), s.s.Delete(s.ctx(), t.ID, t.Revision, noon), tasks.ErrConflict)
+		s.wantErr("Delete of one that is "+string(state),
+			s.s.Delete(s.ctx(), t.ID, t.Revision, noon), tasks.ErrConflict)
 		s.wantSame("after that", s.get(t.ID), t)
 	}
-	s.wantErr("Delete of what is not there", s.s.Delete(s.ctx(), "none", 1, noon), tasks.ErrNotFound)
+	s.wantErr("Delete of what is not there", s.s.Delete(s.ctx(), "none", 1, noon),
+		tasks.ErrNotFound)
 	for _, state := range states {
 		if !state.Done() {
 			continue
 		}
 		id := string(state)
 		t := s.bring(id, state, func(t *tasks.Task) { t.Queue = "q" + string(state) })
-		s.wantErr("Delete at another revision", s.s.Delete(s.ctx(), id, t.Revision-1, noon), tasks.ErrConflict)
+		s.wantErr("Delete at another revision", s.s.Delete(s.ctx(), id, t.Revision-1, noon),
+			tasks.ErrConflict)
 		s.delete(t)
 		_, err := s.s.Get(s.ctx(), id)
 		s.wantErr("Get after Delete", err, tasks.ErrNotFound)
 		s.wantErr("a second Delete", s.s.Delete(s.ctx(), id, t.Revision, noon), tasks.ErrNotFound)
 		s.wantIDs("List after Delete", s.list(tasks.Filter{Queue: "q" + id}))
-		if again := s.add(task(id, func(t *tasks.Task) { t.Queue = "again" })); again.Revision != 1 || again.Seq <= t.Seq {
+		if again := s.add(task(id, func(t *tasks.Task) { t.Queue = "again" })); again.Revision !=
+			1 || again.Seq <= t.Seq {
 			s.Errorf("the ID again: revision %d, seq %d after %d", again.Revision, again.Seq, t.Seq)
 		}
 	}
@@ -197,12 +228,13 @@ func testCounts(s *suite) {
 		s.Helper()
 		got, err := s.s.Counts(s.ctx())
 		if err != nil {
-			s.Fatal(err)
+			s.Fatalf("Counts: %v", err)
 		}
 		for queue, of := range want {
 			for state, n := range of {
 				if got[queue][state] != n {
-					s.Errorf("%s: %d in %s are %s, want %d", what, got[queue][state], queue, state, n)
+					s.Errorf("%s: %d in %s are %s, want %d", what, got[queue][state], queue, state,
+						n)
 				}
 				delete(got[queue], state)
 			}
@@ -221,7 +253,8 @@ func testCounts(s *suite) {
 	for _, state := range states {
 		want["q"+string(state)] = map[tasks.State]int{state: 2}
 		for i, id := range []string{"a", "b"} { // the second goes first where the first waits
-			s.bring(string(state)+id, state, func(t *tasks.Task) { t.Queue, t.Priority = "q"+string(state), i })
+			s.bring(string(state)+id, state,
+				func(t *tasks.Task) { t.Queue, t.Priority = "q"+string(state), i })
 		}
 	}
 	counts("two of each")
@@ -241,15 +274,21 @@ func testContext(s *suite) {
 	ctx, cancel := context.WithCancel(s.ctx())
 	cancel()
 	_, addErr := s.s.Add(ctx, task("c"), noon, 0)
-	_, _, claimErr := claim(ctx, s.s, &tasks.Claim{Queue: "q", Max: 1, Owner: "me", Now: noon, Lease: time.Minute, Kinds: map[string]int{"k": 1}})
-	_, updateErr := s.s.Update(ctx, "b", noon, func(t *tasks.Task) error { to(tasks.Cancelled)(t); return nil })
+	_, _, claimErr := claim(ctx, s.s,
+		&tasks.Claim{
+			Queue: "q", Max: 1, Owner: "me", Now: noon, Lease: time.Minute,
+			Kinds: map[string]int{"k": 1},
+		})
+	_, updateErr := s.s.Update(ctx, "b", noon,
+		func(t *tasks.Task) error { to(tasks.Cancelled)(t); return nil })
 	_, getErr := s.s.Get(ctx, "a")
 	_, _, listErr := s.s.List(ctx, &tasks.Filter{})
 	_, expiredErr := s.s.Expired(ctx, noon, 1)
 	_, countsErr := s.s.Counts(ctx)
 	for what, err := range map[string]error{
 		"Add": addErr, "Claim": claimErr, "Update": updateErr,
-		"Delete": s.s.Delete(ctx, "a", done.Revision, noon), "Get": getErr, "List": listErr, "Expired": expiredErr, "Counts": countsErr,
+		"Delete": s.s.Delete(ctx, "a", done.Revision, noon), "Get": getErr, "List": listErr,
+		"Expired": expiredErr, "Counts": countsErr,
 	} {
 		s.wantErr(what+" with a context that has ended", err, context.Canceled)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx/wsxclient"
 )
 
-// BenchmarkCall compares a call with the naive client: one that writes a request and reads the next message as its answer, and so has one
-// call at a time. The server is the same. One op is one call.
+// BenchmarkCall compares a call with the naive client: one that writes a request and reads the next
+// message as its answer, and so has one call at a time. The server is the same. One op is one call.
 func BenchmarkCall(b *testing.B) {
 	server := wsx.NewServer(methods(), nil)
 	srv := httptest.NewServer(server)
@@ -57,7 +57,8 @@ func BenchmarkCall(b *testing.B) {
 	}
 	defer func() { _ = c.Close() }()
 	call := func(b *testing.B, ctx context.Context) {
-		if got, err := wsxclient.Call[point](ctx, c, "mirror", point{1, 2}); err != nil || got.X != 2 {
+		if got, err := wsxclient.Call[point](ctx, c, "mirror", point{1, 2}); err != nil ||
+			got.X != 2 {
 			b.Error(got, err)
 		}
 	}

@@ -62,13 +62,15 @@ func TestStream_ASlowLoopHoldsUpNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bothSidesIn(t, bothWays, func(p peers) {
 			i := 0
-			for item, err := range p.stream(t.Context(), "count", 20, &wsx.StreamOptions{Buffer: 2}) {
+			for item, err := range p.stream(t.Context(), "count", 20,
+				&wsx.StreamOptions{Buffer: 2}) {
 				if err != nil || string(item) != fmt.Sprint(i) {
 					t.Fatal(i, string(item), err)
 				}
 				i++
 				<-time.After(time.Hour)
-				if got, err := p.call(t.Context(), "echo", i); err != nil || string(got) != fmt.Sprint(i) {
+				if got, err := p.call(t.Context(), "echo", i); err != nil ||
+					string(got) != fmt.Sprint(i) {
 					t.Fatal(string(got), err)
 				}
 			}
@@ -81,7 +83,8 @@ func TestClient_AnswersACancelledCallAtOnce(t *testing.T) {
 		hold := make(chan struct{})
 		d := func() *wsx.Dispatcher {
 			d := bothWays()
-			wsx.Handle(d, "hold", func(context.Context, struct{}) (int, error) { <-hold; return 1, nil })
+			wsx.Handle(d, "hold",
+				func(context.Context, struct{}) (int, error) { <-hold; return 1, nil })
 			return d
 		}
 		bothSidesIn(t, d, func(p peers) {
@@ -98,7 +101,8 @@ func TestClient_AnswersACancelledCallAtOnce(t *testing.T) {
 	})
 }
 
-// Methods of the client that call the server back, more than may run at a time, and so on to a depth.
+// Methods of the client that call the server back, more than may run at a time, and so on to a
+// depth.
 func TestClient_MethodsCallBack(t *testing.T) {
 	d := wsx.NewDispatcher()
 	wsx.Handle(d, "down", func(ctx context.Context, n int) (int, error) {
@@ -116,11 +120,13 @@ func TestClient_MethodsCallBack(t *testing.T) {
 		m, err := wsxclient.Call[int](ctx, wsxclient.ClientFrom(ctx), "down", n-1)
 		return m + 1, err
 	})
-	c := wsxtest.New(t, d, &wsx.ServerOptions{MaxInFlight: 3}, &wsxclient.Options{Methods: mine, MaxInFlight: 2})
+	c := wsxtest.New(t, d, &wsx.ServerOptions{MaxInFlight: 3},
+		&wsxclient.Options{Methods: mine, MaxInFlight: 2})
 	var wg sync.WaitGroup
 	for range 10 {
 		wg.Go(func() {
-			if got, err := wsxclient.Call[int](t.Context(), c, "down", 20); err != nil || got != 20 {
+			if got, err := wsxclient.Call[int](t.Context(), c, "down", 20); err != nil ||
+				got != 20 {
 				t.Error(got, err)
 			}
 		})
@@ -137,7 +143,8 @@ func bothSidesIn(t *testing.T, d func() *wsx.Dispatcher, test func(p peers)) {
 		return struct{}{}, nil
 	})
 	quiet := slog.New(slog.DiscardHandler)
-	c := wsxtest.New(t, server, &wsx.ServerOptions{Logger: quiet}, &wsxclient.Options{Methods: d(), Logger: quiet})
+	c := wsxtest.New(t, server, &wsx.ServerOptions{Logger: quiet},
+		&wsxclient.Options{Methods: d(), Logger: quiet})
 	if _, err := wsxclient.Call[struct{}](t.Context(), c, "hello", nil); err != nil {
 		t.Fatal(err)
 	}

@@ -46,10 +46,13 @@ type callback struct {
 func bothWays() *wsx.Dispatcher {
 	d := methods()
 	wsx.HandleStream(d, "count", count)
-	wsx.Handle(d, "boom", func(context.Context, struct{}) (int, error) { return 0, errors.New("canary-7f3a") })
+	wsx.Handle(d, "boom",
+		func(context.Context, struct{}) (int, error) { return 0, errors.New("canary-7f3a") })
 	wsx.Handle(d, "panic", func(context.Context, struct{}) (int, error) { panic("canary-7f3a") })
 	wsx.HandleStream(d, "broken", func(context.Context, struct{}, *struct{}) iter.Seq2[int, error] {
-		return func(yield func(int, error) bool) { _ = yield(1, nil) && yield(0, wsx.NewError("GONE", "no more")) }
+		return func(yield func(int, error) bool) {
+			_ = yield(1, nil) && yield(0, wsx.NewError("GONE", "no more"))
+		}
 	})
 	wsx.Handle(d, "work", func(ctx context.Context, steps int) (int, error) {
 		for i := range steps {
@@ -65,10 +68,12 @@ func bothWays() *wsx.Dispatcher {
 // peers are one pair, seen from either side: call and stream go to the other.
 type peers struct {
 	call   func(ctx context.Context, method string, params any) (jsontext.Value, error)
-	stream func(ctx context.Context, method string, params any, opts *wsx.StreamOptions) iter.Seq2[jsontext.Value, error]
+	stream func(ctx context.Context, method string, params any,
+		opts *wsx.StreamOptions) iter.Seq2[jsontext.Value, error]
 }
 
-// bothSides runs a test against the server's methods from a client, and against a client's from the server.
+// bothSides runs a test against the server's methods from a client, and against a client's from the
+// server.
 func bothSides(t *testing.T, d func() *wsx.Dispatcher, test func(t *testing.T, p peers)) {
 	quiet := slog.New(slog.DiscardHandler)
 	t.Run("client calls", func(t *testing.T) {
@@ -95,7 +100,9 @@ func fromClient(c *wsxclient.Client) peers {
 		func(ctx context.Context, method string, params any) (jsontext.Value, error) {
 			return wsxclient.Call[jsontext.Value](ctx, c, method, params)
 		},
-		func(ctx context.Context, method string, params any, opts *wsx.StreamOptions) iter.Seq2[jsontext.Value, error] {
+		func(ctx context.Context, method string, params any,
+			opts *wsx.StreamOptions,
+		) iter.Seq2[jsontext.Value, error] {
 			return wsxclient.Stream[jsontext.Value](ctx, c, method, params, opts)
 		},
 	}
@@ -106,7 +113,9 @@ func fromServer(conn *wsx.Conn) peers {
 		func(ctx context.Context, method string, params any) (jsontext.Value, error) {
 			return wsx.Call[jsontext.Value](ctx, conn, method, params)
 		},
-		func(ctx context.Context, method string, params any, opts *wsx.StreamOptions) iter.Seq2[jsontext.Value, error] {
+		func(ctx context.Context, method string, params any,
+			opts *wsx.StreamOptions,
+		) iter.Seq2[jsontext.Value, error] {
 			return wsx.Stream[jsontext.Value](ctx, conn, method, params, opts)
 		},
 	}
@@ -130,7 +139,8 @@ func TestStream_YieldsItemsAndThenTheResult(t *testing.T) {
 		for _, n := range []int{0, 1, 5, 2000} {
 			var total counted
 			i := 0
-			for item, err := range p.stream(t.Context(), "count", n, &wsx.StreamOptions{Result: &total}) {
+			for item, err := range p.stream(t.Context(), "count", n,
+				&wsx.StreamOptions{Result: &total}) {
 				if err != nil || string(item) != fmt.Sprint(i) {
 					t.Fatal(n, i, string(item), err)
 				}
@@ -149,7 +159,8 @@ func TestStream_YieldsItemsAndThenTheResult(t *testing.T) {
 		if got := told(p.stream(t.Context(), "broken", nil, nil)); got != "1 GONE: no more" {
 			t.Error(got)
 		}
-		if got := told(p.stream(t.Context(), "mirror", point{1, 2}, nil)); got != "" { // a method without a stream has no items
+		if got := told(p.stream(t.Context(), "mirror", point{1, 2}, nil)); got != "" {
+			// a method without a stream has no items
 			t.Error(got)
 		}
 	})
@@ -169,7 +180,11 @@ func TestCall_BothWaysWithTheSameErrors(t *testing.T) {
 			}
 		}
 		_, err := p.call(t.Context(), "mirror", map[string]int{"x": 1, "z": 2})
-		if coded, ok := errors.AsType[*wsx.Error](err); !ok || coded.Code != wsx.CodeInvalidParams || fmt.Sprint(coded.Details) != `{"path":"/z"}` {
+		if coded, ok := errors.AsType[*wsx.Error](err); !ok ||
+			coded.Code != wsx.CodeInvalidParams ||
+			fmt.Sprint(coded.Details) !=
+				`{"path":"/z","errors":[{"in":"body","pointer":"/z","detail":"is not `+
+					`known here"}]}` {
 			t.Error(err)
 		}
 	})
@@ -179,7 +194,10 @@ func TestProgress_ComesToWhoAskedForIt(t *testing.T) {
 	bothSides(t, bothWays, func(t *testing.T, p peers) {
 		var reports []string
 		var done int
-		opts := &wsx.StreamOptions{Result: &done, OnProgress: func(r jsontext.Value) { reports = append(reports, string(r)) }}
+		opts := &wsx.StreamOptions{
+			Result:     &done,
+			OnProgress: func(r jsontext.Value) { reports = append(reports, string(r)) },
+		}
 		if got := told(p.stream(t.Context(), "work", 2, opts)); got != "" || done != 2 {
 			t.Error(got, done)
 		}
@@ -198,11 +216,13 @@ func TestCall_BackFromEveryHandlerAtOnce(t *testing.T) {
 	wsx.Handle(server, "callback", func(ctx context.Context, in callback) (jsontext.Value, error) {
 		return wsx.Call[jsontext.Value](ctx, wsx.ConnFrom(ctx), in.Method, in.Params)
 	})
-	c := wsxtest.New(t, server, &wsx.ServerOptions{MaxInFlight: 4}, &wsxclient.Options{Methods: bothWays(), MaxInFlight: 2})
+	c := wsxtest.New(t, server, &wsx.ServerOptions{MaxInFlight: 4},
+		&wsxclient.Options{Methods: bothWays(), MaxInFlight: 2})
 	var wg sync.WaitGroup
 	for i := range 64 {
 		wg.Go(func() {
-			got, err := wsxclient.Call[int](t.Context(), c, "callback", callback{"echo", jsontext.Value(fmt.Sprint(i))})
+			got, err := wsxclient.Call[int](t.Context(), c, "callback",
+				callback{"echo", jsontext.Value(fmt.Sprint(i))})
 			if err != nil || got != i {
 				t.Error(i, got, err)
 			}

@@ -1,6 +1,7 @@
 package wsxclient
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -12,54 +13,85 @@ import (
 	"github.com/coder/websocket"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/genropy/genro-asgi-go/internal/lockorder"
 	"github.com/genropy/genro-asgi-go/internal/wsconn"
 	"github.com/genropy/genro-asgi-go/wsx"
-	"github.com/genropy/genro-asgi-go/wsx/internal/outcall"
+	"github.com/genropy/genro-asgi-go/wsx/internal/clientcall"
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
 // Options configure [Dial]. nil and the zero value are valid.
 type Options struct {
-	// HTTPClient makes the handshake; http.DefaultClient when nil. Its Timeout bounds the handshake only.
+	// HTTPClient makes the handshake; http.DefaultClient when nil. Its Timeout bounds the handshake
+	// only.
 	HTTPClient *http.Client
 	// Header is sent with the handshake: Authorization, Cookie, Origin.
 	Header http.Header
-	// Token returns a bearer token, fresh enough to be used now. The client asks for one before each handshake, where it is the
-	// Authorization header, with ctx as Dial's or 10 s; and before the credentials expire, to refresh them by wsx.auth. An
-	// error fails Dial; later it is tried again, after the waits of Reconnect. nil: Header is all there is.
+	// Token returns a bearer token, fresh enough to be used now. The client asks for one before
+	// each handshake, where it is the Authorization header, with ctx as Dial's or DialTimeout; and
+	// before the credentials expire, to refresh them by wsx.auth. An error fails Dial; later it is
+	// tried again, after the waits of Reconnect. nil: Header is all there is.
 	Token func(ctx context.Context) (string, error)
-	// OnNotify gets the server's notifications in order, in a goroutine of its own. Its context is for what it waits for: it ends with
-	// Close, and a call with it whose answer cannot come gets ErrBacklog. The payload is OnNotify's to keep, nil when there was
-	// none. nil ignores notifications. It must not call Close.
+	// OnNotify gets the server's notifications in order, in a goroutine of its own. Its context is
+	// for what it waits for: it ends with Close, and a call with it whose answer cannot come gets
+	// ErrBacklog. The payload is OnNotify's to keep, nil when there was none. nil ignores
+	// notifications. It must not call Close.
 	OnNotify func(ctx context.Context, event string, payload jsontext.Value)
-	// Methods are what the server may call; none when nil. Their handlers get the client with [ClientFrom].
+	// Methods are what the server may call; none when nil. Their handlers get the client with
+	// [ClientFrom].
 	Methods *wsx.Dispatcher
-	// MaxInFlight is how many of them may run at a time; 64. While there are as many, the connection is not read.
+	// MaxInFlight is how many of them may run at a time; 64. Further calls wait for a place, up to
+	// 1,024 of them and 4 MiB, and are UNAVAILABLE beyond that; nothing else waits with them.
 	MaxInFlight int
-	// Logger gets what the server is not told of a method's error; slog.Default() when nil.
+	// Logger gets what the server is not told of a method's error, and what of the server's
+	// messages is of no use; slog.Default() when nil.
 	Logger *slog.Logger
-	// MaxMessage is the largest message accepted, in bytes; 1 MiB when zero, no limit when negative.
+	// MaxMessage is the largest message accepted, in bytes; 1 MiB when zero, no limit when
+	// negative. A larger one is skipped, and whoever it was for told: see ErrTooBig.
 	MaxMessage int64
+	// MessageTimeout is how long a message of the server may take from its first byte to its last;
+	// 5 min when zero, no limit when negative. Silence in the middle of one ends the connection
+	// sooner, as any does. WriteTimeout is how long 64 KiB may take to be written; 30 s when zero,
+	// no limit when negative.
+	MessageTimeout, WriteTimeout time.Duration
+	// KeepaliveAfter is the silence after which the server is sent a ping, and KeepaliveWait the
+	// silence after that which ends the connection; 25 s and 20 s when zero. A negative
+	// KeepaliveAfter sends no pings, and silence is borne.
+	KeepaliveAfter, KeepaliveWait time.Duration
 	// Compression offers permessage-deflate (RFC 7692).
 	Compression bool
 
-	// JSONRPC makes the client speak JSON-RPC 2.0 instead of WSX, for servers of others. See the package's documentation.
+	// JSONRPC makes the client speak JSON-RPC 2.0 instead of WSX, for servers of others. See the
+	// package's documentation.
 	JSONRPC bool
 
-	// Reconnect makes the client connect again when the connection is lost, unless the way it ended forbids it. Without it a lost
-	// connection is the client's end.
+	// Reconnect makes the client connect again when the connection is lost, unless the way it ended
+	// is final. Without it a lost connection is the client's end.
 	Reconnect bool
-	// RetryMin and RetryMax bound the waits between attempts, 100 ms and 30 s by default. Before attempt n the client waits a random
-	// time up to RetryMin doubled n times, RetryMax at most (full jitter).
+	// RetryMin and RetryMax bound the waits between attempts, 100 ms and 30 s by default. Before
+	// attempt n the client waits a random time up to RetryMin doubled n times, RetryMax at most
+	// (full jitter); more where the server said when to come back.
 	RetryMin, RetryMax time.Duration
-	// OfflineMessages is how many notifications and calls may wait for the next connection while there is none, and OfflineBytes how
-	// many bytes of methods and params they may have together, 1 MiB when zero. They are sent in order, before anything later. Zero,
-	// the default, lets none wait: they fail with a *ClosedError. It takes Reconnect.
+	// DialTimeout bounds each attempt to connect again, and each refresh of the token; 30 s.
+	DialTimeout time.Duration
+	// Final reports whether the client gives up, after the peer closed the connection (a
+	// *ClosedError) or refused a handshake (a *HandshakeError), in a goroutine that must not wait.
+	// When nil it is [Final], and 1008 is final at the third time in a row. It is not asked about
+	// 401 and 4401, see Token, nor about what ended on this side or by the network, after which the
+	// client always connects again.
+	Final func(err error) bool
+	// OfflineMessages is how many notifications and calls may wait for the next connection while
+	// there is none, and OfflineBytes how many bytes of methods and params they may have together,
+	// 1 MiB when zero. They are sent in order, before anything later. Zero, the default, lets none
+	// wait: they fail with a *ClosedError. It takes Reconnect.
 	OfflineMessages, OfflineBytes int
-	// OnDropped is told of each notification that waited until the client ended, in a goroutine of the client's. It must not call Close.
+	// OnDropped is told of each notification that waited until the client ended, in a goroutine of
+	// the client's. It must not call Close.
 	OnDropped func(method string, params jsontext.Value)
 
-	// OnState is told of every change of state, in order, in a goroutine of its own. err is how the connection ended. It must not call Close.
+	// OnState is told of every change of state, in order, in a goroutine of its own; err is how the
+	// connection ended. While the client reconnects it is told of each attempt that failed as well.
+	// Of more than 64 that wait for it the oldest are left out. It must not call Close.
 	OnState func(s State, err error)
 }
 
@@ -68,9 +100,10 @@ type State int
 
 // The states.
 const (
-	Connected    State = iota // calls go through
-	Reconnecting              // until the client is connected again, calls wait where they were told to and fail otherwise
-	Closed                    // for good
+	Connected State = iota // calls go through
+	// until the client is connected again, calls wait where they were told to and fail otherwise
+	Reconnecting
+	Closed // for good
 )
 
 func (s State) String() string {
@@ -85,7 +118,8 @@ func (s State) String() string {
 }
 
 const (
-	// maxDepth is how deep a message of the server may nest: what the JSON decoder takes. The protocol's 32 levels hold servers only.
+	// maxDepth is how deep a message of the server may nest: what the JSON decoder takes. The
+	// protocol's 32 levels hold servers only.
 	maxDepth = 10_000
 )
 
@@ -93,37 +127,37 @@ const (
 type Client struct {
 	url  string
 	opts Options
+	ctx  context.Context    // ends with Close
+	stop context.CancelFunc // ends ctx
+	work sync.WaitGroup     // the client's goroutines
 
-	notes      chan note
-	delivering atomic.Uint64 // the number of the notification that OnNotify has, 0 between two
-	states     chan stateChange
-	done       chan struct{} // closed when the client has ended; err is set before
-	err        *ClosedError
-	stop       context.CancelFunc // ends the attempts to connect again
-	ctx        context.Context
-	work       sync.WaitGroup
-	waits      backoff // between attempts to connect again; run's, as the next
-	denials    int     // in a row: what the server did not take
+	notes      backlog       // the server's notifications, for OnNotify
+	delivering atomic.Uint64 // the number of the one that OnNotify has, 0 between two
+	states     states        // for OnState
+	pace       pacer         // of what the client repeats by itself
 
-	mu      sync.Mutex
-	link    *link
-	changed chan struct{} // closed when link is another one, or the last has ended
-	offline *offline      // nil without; the pointer never changes
-	dropped []*waiting    // the notifications that were never sent, once the client has ended
+	// these belong to run
+	waits    backoff // between attempts to connect again
+	denials  int     // in a row: tokens that the server did not take
+	refusals int     // in a row: connections that the server closed with 1008, of which none held
+
+	done    chan struct{} // closed when the client has ended; the next two are set before
+	err     *ClosedError
+	dropped []*waiting // the notifications that were never sent
+
+	mu      lockorder.Mutex // guards what follows, and what offline points to
+	link    *link           // the connection, or the last one
+	changed chan struct{}   // closed when link is another one, or the last has ended
+	offline *offline        // nil without; the pointer never changes
 }
 
-type stateChange struct {
-	state State
-	err   error
-}
-
-// Dial connects to a ws, wss, http or https URL. ctx governs the first handshake only. The error is a *HandshakeError when the server
-// refused. opts may be nil.
+// Dial connects to a ws, wss, http or https URL. ctx governs the first handshake only. The error is
+// a *HandshakeError when the server refused. opts may be nil.
 func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 	c := &Client{
 		url:     url,
-		notes:   make(chan note, maxNotifications),
-		states:  make(chan stateChange, 16),
+		notes:   backlog{wake: make(chan struct{}, 1), room: make(chan struct{}, 1)},
+		states:  states{wake: make(chan struct{}, 1)},
 		done:    make(chan struct{}),
 		changed: make(chan struct{}),
 	}
@@ -138,6 +172,9 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 	}
 	if c.opts.RetryMax <= 0 {
 		c.opts.RetryMax = 30 * time.Second
+	}
+	if c.opts.DialTimeout <= 0 {
+		c.opts.DialTimeout = 30 * time.Second
 	}
 	if c.opts.MaxInFlight <= 0 {
 		c.opts.MaxInFlight = 64
@@ -164,7 +201,15 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 }
 
 func (c *Client) dial(ctx context.Context) (*link, error) {
-	limits := &wsconn.Options{MaxMessage: c.opts.MaxMessage, Compression: c.opts.Compression}
+	l := &link{client: c}
+	limits := &wsconn.Options{
+		MaxMessage: c.opts.MaxMessage, TooBig: l.outline.Write,
+		MessageTimeout: cmp.Or(c.opts.MessageTimeout, 5*time.Minute),
+		MaxFrames:      -1, MaxControl: -1, // of one's own server; bytes and time are limits enough
+		WriteTimeout: cmp.Or(c.opts.WriteTimeout, 30*time.Second), Compression: c.opts.Compression,
+		KeepaliveAfter: c.opts.KeepaliveAfter,
+		KeepaliveWait:  cmp.Or(c.opts.KeepaliveWait, 20*time.Second),
+	}
 	if !c.opts.JSONRPC {
 		limits.Subprotocols = []string{wire.Subprotocol}
 	}
@@ -176,17 +221,20 @@ func (c *Client) dial(ctx context.Context) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	ws, resp, err := wsconn.Dial(ctx, c.url, &wsconn.DialOptions{Client: c.opts.HTTPClient, Header: header}, limits) //nolint:bodyclose // of a refusal it is in memory
+	handshake := &wsconn.DialOptions{Client: c.opts.HTTPClient, Header: header}
+	//nolint:bodyclose // of a refusal it is in memory
+	ws, resp, err := wsconn.Dial(ctx, c.url, handshake, limits)
 	if err != nil {
 		return nil, dialError(resp, err, token)
 	}
-	l := newLink(c, ws)
 	l.token = token
+	l.open(ws)
 	return l, nil
 }
 
-// Close ends the connection with 1000 and waits for the client's goroutines, OnNotify and OnState included. What is under way gets a *ClosedError.
-// It may be called more than once; the error is nil unless the closing itself went wrong.
+// Close ends the connection with 1000 and waits for the client's goroutines, OnNotify and OnState
+// included. What is under way gets a *ClosedError. It may be called more than once; the error is
+// nil unless the closing itself went wrong.
 func (c *Client) Close() error {
 	c.stop()
 	err := c.current().ws.Close(websocket.StatusNormalClosure, "")
@@ -215,9 +263,8 @@ func (c *Client) Err() error {
 
 // run reads one connection after the other.
 func (c *Client) run() {
-	defer close(c.notes)
-	defer close(c.states)
-	c.states <- stateChange{Connected, nil}
+	defer c.notes.close()
+	c.states.add(Connected, nil)
 	l := c.current()
 	for {
 		if c.opts.Token != nil && !c.opts.JSONRPC {
@@ -228,11 +275,11 @@ func (c *Client) run() {
 		next := c.reconnect(l)
 		if next == nil {
 			close(c.done)
-			c.states <- stateChange{Closed, c.err}
+			c.states.add(Closed, c.err)
 			return
 		}
 		l = next
-		c.states <- stateChange{Connected, nil}
+		c.states.add(Connected, nil)
 	}
 }
 
@@ -243,23 +290,10 @@ func (c *Client) current() *link {
 	return c.link
 }
 
-func (c *Client) tell() {
-	for s := range c.states {
-		if s.state == Closed && c.opts.OnDropped != nil {
-			for _, w := range c.dropped {
-				c.opts.OnDropped(w.method, w.params)
-			}
-		}
-		if c.opts.OnState != nil {
-			c.opts.OnState(s.state, s.err)
-		}
-	}
-}
-
-// Notify sends a notification and does not wait for anything but room in the out-queue. That it returns nil does not say that the
-// server has it. params are encoded as JSON; nil means none.
+// Notify sends a notification and does not wait for anything but room in the out-queue. That it
+// returns nil does not say that the server has it. params are encoded as JSON; nil means none.
 func (c *Client) Notify(ctx context.Context, method string, params any) error {
-	encoded, err := outcall.EncodeParams(method, params)
+	encoded, err := clientcall.EncodeParams(method, params)
 	if err != nil {
 		return err
 	}
@@ -268,7 +302,11 @@ func (c *Client) Notify(ctx context.Context, method string, params any) error {
 		return err
 	}
 	if c.offline != nil {
-		return c.offlineNotify(ctx, &waiting{size: len(method) + len(encoded), method: method, params: encoded, message: message})
+		return c.offlineNotify(ctx,
+			&waiting{
+				size: len(method) + len(encoded), method: method, params: encoded,
+				message: message,
+			})
 	}
-	return c.current().Send(ctx, message)
+	return c.current().send(ctx, message)
 }

@@ -32,12 +32,21 @@ type point struct {
 // methods are those of most tests here.
 func methods() *wsx.Dispatcher {
 	d := wsx.NewDispatcher()
-	wsx.Handle(d, "echo", func(_ context.Context, in jsontext.Value) (jsontext.Value, error) { return in, nil })
-	wsx.Handle(d, "mirror", func(_ context.Context, p point) (point, error) { return point{p.Y, p.X}, nil })
+	wsx.Handle(d, "echo",
+		func(_ context.Context, in jsontext.Value) (jsontext.Value, error) { return in, nil })
+	wsx.Handle(d, "mirror",
+		func(_ context.Context, p point) (point, error) { return point{p.Y, p.X}, nil })
 	wsx.Handle(d, "fail", func(context.Context, struct{}) (int, error) {
-		return 0, &wsx.Error{Code: "NO_STOCK", Message: "none left", Details: map[string]int{"n": 0}}
+		return 0, &wsx.Error{
+			Code: "NO_STOCK", Message: "none left",
+			Details: map[string]int{"n": 0},
+		}
 	})
-	wsx.Handle(d, "wait", func(ctx context.Context, _ struct{}) (struct{}, error) { <-ctx.Done(); return struct{}{}, ctx.Err() })
+	wsx.Handle(d, "wait",
+		func(ctx context.Context, _ struct{}) (struct{}, error) {
+			<-ctx.Done()
+			return struct{}{}, ctx.Err()
+		})
 	wsx.Handle(d, "notifyMe", func(ctx context.Context, n int) (int, error) {
 		for i := range n {
 			if err := wsx.ConnFrom(ctx).Notify(ctx, "tick", i); err != nil {
@@ -50,20 +59,23 @@ func methods() *wsx.Dispatcher {
 }
 
 // fake serves one connection with a script and returns a client of it.
-func fake(t *testing.T, opts *wsxclient.Options, script func(c *websocket.Conn) error) *wsxclient.Client {
+func fake(t *testing.T, opts *wsxclient.Options,
+	script func(c *websocket.Conn) error,
+) *wsxclient.Client {
 	t.Helper()
 	if opts == nil {
 		opts = &wsxclient.Options{}
 	}
 	done := make(chan error, 1)
-	opts.HTTPClient = wsxtest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, nil)
-		if err == nil {
-			err = script(c)
-			_ = c.CloseNow()
-		}
-		done <- err
-	}))
+	opts.HTTPClient = wsxtest.Serve(t,
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c, err := websocket.Accept(w, r, nil)
+			if err == nil {
+				err = script(c)
+				_ = c.CloseNow()
+			}
+			done <- err
+		}))
 	c, err := wsxclient.Dial(t.Context(), "ws://fake.test/", opts)
 	if err != nil {
 		t.Fatal(err)
@@ -101,23 +113,29 @@ func untilClosed(c *websocket.Conn) error {
 
 func TestCall_DecodesAnyResult(t *testing.T) {
 	c := wsxtest.New(t, methods(), nil, nil)
-	if got, err := wsxclient.Call[point](t.Context(), c, "mirror", point{1, 2}); err != nil || got != (point{2, 1}) {
+	if got, err := wsxclient.Call[point](t.Context(), c, "mirror", point{1, 2}); err != nil ||
+		got != (point{2, 1}) {
 		t.Error(got, err)
 	}
-	if got, err := wsxclient.Call[*point](t.Context(), c, "echo", map[string]any{"x": 1, "unknown": true}); err != nil || got.X != 1 {
+	if got, err := wsxclient.Call[*point](t.Context(), c, "echo",
+		map[string]any{"x": 1, "unknown": true}); err != nil || got.X != 1 {
 		t.Error(got, err)
 	}
-	if got, err := wsxclient.Call[jsontext.Value](t.Context(), c, "echo", jsontext.Value(`{"b":1.0,"a":[]}`)); err != nil || string(got) != `{"b":1.0,"a":[]}` {
+	if got, err := wsxclient.Call[jsontext.Value](t.Context(), c, "echo",
+		jsontext.Value(`{"b":1.0,"a":[]}`)); err != nil || string(got) != `{"b":1.0,"a":[]}` {
 		t.Error(string(got), err)
 	}
-	if got, err := wsxclient.Call[string](t.Context(), c, "echo", "é\u2028\n"); err != nil || got != "é\u2028\n" {
+	if got, err := wsxclient.Call[string](t.Context(), c, "echo", "é\u2028\n"); err != nil ||
+		got != "é\u2028\n" {
 		t.Error(got, err)
 	}
-	if got, err := wsxclient.Call[[]int](t.Context(), c, "echo", []int{1, 2}); err != nil || len(got) != 2 {
+	if got, err := wsxclient.Call[[]int](t.Context(), c, "echo", []int{1, 2}); err != nil ||
+		len(got) != 2 {
 		t.Error(got, err)
 	}
 	for _, params := range []any{nil, 5} {
-		if got, err := wsxclient.Call[jsontext.Value](t.Context(), c, "echo", params); err != nil || string(got) != map[any]string{nil: "null", 5: "5"}[params] {
+		if got, err := wsxclient.Call[jsontext.Value](t.Context(), c, "echo", params); err != nil ||
+			string(got) != map[any]string{nil: "null", 5: "5"}[params] {
 			t.Error(string(got), err)
 		}
 	}
@@ -144,17 +162,20 @@ func TestCall_TakesHugeAndDeepResults(t *testing.T) {
 		"huge": jsontext.Value(`"` + strings.Repeat("x", 1000<<10) + `"`),
 		"deep": jsontext.Value(strings.Repeat("[", 5000) + strings.Repeat("]", 5000)),
 	} {
-		if got, err := wsxclient.Call[jsontext.Value](t.Context(), c, "echo", value); err != nil || string(got) != string(value) {
+		if got, err := wsxclient.Call[jsontext.Value](t.Context(), c, "echo", value); err != nil ||
+			string(got) != string(value) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
 	}
 	over := jsontext.Value(`"` + strings.Repeat("x", 1<<20) + `"`)
 	_, err := wsxclient.Call[jsontext.Value](t.Context(), c, "echo", over)
-	if ended, ok := errors.AsType[*wsxclient.ClosedError](err); !ok || ended.Code != int(websocket.StatusMessageTooBig) {
+	if !errors.Is(err, wsxclient.ErrTooBig) || c.Err() != nil {
 		t.Errorf("a result over MaxMessage: %v", err)
 	}
-	c = wsxtest.New(t, methods(), &wsx.ServerOptions{MaxMessage: 2 << 20}, &wsxclient.Options{MaxMessage: -1})
-	if got, err := wsxclient.Call[jsontext.Value](t.Context(), c, "echo", over); err != nil || string(got) != string(over) {
+	c = wsxtest.New(t, methods(), &wsx.ServerOptions{MaxMessage: 2 << 20},
+		&wsxclient.Options{MaxMessage: -1})
+	if got, err := wsxclient.Call[jsontext.Value](t.Context(), c, "echo", over); err != nil ||
+		string(got) != string(over) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }
@@ -174,7 +195,8 @@ func TestCall_ReturnsTheServersErrors(t *testing.T) {
 		t.Error(err)
 	}
 	_, err = wsxclient.Call[int](t.Context(), c, "mirror", 5)
-	if coded, ok := errors.AsType[*wsx.Error](err); !ok || coded.Code != wsx.CodeInvalidParams || coded.StatusCode() != 422 {
+	if coded, ok := errors.AsType[*wsx.Error](err); !ok || coded.Code != wsx.CodeInvalidParams ||
+		coded.StatusCode() != 422 {
 		t.Error(err)
 	}
 }
@@ -182,23 +204,30 @@ func TestCall_ReturnsTheServersErrors(t *testing.T) {
 func TestCall_CancelledLeavesTheConnection(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	bored := errors.New("bored")
-	c := fake(t, &wsxclient.Options{OnNotify: func(context.Context, string, jsontext.Value) { cancel(bored) }}, func(c *websocket.Conn) error {
-		return errors.Join(
-			expect(c, `{"type":"rpc.request","id":1,"method":"slow"}`),
-			say(c, `{"type":"rpc.notify","event":"got it"}`),
-			expect(c, `{"type":"rpc.cancel","id":1}`),
-			say(c, `{"type":"rpc.error","id":1,"error":{"code":"CANCELLED","message":"cancelled"}}`), // which nobody waits for
-			expect(c, `{"type":"rpc.request","id":2,"method":"next","params":[1]}`),
-			say(c, `{"type":"rpc.response","id":2,"result":"done"}`),
-			untilClosed(c))
-	})
+	c := fake(t,
+		&wsxclient.Options{OnNotify: func(context.Context, string, jsontext.Value) {
+			cancel(bored)
+		}}, func(c *websocket.Conn) error {
+			return errors.Join(
+				expect(c, `{"type":"rpc.request","id":1,"method":"slow"}`),
+				say(c, `{"type":"rpc.notify","event":"got it"}`),
+				expect(c, `{"type":"rpc.cancel","id":1}`),
+				// which nobody waits for
+				say(c,
+					`{"type":"rpc.error","id":1,"error":{"code":"CANCELLED",`+
+						`"message":"cancelled"}}`),
+				expect(c, `{"type":"rpc.request","id":2,"method":"next","params":[1]}`),
+				say(c, `{"type":"rpc.response","id":2,"result":"done"}`),
+				untilClosed(c))
+		})
 	if _, err := wsxclient.Call[int](ctx, c, "slow", nil); !errors.Is(err, bored) {
 		t.Error(err)
 	}
 	if _, err := wsxclient.Call[int](ctx, c, "never sent", nil); !errors.Is(err, bored) {
 		t.Error(err)
 	}
-	if got, err := wsxclient.Call[string](t.Context(), c, "next", []int{1}); err != nil || got != "done" {
+	if got, err := wsxclient.Call[string](t.Context(), c, "next", []int{1}); err != nil ||
+		got != "done" {
 		t.Error(got, err)
 	}
 }
@@ -207,9 +236,14 @@ func TestCall_SendsItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := fake(t, nil, func(c *websocket.Conn) error {
 			return errors.Join(
-				expect(c, `{"type":"rpc.request","id":1,"method":"slow","params":1,"meta":{"timeout_ms":1500}}`),
-				say(c, `{"type":"rpc.error","id":1,"error":{"code":"DEADLINE_EXCEEDED","message":"too slow"}}`),
-				expect(c, `{"type":"rpc.request","id":2,"method":"slow","meta":{"timeout_ms":1500}}`),
+				expect(c,
+					`{"type":"rpc.request","id":1,"method":"slow","params":1,`+
+						`"meta":{"timeout_ms":1500}}`),
+				say(c,
+					`{"type":"rpc.error","id":1,"error":{"code":"DEADLINE_EXCEEDED",`+
+						`"message":"too slow"}}`),
+				expect(c,
+					`{"type":"rpc.request","id":2,"method":"slow","meta":{"timeout_ms":1500}}`),
 				expect(c, `{"type":"rpc.cancel","id":2}`),
 				untilClosed(c))
 		})
@@ -237,9 +271,13 @@ func TestCall_FailsOnAnAnswerThatCannotBeRead(t *testing.T) {
 			say(c, `{"type":"rpc.error","id":2,"error":"text"}`),
 			expect(c, `{"type":"rpc.request","id":3,"method":"a"}`),
 			// None of these is an answer to it.
-			say(c, `rubbish`), say(c, `{"jsonrpc":"2.0","id":3,"result":0}`), say(c, `{"type":"rpc.response","id":"3","result":0}`),
-			say(c, `{"type":"rpc.response","id":99,"result":0}`), say(c, `{"type":"rpc.response","id":-3,"result":0}`), say(c, `{"type":"rpc.error","id":null,"error":{"code":"A","message":"b"}}`),
-			say(c, `{"type":"rpc.what","id":3}`), say(c, `{"type":"rpc.subscribe","id":3,"channel":"a"}`),
+			say(c, `rubbish`), say(c, `{"jsonrpc":"2.0","id":3,"result":0}`),
+			say(c, `{"type":"rpc.response","id":"3","result":0}`),
+			say(c, `{"type":"rpc.response","id":99,"result":0}`),
+			say(c, `{"type":"rpc.response","id":-3,"result":0}`),
+			say(c, `{"type":"rpc.error","id":null,"error":{"code":"A","message":"b"}}`),
+			say(c, `{"type":"rpc.what","id":3}`),
+			say(c, `{"type":"rpc.subscribe","id":3,"channel":"a"}`),
 			say(c, `{"type":"rpc.response","id":3,"result":7}`),
 			untilClosed(c))
 	})
@@ -253,6 +291,44 @@ func TestCall_FailsOnAnAnswerThatCannotBeRead(t *testing.T) {
 	}
 }
 
+func TestClient_TakesNoOtherAnswerForASubscription(t *testing.T) {
+	c := fake(t, nil, func(c *websocket.Conn) error {
+		return errors.Join(
+			expect(c, `{"type":"rpc.subscribe","id":1,"channel":"a"}`),
+			say(c, `{"type":"rpc.response","id":1,"result":["s"]}`),
+			untilClosed(c))
+	})
+	for event, err := range wsxclient.Subscribe[int](t.Context(), c, "a", nil) {
+		if err == nil {
+			t.Error("took what is no subscription for one", event)
+		}
+		return
+	}
+	t.Error("it ended without an error")
+}
+
+// The peer need not wait for a handler that does not look at its context.
+func TestClient_AnswersForACancelledHandlerAtOnce(t *testing.T) {
+	begun, over, answered := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	d := wsx.NewDispatcher()
+	wsx.Handle(d, "deaf", func(context.Context, struct{}) (int, error) {
+		close(begun)
+		<-over
+		return 1, nil
+	})
+	fake(t, &wsxclient.Options{Methods: d}, func(c *websocket.Conn) error {
+		err := say(c, `{"type":"rpc.request","id":"r","method":"deaf"}`)
+		<-begun
+		err = errors.Join(err, say(c, `{"type":"rpc.cancel","id":"r"}`),
+			expect(c,
+				`{"type":"rpc.error","id":"r","error":{"code":"CANCELLED","message":"cancelled"}}`))
+		close(answered)
+		return errors.Join(err, untilClosed(c))
+	})
+	<-answered
+	close(over)
+}
+
 func TestClient_AnswersTheServersRequests(t *testing.T) {
 	answered := make(chan struct{})
 	fake(t, nil, func(c *websocket.Conn) error {
@@ -260,7 +336,9 @@ func TestClient_AnswersTheServersRequests(t *testing.T) {
 		return errors.Join(
 			say(c, `{"type":"rpc.ping","id":"p"}`), expect(c, `{"type":"rpc.pong","id":"p"}`),
 			say(c, `{"type":"rpc.request","id":"r","method":"m"}`),
-			expect(c, `{"type":"rpc.error","id":"r","error":{"code":"METHOD_NOT_FOUND","message":"this client has no methods"}}`))
+			expect(c,
+				`{"type":"rpc.error","id":"r","error":{"code":"METHOD_NOT_FOUND","message":"this `+
+					`client has no methods"}}`))
 	})
 	<-answered
 }
@@ -268,9 +346,11 @@ func TestClient_AnswersTheServersRequests(t *testing.T) {
 func TestClient_NotifiesTheServer(t *testing.T) {
 	d := methods()
 	got := make(chan string, 4)
-	wsx.HandleNotify(d, "seen", func(_ context.Context, in jsontext.Value) error { got <- string(in); return nil })
+	wsx.HandleNotify(d, "seen",
+		func(_ context.Context, in jsontext.Value) error { got <- string(in); return nil })
 	c := wsxtest.New(t, d, nil, nil)
-	if err := errors.Join(c.Notify(t.Context(), "seen", point{1, 2}), c.Notify(t.Context(), "none", nil)); err != nil {
+	if err := errors.Join(c.Notify(t.Context(), "seen", point{1, 2}),
+		c.Notify(t.Context(), "none", nil)); err != nil {
 		t.Error(err)
 	}
 	if text := <-got; text != `{"x":1,"y":2}` {
@@ -286,10 +366,13 @@ func TestDial_TellsHowItWasRefused(t *testing.T) {
 	client := wsxtest.Serve(t, s)
 	_, err := wsxclient.Dial(t.Context(), "ws://wsx.test/", &wsxclient.Options{HTTPClient: client})
 	refused, ok := errors.AsType[*wsxclient.HandshakeError](err)
-	if !ok || refused.StatusCode() != 403 || !strings.Contains(string(refused.Body), `"status":403`) || !strings.Contains(err.Error(), "403") || refused.Unwrap() == nil {
+	if !ok || refused.StatusCode() != 403 ||
+		!strings.Contains(string(refused.Body), `"status":403`) ||
+		!strings.Contains(err.Error(), "403") || refused.Unwrap() == nil {
 		t.Fatalf("%v %+v", err, refused)
 	}
-	c, err := wsxclient.Dial(t.Context(), "ws://wsx.test/", &wsxclient.Options{HTTPClient: client, Header: http.Header{"Origin": {"http://wsx.test"}}})
+	c, err := wsxclient.Dial(t.Context(), "ws://wsx.test/",
+		&wsxclient.Options{HTTPClient: client, Header: http.Header{"Origin": {"http://wsx.test"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +382,8 @@ func TestDial_TellsHowItWasRefused(t *testing.T) {
 
 	gone := httptest.NewServer(s)
 	gone.Close()
-	if _, err := wsxclient.Dial(t.Context(), gone.URL, nil); err == nil || errors.As(err, &refused) {
+	if _, err := wsxclient.Dial(t.Context(), gone.URL, nil); err == nil ||
+		errors.As(err, &refused) {
 		t.Error(err)
 	}
 	if _, err := wsxclient.Dial(t.Context(), "ftp://wsx.test/", nil); err == nil {
@@ -307,8 +391,10 @@ func TestDial_TellsHowItWasRefused(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
 	defer cancel()
-	mute := wsxtest.Serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
-	if _, err := wsxclient.Dial(ctx, "ws://wsx.test/", &wsxclient.Options{HTTPClient: mute}); !errors.Is(err, context.DeadlineExceeded) {
+	mute := wsxtest.Serve(t,
+		http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	if _, err := wsxclient.Dial(ctx, "ws://wsx.test/",
+		&wsxclient.Options{HTTPClient: mute}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 }
@@ -316,19 +402,23 @@ func TestDial_TellsHowItWasRefused(t *testing.T) {
 func TestClient_Stress(t *testing.T) {
 	for name, compression := range map[string]bool{"plain": false, "compressed": true} {
 		t.Run(name, func(t *testing.T) {
-			c := wsxtest.New(t, methods(), &wsx.ServerOptions{Compression: compression, Logger: slog.New(slog.DiscardHandler)}, &wsxclient.Options{Compression: compression})
+			c := wsxtest.New(t, methods(),
+				&wsx.ServerOptions{Compression: compression, Logger: slog.New(slog.DiscardHandler)},
+				&wsxclient.Options{Compression: compression})
 			pad := strings.Repeat("pad ", 200)
 			var wg sync.WaitGroup
 			for i := range 32 {
 				wg.Go(func() {
 					for j := range 8 {
 						want := fmt.Sprint(i, j, pad)
-						if got, err := wsxclient.Call[string](t.Context(), c, "echo", want); err != nil || got != want {
+						if got, err := wsxclient.Call[string](t.Context(), c, "echo", want); err !=
+							nil || got != want {
 							t.Errorf("%q, %v", got, err)
 						}
 						ctx, cancel := context.WithCancel(t.Context())
 						go cancel()
-						if _, err := wsxclient.Call[struct{}](ctx, c, "wait", nil); !errors.Is(err, context.Canceled) {
+						if _, err := wsxclient.Call[struct{}](ctx, c, "wait", nil); !errors.Is(err,
+							context.Canceled) {
 							t.Error(err)
 						}
 						if err := c.Notify(t.Context(), "echo", j); err != nil {

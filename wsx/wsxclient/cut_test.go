@@ -45,7 +45,8 @@ func (c *cutConn) pass(n int, err error) (int, error) {
 	return n, err
 }
 
-// cutting serves h in memory; its connections are cut after as many bytes as next says, not at all after a negative number.
+// cutting serves h in memory; its connections are cut after as many bytes as next says, not at all
+// after a negative number.
 func cutting(t *testing.T, h http.Handler, next func() int64) *http.Client {
 	t.Helper()
 	client := wsxtest.Serve(t, h)
@@ -83,22 +84,26 @@ func (l *ledger) count(name string) int {
 	return l.ran[name]
 }
 
-// ledgerMethods: "run" counts its params, "busy" is UNAVAILABLE the first two times, "note" is a notification.
+// ledgerMethods: "run" counts its params, "busy" is UNAVAILABLE the first two times, "note" is a
+// notification.
 func ledgerMethods(l *ledger) *wsx.Dispatcher {
 	d := wsx.NewDispatcher()
-	wsx.Handle(d, "run", func(_ context.Context, name string) (string, error) { l.run(name); return name, nil })
+	wsx.Handle(d, "run",
+		func(_ context.Context, name string) (string, error) { l.run(name); return name, nil })
 	wsx.Handle(d, "busy", func(_ context.Context, name string) (string, error) {
 		if l.run(name) <= 2 {
 			return "", wsx.NewError(wsx.CodeUnavailable, "later")
 		}
 		return name, nil
 	})
-	wsx.HandleNotify(d, "note", func(_ context.Context, name string) error { l.run(name); return nil })
+	wsx.HandleNotify(d, "note",
+		func(_ context.Context, name string) error { l.run(name); return nil })
 	return d
 }
 
-// Wherever connections are cut, every call ends once: those with Retry with the answer, the others with it or a *ClosedError, whose MayHaveRun is
-// the truth. With the offline queue nothing fails without having been sent.
+// Wherever connections are cut, every call ends once: those with Retry with the answer, the others
+// with it or a *ClosedError, whose MayHaveRun is the truth. With the offline queue nothing fails
+// without having been sent.
 func TestCall_SurvivesCutsAtEveryMoment(t *testing.T) {
 	for _, offline := range []int{0, 64} {
 		t.Run(fmt.Sprint("offline=", offline), func(t *testing.T) {
@@ -117,7 +122,8 @@ func testCut(t *testing.T, cut int64, offline int) {
 	l := &ledger{ran: make(map[string]int)}
 	server := wsx.NewServer(ledgerMethods(l), nil)
 	defer func() { _ = server.Stop(t.Context()) }()
-	cuts := []int64{-1, random.Int64N(600), random.Int64N(1500), -1} // the first is made below, once it has been dialled
+	// the first is made below, once it has been dialled
+	cuts := []int64{-1, random.Int64N(600), random.Int64N(1500), -1}
 	var first *cutConn
 	dialled := 0
 	client := cutting(t, server, func() int64 { dialled++; return cuts[min(dialled, len(cuts))-1] })
@@ -132,7 +138,8 @@ func testCut(t *testing.T, cut int64, offline int) {
 		}
 		return c, err
 	}
-	c, err := wsxclient.Dial(t.Context(), "ws://wsx.test/", &wsxclient.Options{HTTPClient: client, Reconnect: true, OfflineMessages: offline})
+	c, err := wsxclient.Dial(t.Context(), "ws://wsx.test/",
+		&wsxclient.Options{HTTPClient: client, Reconnect: true, OfflineMessages: offline})
 	if err != nil {
 		t.Error(err)
 		return

@@ -34,7 +34,8 @@ func ExampleStream() {
 	}
 	defer func() { _ = c.Close() }()
 	var total int
-	for n, err := range wsxclient.Stream[int](ctx, c, "count", 3, &wsx.StreamOptions{Result: &total}) {
+	for n, err := range wsxclient.Stream[int](ctx, c, "count", 3,
+		&wsx.StreamOptions{Result: &total}) {
 		if err != nil {
 			fmt.Println(err)
 			return

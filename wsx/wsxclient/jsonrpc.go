@@ -3,17 +3,20 @@ package wsxclient
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strconv"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/genropy/genro-asgi-go/wsx"
-	"github.com/genropy/genro-asgi-go/wsx/internal/outcall"
+	"github.com/genropy/genro-asgi-go/wsx/internal/clientcall"
+	"github.com/genropy/genro-asgi-go/wsx/internal/codes"
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
-// JSONRPCError is in the *wsx.Error that stands for a JSON-RPC error whose data names no code of WSX: what a server of others sent.
+// JSONRPCError is in the *wsx.Error that stands for a JSON-RPC error whose data names no code of
+// WSX: what a server of others sent.
 type JSONRPCError struct {
 	Code    int
 	Message string
@@ -25,18 +28,20 @@ func (e *JSONRPCError) Error() string { return fmt.Sprintf("JSON-RPC error %d", 
 // This file is what the rest of the package knows of dialects.
 
 // encodeCall returns what makes a call's message. params are JSON, nil for none.
-func (c *Client) encodeCall(ctx context.Context, method string, params []byte) (func(id []byte) []byte, error) {
+func (c *Client) encodeCall(ctx context.Context, method string,
+	params []byte,
+) (func(id []byte) []byte, error) {
 	if !c.opts.JSONRPC {
-		return outcall.Request(ctx, method, params, 0, false), nil
+		return clientcall.Request(ctx, method, params, 0, false), nil
 	}
-	return outcall.JSONRPCRequest(method, params)
+	return clientcall.JSONRPCRequest(method, params)
 }
 
 func (c *Client) encodeNotify(method string, params []byte) ([]byte, error) {
 	if !c.opts.JSONRPC {
 		return wire.AppendNotify(nil, method, params, nil), nil
 	}
-	params, err := outcall.JSONRPCParams(method, params)
+	params, err := clientcall.JSONRPCParams(method, params)
 	return wire.AppendJSONRPC(nil, nil, method, params), err
 }
 
@@ -88,10 +93,13 @@ func (c *Client) appendRefusal(id []byte, e *wsx.Error, encoded []byte) []byte {
 func (l *link) jsonrpc(m *wire.Message, fault wire.Fault) {
 	switch {
 	case fault != wire.OK && (m.Type == wire.Response || m.Type == wire.Error):
-		l.calls.Answer(m.ID, unreadable(fault))
+		l.calls.Answer(clientcall.JSONRPCID(m.ID), unreadable(fault))
 	case fault != wire.OK && m.Type == wire.Request:
 		l.served.refuse(m.ID, wsx.NewError(fault.Code(), fault.Text()))
 	case fault != wire.OK:
+		l.log(slog.LevelDebug, fault.Text())
+	case string(m.ID) == "null" && m.Type == wire.Error:
+		l.log(slog.LevelWarn, "an error of no call: "+string(m.ErrorNumber)+" "+string(m.ErrorText))
 	case m.Batch():
 		for element := range wire.Elements(m.Raw) {
 			var one wire.Message
@@ -100,11 +108,11 @@ func (l *link) jsonrpc(m *wire.Message, fault wire.Fault) {
 			}
 		}
 	case m.Type == wire.Response:
-		l.calls.Answer(m.ID, outcall.Reply{Result: m.Result})
+		l.calls.Answer(clientcall.JSONRPCID(m.ID), clientcall.Reply{Result: m.Result})
 	case m.Type == wire.Error:
-		l.calls.Answer(m.ID, outcall.Reply{Err: jsonrpcError(m)})
+		l.calls.Answer(clientcall.JSONRPCID(m.ID), clientcall.Reply{Err: jsonrpcError(m)})
 	case m.Type == wire.Request:
-		l.served.begin(m)
+		l.served.accept(m)
 	case m.Type == wire.Notify:
 		l.jsonrpcNotify(m)
 	}
@@ -112,28 +120,36 @@ func (l *link) jsonrpc(m *wire.Message, fault wire.Fault) {
 
 func (l *link) jsonrpcNotify(m *wire.Message) {
 	switch string(m.Method) {
-	case "rpc.event":
-		var in struct {
-			Channel string         `json:"channel"`
-			Payload jsontext.Value `json:"payload"`
-			Meta    jsontext.Value `json:"meta"`
-		}
-		if json.Unmarshal(m.Params, &in) == nil {
-			l.event(&wire.Message{Channel: []byte(in.Channel), Payload: in.Payload, Meta: in.Meta})
-		}
+	case jsonrpcEvent:
+		l.jsonrpcEvent(m, nil)
 		return
 	case "rpc.cancel":
 		var in struct {
 			ID jsontext.Value `json:"id"`
 		}
 		if json.Unmarshal(m.Params, &in) == nil {
-			l.served.cancel(in.ID)
+			l.served.cancelCall(in.ID)
 		}
 		return
 	case "wsx.unsubscribed":
 		l.revoked(m.Params)
 	}
-	l.notify(note{string(m.Method), m.Params})
+	l.notify(note{event: string(m.Method), payload: m.Params})
+}
+
+// jsonrpcEvent is the method of the notification that an event is in JSON-RPC.
+const jsonrpcEvent = "rpc.event"
+
+// jsonrpcEvent takes in an rpc.event.
+func (l *link) jsonrpcEvent(m *wire.Message, err error) {
+	var in struct {
+		Channel string         `json:"channel"`
+		Payload jsontext.Value `json:"payload"`
+		Meta    jsontext.Value `json:"meta"`
+	}
+	if json.Unmarshal(m.Params, &in) == nil {
+		l.event(&wire.Message{Channel: []byte(in.Channel), Payload: in.Payload, Meta: in.Meta}, err)
+	}
 }
 
 func jsonrpcError(m *wire.Message) *wsx.Error {
@@ -146,7 +162,7 @@ func jsonrpcError(m *wire.Message) *wsx.Error {
 		e.Err = context.DeadlineExceeded
 	case "":
 		number, _ := strconv.Atoi(string(m.ErrorNumber)) // what is no integer is no code: 0
-		e.Code = wsx.CodeFromJSONRPC(number)
+		e.Code = codes.FromJSONRPC(number)
 		e.Err = &JSONRPCError{Code: number, Message: e.Message, Data: m.ErrorDetails}
 	}
 	return e

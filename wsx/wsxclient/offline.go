@@ -8,18 +8,20 @@ import (
 	"github.com/coder/websocket"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/genropy/genro-asgi-go/wsx/internal/outcall"
+	"github.com/genropy/genro-asgi-go/wsx/internal/clientcall"
 )
 
-// ErrOfflineFull is in the *ClosedError of a notification or call that found no room among those that wait for a connection.
+// ErrOfflineFull is in the *ClosedError of a notification or call that found no room among those
+// that wait for a connection.
 var ErrOfflineFull = errors.New("wsx: the offline queue is full")
 
-// offline is what waits for the next connection, in order. It is guarded by the client's mutex; a nil one is for clients without.
+// offline is what waits for the next connection, in order. It is guarded by the client's mutex; a
+// nil one is for clients without.
 type offline struct {
-	room  int // Options.OfflineMessages
-	bytes int // what is left of Options.OfflineBytes
-	queue []*waiting
-	ended *ClosedError // the client's end: nothing waits any more
+	room   int // Options.OfflineMessages
+	bytes  int // what is left of Options.OfflineBytes
+	queue  []*waiting
+	closed *ClosedError // the client's end: nothing waits any more
 }
 
 // waiting is a notification, or a call when call is not nil.
@@ -32,26 +34,26 @@ type waiting struct {
 
 	ctx    context.Context // of a call
 	encode func(id []byte) []byte
-	call   *outcall.Call
+	call   *clientcall.Call
 	done   chan struct{} // closed when it does not wait any more; what follows is set before
 	link   *link         // that it was sent on
-	answer <-chan outcall.Reply
+	answer <-chan clientcall.Reply
 	err    error // why it was not
 }
 
 // overhead is what a message has beyond its method and params, at most, its frame included.
 const overhead = 256
 
-// enter lets w wait when there is no connection, or others wait already: then it reports true. Otherwise it returns the connection
-// that there is. The error is a *ClosedError.
-func (c *Client) enter(w *waiting) (*link, bool, error) {
+// queueOffline lets w wait when there is no connection, or others wait already: then it reports
+// true. Otherwise it returns the connection that there is. The error is a *ClosedError.
+func (c *Client) queueOffline(w *waiting) (*link, bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l, q := c.link, c.offline
 	switch {
-	case q.ended != nil:
-		return nil, false, q.ended
-	case len(q.queue) == 0 && !l.over():
+	case q.closed != nil:
+		return nil, false, q.closed
+	case len(q.queue) == 0 && !l.isClosed():
 		return l, false, nil
 	case len(q.queue) >= q.room || w.size > q.bytes:
 		return nil, false, offlineError(ErrOfflineFull)
@@ -61,8 +63,8 @@ func (c *Client) enter(w *waiting) (*link, bool, error) {
 	return nil, true, nil
 }
 
-// leave reports whether w was waiting still.
-func (c *Client) leave(w *waiting) bool {
+// withdraw takes w out of the offline queue. It reports whether it was waiting still.
+func (c *Client) withdraw(w *waiting) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i := slices.Index(c.offline.queue, w)
@@ -75,13 +77,18 @@ func (c *Client) leave(w *waiting) bool {
 }
 
 // offlineCall makes a call, on the next connection where there is none.
-func (c *Client) offlineCall(ctx context.Context, size int, encode func(id []byte) []byte) ([]byte, error) {
-	w := &waiting{size: size, ctx: ctx, encode: encode, call: &outcall.Call{}, done: make(chan struct{})}
+func (c *Client) offlineCall(ctx context.Context, size int, encode func(id []byte) []byte) ([]byte,
+	error,
+) {
+	w := &waiting{
+		size: size, ctx: ctx, encode: encode, call: &clientcall.Call{},
+		done: make(chan struct{}),
+	}
 	for {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		l, waits, err := c.enter(w)
+		l, waits, err := c.queueOffline(w)
 		switch {
 		case err != nil:
 			return nil, err
@@ -95,7 +102,7 @@ func (c *Client) offlineCall(ctx context.Context, size int, encode func(id []byt
 		select {
 		case <-w.done:
 		case <-ctx.Done():
-			if c.leave(w) {
+			if c.withdraw(w) {
 				return nil, offlineError(context.Cause(ctx))
 			}
 			<-w.done
@@ -113,24 +120,26 @@ func offlineError(err error) *ClosedError {
 	return &ClosedError{Code: int(websocket.StatusAbnormalClosure), Err: err}
 }
 
-// offlineNotify sends a notification, on the next connection where there is none; it does not wait for that.
+// offlineNotify sends a notification, on the next connection where there is none; it does not wait
+// for that.
 func (c *Client) offlineNotify(ctx context.Context, w *waiting) error {
 	for {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		l, waits, err := c.enter(w)
+		l, waits, err := c.queueOffline(w)
 		if err != nil || waits {
 			return err
 		}
-		err = l.Send(ctx, w.message)
+		err = l.send(ctx, w.message)
 		if !errors.As(err, new(*ClosedError)) {
 			return err
 		}
 	}
 }
 
-// flushLocked sends what waits on a connection that nobody else uses yet. It does not block: the out-queue has room for all of it.
+// flushLocked sends what waits on a connection that nobody else uses yet. It does not block: the
+// out-queue has room for all of it.
 func (q *offline) flushLocked(l *link) {
 	for q != nil && len(q.queue) > 0 {
 		w := q.queue[0]
@@ -145,6 +154,7 @@ func (q *offline) flushLocked(l *link) {
 // sendLocked reports whether w waits no longer.
 func (w *waiting) sendLocked(l *link) bool {
 	if w.call == nil {
+		l.note(w.message)
 		return l.ws.Send(context.Background(), websocket.MessageText, w.message) == nil
 	}
 	if w.ctx.Err() != nil {
@@ -161,12 +171,12 @@ func (w *waiting) sendLocked(l *link) bool {
 	return true
 }
 
-// endLocked ends what waits, at the client's end, and returns the notifications among it.
-func (q *offline) endLocked(end *ClosedError) (dropped []*waiting) {
+// closeLocked ends what waits, at the client's end, and returns the notifications among it.
+func (q *offline) closeLocked(end *ClosedError) (dropped []*waiting) {
 	if q == nil {
 		return nil
 	}
-	q.ended = end
+	q.closed = end
 	for _, w := range q.queue {
 		if w.call == nil {
 			dropped = append(dropped, w)

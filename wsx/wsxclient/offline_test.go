@@ -20,7 +20,8 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx/wsxtest"
 )
 
-// scripted serves one connection after the other, each with the next script, and refuses with 503 while gate is closed.
+// scripted serves one connection after the other, each with the next script, and refuses with 503
+// while gate is closed.
 type scripted struct {
 	gate    chan struct{} // nil is open
 	scripts []func(c *websocket.Conn) error
@@ -80,13 +81,19 @@ func TestClient_OfflineQueueKeepsOrderAndBounds(t *testing.T) {
 		s := &scripted{gate, []func(c *websocket.Conn) error{lose, func(c *websocket.Conn) error {
 			return errors.Join(
 				expect(c, `{"type":"rpc.notify","method":"first","params":1}`),
-				expectPrefix(c, `{"type":"rpc.request","id":1,"method":"second","params":"x","meta":{"timeout_ms":`),
+				expectPrefix(c,
+					`{"type":"rpc.request","id":1,"method":"second","params":"x",`+
+						`"meta":{"timeout_ms":`),
 				expect(c, `{"type":"rpc.notify","method":"third"}`),
 				say(c, `{"type":"rpc.response","id":1,"result":2}`),
 				expect(c, `{"type":"rpc.notify","method":"later"}`),
 				untilClosed(c))
 		}}}
-		c, err := wsxclient.Dial(t.Context(), "ws://wsx.test/", &wsxclient.Options{HTTPClient: s.serve(t), Reconnect: true, RetryMax: 3 * time.Second, OfflineMessages: 4, OfflineBytes: 100})
+		c, err := wsxclient.Dial(t.Context(), "ws://wsx.test/",
+			&wsxclient.Options{
+				HTTPClient: s.serve(t), Reconnect: true, RetryMax: 3 * time.Second,
+				OfflineMessages: 4, OfflineBytes: 100,
+			})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +117,8 @@ func TestClient_OfflineQueueKeepsOrderAndBounds(t *testing.T) {
 		synctest.Wait()
 		wg.Go(func() {
 			_, err := wsxclient.Call[int](brief, c, "given up", nil)
-			if ended, ok := errors.AsType[*wsxclient.ClosedError](err); !ok || ended.MayHaveRun || !errors.Is(err, bored) {
+			if ended, ok := errors.AsType[*wsxclient.ClosedError](err); !ok || ended.MayHaveRun ||
+				!errors.Is(err, bored) {
 				t.Error(err)
 			}
 		})
@@ -119,12 +127,15 @@ func TestClient_OfflineQueueKeepsOrderAndBounds(t *testing.T) {
 			t.Error(err)
 		}
 		_, tooMany := wsxclient.Call[int](ctx, c, "too many", nil)
-		if err := c.Notify(brief, "too many", nil); !errors.Is(err, wsxclient.ErrOfflineFull) || !errors.Is(tooMany, wsxclient.ErrOfflineFull) || !errors.As(err, new(*wsxclient.ClosedError)) {
+		if err := c.Notify(brief, "too many", nil); !errors.Is(err, wsxclient.ErrOfflineFull) ||
+			!errors.Is(tooMany, wsxclient.ErrOfflineFull) ||
+			!errors.As(err, new(*wsxclient.ClosedError)) {
 			t.Error(err, tooMany)
 		}
 		giveUp(bored)
 		synctest.Wait() // there is room again, for a small one
-		if err := c.Notify(ctx, "too big", strings.Repeat("x", 100)); !errors.Is(err, wsxclient.ErrOfflineFull) {
+		if err := c.Notify(ctx, "too big", strings.Repeat("x", 100)); !errors.Is(err,
+			wsxclient.ErrOfflineFull) {
 			t.Error(err)
 		}
 		if err := c.Notify(brief, "never", nil); !errors.Is(err, bored) {
@@ -152,22 +163,25 @@ func TestClient_TellsWhatWaitedInVain(t *testing.T) {
 				var told []string
 				gate := make(chan struct{})
 				refusals := 0
-				lost := wsxtest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					if refusals++; refusals == 1 {
-						c, err := websocket.Accept(w, r, nil)
-						if err != nil {
-							t.Error(err)
+				lost := wsxtest.Serve(t,
+					http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						if refusals++; refusals == 1 {
+							c, err := websocket.Accept(w, r, nil)
+							if err != nil {
+								t.Error(err)
+							}
+							_ = lose(c)
+							return
 						}
-						_ = lose(c)
-						return
-					}
-					<-gate
-					http.Error(w, "never", http.StatusForbidden)
-				}))
+						<-gate
+						http.Error(w, "never", http.StatusForbidden)
+					}))
 				c, err := wsxclient.Dial(t.Context(), "ws://wsx.test/", &wsxclient.Options{
 					HTTPClient: lost, Reconnect: true, OfflineMessages: 3,
-					OnDropped: func(method string, params jsontext.Value) { told = append(told, method+string(params)) },
-					OnState:   func(s wsxclient.State, _ error) { told = append(told, s.String()) },
+					OnDropped: func(method string, params jsontext.Value) {
+						told = append(told, method+string(params))
+					},
+					OnState: func(s wsxclient.State, _ error) { told = append(told, s.String()) },
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -176,26 +190,34 @@ func TestClient_TellsWhatWaitedInVain(t *testing.T) {
 				var wg sync.WaitGroup
 				wg.Go(func() {
 					_, err := wsxclient.Call[int](t.Context(), c, "waits", nil)
-					if ended, ok := errors.AsType[*wsxclient.ClosedError](err); !ok || ended.MayHaveRun {
+					if ended, ok := errors.AsType[*wsxclient.ClosedError](err); !ok ||
+						ended.MayHaveRun {
 						t.Error(err)
 					}
 				})
 				synctest.Wait()
-				if err := errors.Join(c.Notify(t.Context(), "a", 1), c.Notify(t.Context(), "b", nil)); err != nil {
+				if err := errors.Join(c.Notify(t.Context(), "a", 1),
+					c.Notify(t.Context(), "b", nil)); err != nil {
 					t.Error(err)
 				}
 				end(c, gate)
 				wg.Wait()
-				if err := c.Close(); err == nil || !strings.Contains(err.Error(), "2 notifications") {
+				if err := c.Close(); err == nil ||
+					!strings.Contains(err.Error(), "2 notifications") {
 					t.Error(err)
 				}
-				if want := []string{"connected", "reconnecting", "a1", "b", "closed"}; !slices.Equal(told, want) {
+				if want := []string{
+					"connected", "reconnecting", "a1", "b",
+					"closed",
+				}; !slices.Equal(told, want) {
 					t.Error(told)
 				}
-				if refused, ok := errors.AsType[*wsxclient.HandshakeError](c.Err()); name == "refused" && (!ok || refused.Status != 403) {
+				if refused, ok := errors.AsType[*wsxclient.HandshakeError](c.Err()); name ==
+					"refused" && (!ok || refused.Status != 403) {
 					t.Error(c.Err())
 				}
-				if err := c.Notify(t.Context(), "late", nil); !errors.As(err, new(*wsxclient.ClosedError)) || errors.Is(err, wsxclient.ErrOfflineFull) {
+				if err := c.Notify(t.Context(), "late", nil); !errors.As(err,
+					new(*wsxclient.ClosedError)) || errors.Is(err, wsxclient.ErrOfflineFull) {
 					t.Error(err)
 				}
 				if name == "Close" {
@@ -206,23 +228,31 @@ func TestClient_TellsWhatWaitedInVain(t *testing.T) {
 	}
 }
 
-// A queue that is larger than an out-queue by default is sent without waiting, over a pipe that holds nothing.
+// A queue that is larger than an out-queue by default is sent without waiting, over a pipe that
+// holds nothing.
 func TestClient_OfflineQueueMayBeLarge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 5000
 		var got []string
-		s := &scripted{make(chan struct{}), []func(c *websocket.Conn) error{lose, func(c *websocket.Conn) error {
-			c.SetReadLimit(-1)
-			for range n {
-				_, b, err := c.Read(context.Background())
-				if err != nil {
-					return err
+		s := &scripted{
+			make(chan struct{}),
+			[]func(c *websocket.Conn) error{lose, func(c *websocket.Conn) error {
+				c.SetReadLimit(-1)
+				for range n {
+					_, b, err := c.Read(context.Background())
+					if err != nil {
+						return err
+					}
+					got = append(got, string(b[:min(len(b), 45)]))
 				}
-				got = append(got, string(b[:min(len(b), 45)]))
-			}
-			return untilClosed(c)
-		}}}
-		c, err := wsxclient.Dial(t.Context(), "ws://wsx.test/", &wsxclient.Options{HTTPClient: s.serve(t), Reconnect: true, OfflineMessages: n, OfflineBytes: 8 << 20})
+				return untilClosed(c)
+			}},
+		}
+		c, err := wsxclient.Dial(t.Context(), "ws://wsx.test/",
+			&wsxclient.Options{
+				HTTPClient: s.serve(t), Reconnect: true, OfflineMessages: n,
+				OfflineBytes: 8 << 20,
+			})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -249,25 +279,33 @@ func TestCall_RetriesWhatIsUnavailable(t *testing.T) {
 		l := &ledger{ran: make(map[string]int)}
 		c := wsxtest.New(t, ledgerMethods(l), nil, nil)
 		retry := &wsxclient.CallOptions{Retry: true}
-		if got, err := wsxclient.CallWith[string](t.Context(), c, "busy", "a", retry); err != nil || got != "a" || l.count("a") != 3 {
+		if got, err := wsxclient.CallWith[string](t.Context(), c, "busy", "a", retry); err != nil ||
+			got != "a" || l.count("a") != 3 {
 			t.Error(got, err, l.count("a"))
 		}
-		if _, err := wsxclient.Call[string](t.Context(), c, "busy", "b"); !errors.Is(err, wsx.NewError(wsx.CodeUnavailable, "later")) || l.count("b") != 1 {
+		if _, err := wsxclient.Call[string](t.Context(), c, "busy", "b"); !errors.Is(err,
+			wsx.NewError(wsx.CodeUnavailable, "later")) || l.count("b") != 1 {
 			t.Error(err, l.count("b"))
 		}
-		if _, err := wsxclient.CallWith[string](t.Context(), c, "none", "b", retry); !errors.Is(err, wsx.NewError(wsx.CodeMethodNotFound, "")) {
+		if _, err := wsxclient.CallWith[string](t.Context(), c, "none", "b", retry); !errors.Is(err,
+			wsx.NewError(wsx.CodeMethodNotFound, "")) {
 			t.Error(err)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) { // one that stays so
 		d := wsx.NewDispatcher()
 		calls := 0
-		wsx.Handle(d, "never", func(context.Context, struct{}) (int, error) { calls++; return 0, wsx.NewError(wsx.CodeUnavailable, "") })
+		wsx.Handle(d, "never",
+			func(context.Context, struct{}) (int, error) {
+				calls++
+				return 0, wsx.NewError(wsx.CodeUnavailable, "")
+			})
 		c := wsxtest.New(t, d, nil, nil)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		_, err := wsxclient.CallWith[int](ctx, c, "never", nil, &wsxclient.CallOptions{Retry: true})
-		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, wsx.NewError(wsx.CodeUnavailable, "")) {
+		if !errors.Is(err, context.DeadlineExceeded) ||
+			!errors.Is(err, wsx.NewError(wsx.CodeUnavailable, "")) {
 			t.Error(err)
 		}
 		if calls < 120 || calls > 1000 { // an hour of waits of 30 s at most
@@ -302,7 +340,8 @@ func TestCall_RetriesOnTheNextServer(t *testing.T) {
 		}))
 		var states []wsxclient.State
 		c, err := wsxclient.Dial(t.Context(), "ws://wsx.test/", &wsxclient.Options{
-			HTTPClient: client, Reconnect: true, OnState: func(s wsxclient.State, _ error) { states = append(states, s) },
+			HTTPClient: client, Reconnect: true,
+			OnState: func(s wsxclient.State, _ error) { states = append(states, s) },
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -310,8 +349,11 @@ func TestCall_RetriesOnTheNextServer(t *testing.T) {
 		var wg sync.WaitGroup
 		call := func(method, name string, retry bool) {
 			wg.Go(func() {
-				got, err := wsxclient.CallWith[string](t.Context(), c, method, name, &wsxclient.CallOptions{Retry: retry})
-				if ended, ok := errors.AsType[*wsxclient.ClosedError](err); retry && (err != nil || got != name) || !retry && (!ok || !ended.MayHaveRun || ended.Code != 1001) {
+				got, err := wsxclient.CallWith[string](t.Context(), c, method, name,
+					&wsxclient.CallOptions{Retry: retry})
+				if ended, ok := errors.AsType[*wsxclient.ClosedError](err); retry &&
+					(err != nil || got != name) || !retry &&
+					(!ok || !ended.MayHaveRun || ended.Code != 1001) {
 					t.Errorf("%s: %q, %v", name, got, err)
 				}
 			})
@@ -329,20 +371,28 @@ func TestCall_RetriesOnTheNextServer(t *testing.T) {
 			t.Error(l.ran)
 		}
 		_ = c.Close()
-		if want := []wsxclient.State{wsxclient.Connected, wsxclient.Reconnecting, wsxclient.Connected, wsxclient.Closed}; !slices.Equal(states, want) {
+		if want := []wsxclient.State{
+			wsxclient.Connected, wsxclient.Reconnecting,
+			wsxclient.Connected, wsxclient.Closed,
+		}; !slices.Equal(states, want) {
 			t.Error(states)
 		}
 	})
 }
 
-// A call with Retry that waits for a connection ends with its context, and says whether an attempt may have run.
+// A call with Retry that waits for a connection ends with its context, and says whether an attempt
+// may have run.
 func TestCall_RetryEndsWithItsContextOrTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &scripted{make(chan struct{}), []func(c *websocket.Conn) error{func(c *websocket.Conn) error {
-			_, _, err := c.Read(context.Background())
-			return errors.Join(err, lose(c))
-		}}}
-		c, err := wsxclient.Dial(t.Context(), "ws://wsx.test/", &wsxclient.Options{HTTPClient: s.serve(t), Reconnect: true})
+		s := &scripted{
+			make(chan struct{}),
+			[]func(c *websocket.Conn) error{func(c *websocket.Conn) error {
+				_, _, err := c.Read(context.Background())
+				return errors.Join(err, lose(c))
+			}},
+		}
+		c, err := wsxclient.Dial(t.Context(), "ws://wsx.test/",
+			&wsxclient.Options{HTTPClient: s.serve(t), Reconnect: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -352,7 +402,8 @@ func TestCall_RetryEndsWithItsContextOrTheClient(t *testing.T) {
 			defer cancel()
 			_, err = wsxclient.CallWith[int](ctx, c, "a", i, retry)
 			ended, ok := errors.AsType[*wsxclient.ClosedError](err)
-			if !ok || ended.MayHaveRun != ran || !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "may have run") != ran {
+			if !ok || ended.MayHaveRun != ran || !errors.Is(err, context.DeadlineExceeded) ||
+				strings.Contains(err.Error(), "may have run") != ran {
 				t.Error(err)
 			}
 		}

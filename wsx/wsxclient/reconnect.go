@@ -5,28 +5,27 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/coder/websocket"
 )
 
-// dialTimeout bounds a handshake when the client reconnects.
-const dialTimeout = 10 * time.Second
+// maxRefusals is how many connections in a row the server may close with 1008, none of which held
+// for RetryMax, before the client believes it.
+const maxRefusals = 3
 
-// reconnect returns the connection to follow l, nil when there is none to be: the client was closed, is not to connect again, or the end
-// was final. Then c.err tells how it ended.
+// reconnect returns the connection to follow l, nil when there is none to be: the client was
+// closed, is not to connect again, or the end was final. Then c.err tells how it ended.
 func (c *Client) reconnect(l *link) *link {
 	next, end := (*link)(nil), l.err
-	if time.Since(l.began) >= c.opts.RetryMax {
+	held := time.Since(l.began) >= c.opts.RetryMax
+	if held {
 		c.waits = backoff{}
 	}
-	final := end.final()
-	if end.Code == closeUnauthenticated {
-		final = c.denied(l)
-	} else {
-		c.denials = 0
-	}
+	final := c.final(l, held)
 	if c.opts.Reconnect && !final && c.ctx.Err() == nil {
-		c.states <- stateChange{state: Reconnecting, err: end}
+		c.states.add(Reconnecting, end)
 		var err error
-		if next, err = c.retry(); err != nil {
+		if next, err = c.retry(minDelay(end, c.opts.RetryMax)); err != nil {
 			end = &ClosedError{Code: end.Code, Err: err}
 		}
 	}
@@ -41,33 +40,79 @@ func (c *Client) reconnect(l *link) *link {
 		c.offline.flushLocked(next)
 	} else {
 		c.err = end
-		c.dropped = c.offline.endLocked(end)
+		c.dropped = c.offline.closeLocked(end)
 	}
 	close(c.changed)
 	c.changed = make(chan struct{})
 	return next
 }
 
-// retry dials until it succeeds. It returns nothing when the client was closed, and the error that makes going on no use.
-func (c *Client) retry() (*link, error) {
+// final reports whether l has ended for good. What this side ended, or the network, never is:
+// nobody said that coming back is of no use.
+func (c *Client) final(l *link, held bool) bool {
+	code := websocket.CloseStatus(l.err)
+	if code != closeUnauthenticated {
+		c.denials = 0
+	}
+	if code != websocket.StatusPolicyViolation || held {
+		c.refusals = 0
+	}
+	switch code {
+	case -1:
+		return false
+	case closeUnauthenticated:
+		return c.denied(l)
+	case websocket.StatusPolicyViolation:
+		if c.refusals++; c.refusals >= maxRefusals && c.opts.Final == nil {
+			return true
+		}
+	}
+	return c.decide(l.err)
+}
+
+// decide is Options.Final, or what it is by default.
+func (c *Client) decide(err error) bool {
+	if c.opts.Final != nil {
+		return c.opts.Final(err)
+	}
+	return Final(err)
+}
+
+// minDelay is how long to wait at least with the next connection after one that ended like this:
+// where there was too much, a second.
+func minDelay(end *ClosedError, most time.Duration) time.Duration {
+	switch end.Code {
+	case closeTiming, closeTooMany, closeSlow, closeTryAgainLater:
+		return min(time.Second, most)
+	}
+	return 0
+}
+
+// retry dials until it succeeds, after a wait of least or more. It returns nothing when the client
+// was closed, and the error that makes going on no use.
+func (c *Client) retry(least time.Duration) (*link, error) {
 	for {
-		wait := time.NewTimer(c.waits.next(&c.opts))
+		wait := time.NewTimer(least + c.waits.next(&c.opts))
 		select {
 		case <-wait.C:
 		case <-c.ctx.Done():
 			wait.Stop()
 			return nil, nil
 		}
-		ctx, cancel := context.WithTimeout(c.ctx, dialTimeout)
+		ctx, cancel := context.WithTimeout(c.ctx, c.opts.DialTimeout)
 		l, err := c.dial(ctx)
 		cancel()
 		if err == nil {
 			return l, nil
 		}
+		least = 0
 		if refused, ok := errors.AsType[*HandshakeError](err); ok {
-			if refused.final() || refused.Status == http.StatusUnauthorized && c.denied(nil) {
+			if refused.Status == http.StatusUnauthorized && c.denied(nil) ||
+				refused.Status != http.StatusUnauthorized && c.decide(refused) {
 				return nil, err
 			}
+			least = min(refused.RetryAfter, maxServerDelay)
 		}
+		c.states.add(Reconnecting, err)
 	}
 }

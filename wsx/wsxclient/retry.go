@@ -10,35 +10,69 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx"
 )
 
-// retryCall makes a call until it has an answer other than UNAVAILABLE, ctx ends, or the client does.
+// retryCall makes a call until it has an answer other than one to come back later, ctx ends, the
+// client does, or its message has ended two connections.
 func (c *Client) retryCall(ctx context.Context, encode func(id []byte) []byte) ([]byte, error) {
 	l, again, mayHaveRun := c.current(), backoff{}, false
+	var blame poison
 	for {
 		result, err := l.request(ctx, nil, encode)
 		if closed, ok := errors.AsType[*ClosedError](err); ok {
 			mayHaveRun = mayHaveRun || closed.MayHaveRun
+			if given := blame.count(closed); given != nil {
+				return nil, given
+			}
 			next, err := c.after(ctx, l)
+			if err == nil {
+				err = next.sleep(ctx, c.pace.slot())
+			}
 			if err != nil {
 				return nil, l.lost(err, mayHaveRun)
 			}
 			l, again = next, backoff{}
 			continue
 		}
-		if !unavailable(err) {
+		if !unavailable(err) && (serverDelay(err) == 0 || foreign(err)) {
 			return result, err
 		}
-		if ended := c.pause(ctx, l, &again); ended != nil {
-			return nil, fmt.Errorf("%w (the last answer: %w)", ended, err)
+		if gaveUp := c.pause(ctx, l, &again, err); gaveUp != nil {
+			return nil, fmt.Errorf("%w (the last answer: %w)", gaveUp, err)
 		}
 	}
 }
 
-// unavailable reports whether the server said that it did not run a call and that it may be made again.
-func unavailable(err error) bool {
-	return errors.Is(err, wsx.NewError(wsx.CodeUnavailable, "")) && !errors.As(err, new(*JSONRPCError)) // -32000 is anything, from others
+// poison counts the connections that a message ended which is sent again and again.
+type poison int
+
+// count is told how a connection ended over which the message was under way. The error is not nil
+// when it must not be sent again: what one message does must not end all that the next connections
+// carry.
+func (p *poison) count(closed *ClosedError) error {
+	if !closed.blamed {
+		return nil
+	}
+	if *p++; *p < 2 {
+		return nil
+	}
+	return &ClosedError{
+		Code: closed.Code, Err: fmt.Errorf("%w: %w", ErrPoison, closed.Err),
+		MayHaveRun: closed.MayHaveRun,
+	}
 }
 
-// lost is the error of a call that waited in vain for what comes after l: err is the client's end, or why the call waits no longer.
+// unavailable reports whether the server said that it did not run a call and that it may be made
+// again.
+func unavailable(err error) bool {
+	// -32000 is anything, from others
+	return errors.Is(err, wsx.NewError(wsx.CodeUnavailable, "")) && !foreign(err)
+}
+
+// foreign reports whether an error is that of a JSON-RPC server of others, whose numbers mean what
+// they like.
+func foreign(err error) bool { return errors.As(err, new(*JSONRPCError)) }
+
+// lost is the error of a call that waited in vain for what comes after l: err is the client's end,
+// or why the call waits no longer.
 func (l *link) lost(err error, mayHaveRun bool) *ClosedError {
 	if closed, ok := errors.AsType[*ClosedError](err); ok {
 		return &ClosedError{Code: closed.Code, Err: closed.Err, MayHaveRun: mayHaveRun}
@@ -46,7 +80,8 @@ func (l *link) lost(err error, mayHaveRun bool) *ClosedError {
 	return &ClosedError{Code: l.err.Code, Err: err, MayHaveRun: mayHaveRun}
 }
 
-// after returns the connection that came after l, waiting for it, or an error when there is none to come.
+// after returns the connection that came after l, waiting for it, or an error when there is none to
+// come.
 func (c *Client) after(ctx context.Context, l *link) (*link, error) {
 	for {
 		c.mu.Lock()
@@ -65,20 +100,8 @@ func (c *Client) after(ctx context.Context, l *link) (*link, error) {
 	}
 }
 
-// pause waits a moment before a server that was not available is asked again, unless l ends before. The error is ctx's.
-func (c *Client) pause(ctx context.Context, l *link, b *backoff) error {
-	wait := time.NewTimer(b.next(&c.opts))
-	defer wait.Stop()
-	select {
-	case <-wait.C:
-	case <-l.ended:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	return nil
-}
-
-// backoff makes the waits between attempts: random up to a bound that doubles from RetryMin to RetryMax (full jitter).
+// backoff makes the waits between attempts: random up to a bound that doubles from RetryMin to
+// RetryMax (full jitter).
 type backoff struct{ bound time.Duration }
 
 func (b *backoff) next(opts *Options) time.Duration {

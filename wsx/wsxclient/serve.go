@@ -4,21 +4,21 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
-	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/genropy/genro-asgi-go/internal/lockorder"
 	"github.com/genropy/genro-asgi-go/wsx"
-	"github.com/genropy/genro-asgi-go/wsx/internal/outcall"
+	"github.com/genropy/genro-asgi-go/wsx/internal/clientcall"
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
 // clientKey is the key of the *Client in the context of this client's methods.
 type clientKey struct{}
 
-// ClientFrom returns the client whose method was given ctx, to call the server back on the same connection. It is nil elsewhere.
+// ClientFrom returns the client whose method was given ctx, to call the server back on the same
+// connection. It is nil elsewhere.
 func ClientFrom(ctx context.Context) *Client {
 	c, _ := ctx.Value(clientKey{}).(*Client)
 	return c
@@ -27,53 +27,62 @@ func ClientFrom(ctx context.Context) *Client {
 // served is the calls of this client's methods that came over one connection.
 type served struct {
 	link *link
-	ctx  context.Context // of the connection
-	end  context.CancelFunc
+	ctx  context.Context    // of the connection
+	stop context.CancelFunc // ends ctx
 
-	mu      sync.Mutex
+	mu      lockorder.Mutex
 	calls   map[string]*incoming // by id, until they are answered
 	running int
-	waiting int           // of these, those that wait for an answer of the server: they do not count
-	room    chan struct{} // closed when there may be room; nil while the reader does not wait
+	waiting int         // of these, those that wait for an answer of the server: they do not count
+	queue   []*incoming // those that wait for a place, in order
+	queued  int         // their bytes
 }
 
 func (s *served) init(l *link) {
 	s.link = l
-	s.ctx, s.end = context.WithCancel(context.WithValue(context.Background(), clientKey{}, l.client))
+	s.ctx, s.stop = context.WithCancel(context.WithValue(context.Background(), clientKey{},
+		l.client))
 }
 
-// incoming is one call of a method of this client. It is answered once, by whoever comes first: its handler or its context's end.
+// incoming is one call of a method of this client. It is answered once, by whoever comes first: its
+// handler or its context's end.
 type incoming struct {
 	served *served
 	id     []byte
+	size   int           // bytes of its message
+	place  chan struct{} // closed when it has a place; nil when it had one at once
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	waits int  // guarded by served.mu, as the next
-	over  bool // the handler has returned
+	waits    int  // guarded by served.mu, as the next
+	returned bool // the handler has
 
-	out      outcall.Producer // what comes before the answer
-	mu       sync.Mutex       // held while the answer is sent
+	out      clientcall.Producer // what comes before the answer
+	mu       lockorder.Mutex     // held while the answer is sent
 	answered bool
 }
 
-// begin starts a call, once there is room for one more. The reader waits meanwhile.
-func (s *served) begin(m *wire.Message) {
+// accept takes a call in. Nothing here waits: the reader has cancels, answers and the connection's
+// end to read.
+func (s *served) accept(m *wire.Message) {
 	methods := s.link.client.opts.Methods
 	if methods == nil {
 		s.refuse(m.ID, wsx.NewError(wsx.CodeMethodNotFound, "this client has no methods"))
 		return
 	}
-	in := &incoming{served: s, id: m.ID, out: outcall.Producer{Window: m.Window}}
-	in.ctx = context.WithValue(s.ctx, outcall.WaiterKey{}, in)
+	in := &incoming{
+		served: s, id: m.ID, size: len(m.Raw),
+		out: clientcall.Producer{Window: m.Window},
+	}
+	in.ctx = context.WithValue(s.ctx, clientcall.WaiterKey{}, in)
 	if m.Timeout > 0 {
 		in.ctx, in.cancel = context.WithTimeout(in.ctx, m.Timeout)
 	} else {
 		in.ctx, in.cancel = context.WithCancel(in.ctx)
 	}
-	if err := s.add(in); err != nil {
+	if refusal := s.admit(in); refusal != nil {
 		in.cancel()
-		s.refuse(m.ID, wsx.PeerError(err))
+		s.refuse(m.ID, refusal)
 		return
 	}
 	r := &wsx.Request{Method: string(m.Method), Params: m.Params, Meta: m.Meta}
@@ -86,35 +95,8 @@ func (s *served) begin(m *wire.Message) {
 	s.link.client.work.Go(func() { in.run(methods, r) })
 }
 
-// add takes a call in, unless its id is in flight. It waits for room.
-func (s *served) add(in *incoming) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for s.running-s.waiting >= s.link.client.opts.MaxInFlight {
-		room := make(chan struct{})
-		s.room = room
-		s.mu.Unlock()
-		select {
-		case <-room:
-		case <-s.link.ws.Done(): // the reader learns of it next
-			s.mu.Lock()
-			return net.ErrClosed
-		}
-		s.mu.Lock()
-	}
-	if s.calls[string(in.id)] != nil {
-		return wsx.NewError(wsx.CodeInvalidRequest, "a request with this id is in flight")
-	}
-	if s.calls == nil {
-		s.calls = make(map[string]*incoming)
-	}
-	s.calls[string(in.id)] = in
-	s.running++
-	return nil
-}
-
-// cancel is rpc.cancel.
-func (s *served) cancel(id []byte) {
+// cancelCall is rpc.cancel.
+func (s *served) cancelCall(id []byte) {
 	s.mu.Lock()
 	in := s.calls[string(id)]
 	s.mu.Unlock()
@@ -126,8 +108,13 @@ func (s *served) cancel(id []byte) {
 // errExited is the error of a handler that called runtime.Goexit, as t.Fatal does.
 var errExited = errors.New("wsx: the handler ended its goroutine")
 
-// run calls the method and answers.
+// run calls the method, when there is a place for it, and answers.
 func (in *incoming) run(methods *wsx.Dispatcher, r *wsx.Request) {
+	if !in.served.awaitPlace(in) {
+		in.answer(nil, in.ctx.Err())
+		in.cancel()
+		return
+	}
 	early := make(chan struct{})
 	stop := context.AfterFunc(in.ctx, func() {
 		defer close(early)
@@ -146,7 +133,9 @@ func (in *incoming) run(methods *wsx.Dispatcher, r *wsx.Request) {
 		in.answer(result, err)
 		in.served.finished(in)
 	}()
-	result, err = methods.Serve(in.ctx, r)
+	if err = in.ctx.Err(); err == nil { // else it ended while it waited for a place
+		result, err = methods.Serve(in.ctx, r)
+	}
 }
 
 // answer sends the answer, unless there was one.
@@ -160,23 +149,29 @@ func (in *incoming) answer(result []byte, err error) {
 	in.out.Settle() // the context has ended
 	s := in.served
 	s.mu.Lock()
-	delete(s.calls, string(in.id)) // before the answer: who has read that may use the id again at once
+	// before the answer: who has read that may use the id again at once
+	delete(s.calls, string(in.id))
 	s.mu.Unlock()
 	if err != nil {
-		s.refuse(in.id, wsx.PeerError(err))
+		// if it fails, the reader learns of it, here and below
+		_ = s.link.send(s.ctx, s.refusal(in.id, wsx.PeerError(err)))
 		return
 	}
-	_ = s.link.Send(s.ctx, s.link.client.appendResult(in.id, result)) // if it fails, the reader learns of it
+	_ = s.link.send(s.ctx, s.link.client.appendResult(in.id, result))
 }
 
-// refuse answers with an error.
-func (s *served) refuse(id []byte, e *wsx.Error) {
+// refuse answers a call that was not taken in. It is the reader's and does not wait.
+func (s *served) refuse(id []byte, e *wsx.Error) { s.link.Urge(s.refusal(id, e)) }
+
+// refusal is the answer that is an error.
+func (s *served) refusal(id []byte, e *wsx.Error) []byte {
 	encoded, err := json.Marshal(e)
 	if err != nil {
-		s.link.client.opts.Logger.ErrorContext(s.ctx, "wsx: error sent without its details", slog.String("code", e.Code), slog.String("error", err.Error()))
+		s.link.client.opts.Logger.ErrorContext(s.ctx, "wsx: error sent without its details",
+			slog.String("code", e.Code), slog.String("error", err.Error()))
 		encoded, _ = json.Marshal(&wsx.Error{Code: e.Code, Message: e.Message}) // two strings
 	}
-	_ = s.link.Send(s.ctx, s.link.client.appendRefusal(id, e, encoded)) // if it fails, the reader learns of it
+	return s.link.client.appendRefusal(id, e, encoded)
 }
 
 func (in *incoming) log(method string, err error) {
@@ -184,7 +179,8 @@ func (in *incoming) log(method string, err error) {
 	if wsx.PeerError(err).Code == wsx.CodeInternalError {
 		level = slog.LevelError
 	}
-	in.served.link.client.opts.Logger.Log(in.ctx, level, "wsx: call failed", slog.String("method", method), slog.Any("error", err))
+	in.served.link.client.opts.Logger.Log(in.ctx, level, "wsx: call failed",
+		slog.String("method", method), slog.Any("error", err))
 }
 
 func (in *incoming) emit(item jsontext.Value) error { return in.send(item, nil) }
@@ -196,7 +192,7 @@ func (in *incoming) report(progress jsontext.Value) error {
 // send sends an rpc.stream, never behind the answer: the context ends before that is sent.
 func (in *incoming) send(item, meta []byte) error {
 	err := in.out.Send(in.ctx, func(seq uint64) error {
-		return in.served.link.Send(in.ctx, wire.AppendStream(nil, in.id, item, seq, meta))
+		return in.served.link.send(in.ctx, wire.AppendStream(nil, in.id, item, seq, meta))
 	})
 	if err != nil && in.ctx.Err() != nil {
 		return in.ctx.Err()
@@ -215,53 +211,10 @@ func (s *served) acknowledged(payload []byte) {
 	}
 }
 
-// finished is the end of a call whose handler has returned.
-func (s *served) finished(in *incoming) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	in.over = true
-	if in.waits > 0 { // in a goroutine that the handler left behind
-		s.waiting--
-	}
-	s.running--
-	s.makeRoomLocked()
-}
-
-func (s *served) makeRoomLocked() {
-	if s.room != nil {
-		close(s.room)
-		s.room = nil
-	}
-}
-
 // waitsFor is the Waits of the method whose context ctx is, if it was called over this connection.
 func (s *served) waitsFor(ctx context.Context) (done func()) {
-	if in, ok := ctx.Value(outcall.WaiterKey{}).(*incoming); ok && in.served == s {
+	if in, ok := ctx.Value(clientcall.WaiterKey{}).(*incoming); ok && in.served == s {
 		return in.Waits()
 	}
 	return func() {}
-}
-
-// Waits implements outcall.Waiter.
-func (in *incoming) Waits() (done func()) {
-	s := in.served
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !in.over {
-		if in.waits == 0 {
-			s.waiting++
-			s.makeRoomLocked()
-		}
-		in.waits++
-	}
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if in.over {
-			return
-		}
-		if in.waits--; in.waits == 0 {
-			s.waiting--
-		}
-	}
 }

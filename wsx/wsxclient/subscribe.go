@@ -1,32 +1,34 @@
 package wsxclient
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
-	"sync"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/genropy/genro-asgi-go/internal/typed"
 	"github.com/genropy/genro-asgi-go/wsx"
-	"github.com/genropy/genro-asgi-go/wsx/internal/outcall"
-	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
+	"github.com/genropy/genro-asgi-go/wsx/broker"
+	"github.com/genropy/genro-asgi-go/wsx/internal/clientcall"
 )
 
-// ErrMissed tells a subscriber that events may have been missed: the connection was lost, or the subscriber fell behind, and the
-// server could not replay what came meanwhile. The subscription goes on.
+// ErrMissed tells a subscriber that events may have been missed: the connection was lost, or the
+// subscriber fell behind, and the server could not replay what came meanwhile. The subscription
+// goes on.
 var ErrMissed = errors.New("wsx: events may have been missed")
 
 // Event is one event of a subscription.
 type Event[T any] struct {
 	Channel string
 	Payload T
-	// Position is the event's place in the channel's history, to begin from with SubscribeOptions.Recover; zero in a channel
-	// without, and in a subscription by pattern.
-	Position wsx.Position
-	// Dropped is how many events before this one the server dropped because this client did not keep up.
+	// Position is the event's place in the channel's history, to begin from with
+	// SubscribeOptions.Recover; zero in a channel without, and in a subscription by pattern.
+	Position broker.Position
+	// Dropped is how many events before this one the server dropped because this client did not
+	// keep up.
 	Dropped uint64
 }
 
@@ -34,20 +36,22 @@ type Event[T any] struct {
 type SubscribeOptions struct {
 	// Params are the subscription's, encoded as JSON; nil means none.
 	Params any
-	// Recover asks for the events after a position, which an earlier event had. When they are not there any more, the first thing
-	// that comes is ErrMissed.
-	Recover wsx.Position
-	// OnSubscribed is called in the loop, before the first event, once the server has taken the subscription, and again each time it is begun
-	// anew: from then on nothing is missed. recovered says that nothing was missed since the last event either, or since Recover; else this is the
+	// Recover asks for the events after a position, which an earlier event had. When they are not
+	// there any more, the first thing that comes is ErrMissed.
+	Recover broker.Position
+	// OnSubscribed is called in the loop, before the first event, once the server has taken the
+	// subscription, and again each time it is begun anew: from then on nothing is missed. recovered
+	// says that nothing was missed since the last event either, or since Recover; else this is the
 	// moment to load the present state. Events wait meanwhile, Buffer of them.
 	OnSubscribed func(recovered bool)
-	// Buffer is how many events may wait for the loop; 1,024. When it falls further behind, the subscription is begun again from
-	// where the loop is, once that has caught up.
-	Buffer int
+	// Buffer is how many events may wait for the loop, 1,024 when zero, and BufferBytes how many
+	// bytes of payloads, 4 MiB when zero; one event may have more. When the loop falls further
+	// behind, the subscription is begun again from where it is, once it has caught up.
+	Buffer, BufferBytes int
 }
 
-// Subscribe yields the events of a channel, or of every channel that a pattern matches, until the loop ends or something goes wrong. It begins,
-// and ends, with the loop:
+// Subscribe yields the events of a channel, or of every channel that a pattern matches, until the
+// loop ends or something goes wrong. It begins, and ends, with the loop:
 //
 //	for event, err := range wsxclient.Subscribe[Order](ctx, c, "orders.eu", nil) {
 //		if errors.Is(err, wsxclient.ErrMissed) {
@@ -60,23 +64,34 @@ type SubscribeOptions struct {
 //		// event.Payload
 //	}
 //
-// After an error other than ErrMissed the loop ends: a *[wsx.Error] where the server refused the subscription or took it back, a
-// *[ClosedError] where the connection ended for good, ctx's cause, or a payload that does not fit T. With Options.Reconnect a lost
-// connection is no error: the client subscribes again and recovers what was missed, and yields ErrMissed only where that cannot be.
-func Subscribe[T any](ctx context.Context, c *Client, channel string, opts *SubscribeOptions) iter.Seq2[Event[T], error] {
+// After an error other than ErrMissed the loop ends: a *[wsx.Error] where the server refused the
+// subscription or took it back, a *[ClosedError] where the connection ended for good, ctx's cause,
+// or a payload that does not fit T. With Options.Reconnect a lost connection is no error: the
+// client subscribes again and recovers what was missed, and yields ErrMissed only where that cannot
+// be. Nor is a refusal for now, after which it asks again: UNAVAILABLE, DEADLINE_EXCEEDED and what
+// has details.retry_after_ms, and once the subscription was taken also RESOURCE_EXHAUSTED,
+// INTERNAL_ERROR, CANCELLED, UNAUTHENTICATED and up to seven SUBSCRIPTION_DENIED in a row. An event
+// over Options.MaxMessage is an ErrMissed that is an [ErrTooBig] too.
+func Subscribe[T any](ctx context.Context, c *Client, channel string,
+	opts *SubscribeOptions,
+) iter.Seq2[Event[T], error] {
 	return func(yield func(Event[T], error) bool) {
-		err := subscribe(ctx, c, channel, opts, func(raw *Event[jsontext.Value], err error) (bool, error) {
-			if err != nil {
-				return yield(Event[T]{}, err), nil
-			}
-			event := Event[T]{Channel: raw.Channel, Position: raw.Position, Dropped: raw.Dropped}
-			if p, ok := any(&event.Payload).(*jsontext.Value); ok {
-				*p = raw.Payload
-			} else if err := json.Unmarshal(raw.Payload, &event.Payload); err != nil {
-				return false, fmt.Errorf("wsx: decode an event of %q: %w", channel, err)
-			}
-			return yield(event, nil), nil
-		})
+		err := subscribe(ctx, c, channel, opts,
+			func(raw *Event[jsontext.Value], err error) (bool, error) {
+				if err != nil {
+					return yield(Event[T]{}, err), nil
+				}
+				event := Event[T]{
+					Channel: raw.Channel, Position: raw.Position,
+					Dropped: raw.Dropped,
+				}
+				if p, ok := any(&event.Payload).(*jsontext.Value); ok {
+					*p = raw.Payload
+				} else if err := typed.Unmarshal(raw.Payload, &event.Payload); err != nil {
+					return false, fmt.Errorf("wsx: decode an event of %q: %w", channel, err)
+				}
+				return yield(event, nil), nil
+			})
 		if err != nil {
 			yield(Event[T]{}, err)
 		}
@@ -84,213 +99,131 @@ func Subscribe[T any](ctx context.Context, c *Client, channel string, opts *Subs
 }
 
 // subscribe is Subscribe without the type. It returns nil when the loop has ended.
-func subscribe(ctx context.Context, c *Client, channel string, opts *SubscribeOptions, yield func(*Event[jsontext.Value], error) (bool, error)) error {
+func subscribe(ctx context.Context, c *Client, channel string, opts *SubscribeOptions,
+	yield func(*Event[jsontext.Value], error) (bool, error),
+) error {
 	if opts == nil {
 		opts = &SubscribeOptions{}
 	}
-	params, err := outcall.EncodeParams(channel, opts.Params)
+	params, err := clientcall.EncodeParams(channel, opts.Params)
 	if err != nil {
 		return err
 	}
-	last, again := opts.Recover, false
-	var pauses backoff
-	l := c.current()
-	for {
-		s := &subscription{room: opts.Buffer, wake: make(chan struct{}, 1)}
-		if s.room <= 0 {
-			s.room = 1024
-		}
-		again, err = true, l.subscribe(ctx, s, channel, params, last, again || last != wsx.Position{})
-		more := true
-		if err == nil {
-			pauses = backoff{}
-			if opts.OnSubscribed != nil {
-				opts.OnSubscribed(s.recovered)
-			}
-			more, err = s.consume(ctx, &last, yield)
-			l.unsubscribe(s)
-		}
+	s := &subscriber{
+		client: c, channel: channel, params: params, opts: opts, yield: yield,
+		last: opts.Recover, tell: opts.Recover != broker.Position{},
+	}
+	for l := c.current(); ; {
+		more, err := s.follow(ctx, l)
 		switch {
-		case !more || ctx.Err() != nil:
+		case !more:
 			return err
-		case err == nil: // the loop fell behind and has caught up
-		case errors.As(err, new(*ClosedError)):
-			if l, err = c.after(ctx, l); err != nil {
-				return err
-			}
-		case c.opts.Reconnect && unavailable(err):
-			if err = c.pause(ctx, l, &pauses); err != nil {
-				return err
-			}
-		default:
+		case ctx.Err() != nil:
+			return cmp.Or(err, context.Cause(ctx))
+		}
+		if l, err = s.next(ctx, l, err); err != nil {
 			return err
 		}
 	}
 }
 
-// subscription is one subscription on one link.
-type subscription struct {
-	room int
-	wake chan struct{} // has room for one: there is something new
+// subscriber is one loop of [Subscribe]: what it keeps from one subscription to the next.
+type subscriber struct {
+	client  *Client
+	channel string
+	params  []byte
+	opts    *SubscribeOptions
+	yield   func(*Event[jsontext.Value], error) (bool, error)
 
-	mu        sync.Mutex
-	id        string
-	newest    wsx.Position // when it began
-	recovered bool         // what was missed before follows
-	missed    bool         // there is something to tell that was not recovered
-	events    []Event[jsontext.Value]
-	behind    bool  // an event found no room; none is taken any more
-	err       error // how it ended
+	last  broker.Position // of the last event that the loop had
+	tell  bool            // the loop has to know when what came since last was not recovered
+	taken bool            // the server took a subscription before
+
+	pauses     backoff
+	blame      poison
+	denials    int // in a row: SUBSCRIPTION_DENIED, see maxDenials
+	unreadable int // in a row: connections that ended at what this side could not read
 }
 
-// subscribe begins s on this link, recovering from last when that is not zero. tell says that the subscriber has to know when
-// nothing was recovered.
-func (l *link) subscribe(ctx context.Context, s *subscription, channel string, params []byte, last wsx.Position, tell bool) error {
-	s.missed = tell
-	_, err := l.request(ctx, s, func(id []byte) []byte {
-		var from []byte
-		if last != (wsx.Position{}) {
-			from, _ = json.Marshal(last) // a string and a number: it cannot fail, but for invalid UTF-8 of the caller's own
-		}
-		return l.client.appendSubscribe(id, channel, params, from)
-	})
-	return err
-}
-
-// begin takes in the server's answer to rpc.subscribe.
-func (l *link) begin(s *subscription, result []byte) error {
-	var in struct {
-		Subscription string `json:"subscription"`
-		wsx.Position `json:",embed"`
-		Recovered    bool `json:"recovered"`
+// follow subscribes over l and yields what comes. more is false when the loop has ended; otherwise
+// it is to subscribe again, unless err says that this is no use.
+func (s *subscriber) follow(ctx context.Context, l *link) (more bool, err error) {
+	sub := &subscription{
+		room:  cmp.Or(max(s.opts.Buffer, 0), 1024),
+		bytes: cmp.Or(max(s.opts.BufferBytes, 0), 4<<20), wake: make(chan struct{}, 1),
 	}
-	if err := json.Unmarshal(result, &in); err != nil {
-		return fmt.Errorf("wsx: decode the answer to a subscription: %w", err)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.id, s.recovered, s.missed = in.Subscription, in.Recovered, s.missed && !in.Recovered
-	if !in.Recovered {
-		s.newest = in.Position
-	}
-	if l.subs != nil {
-		l.subs[s.id] = s
-	}
-	return nil
-}
-
-// unsubscribe forgets s and tells the server, as far as it can without waiting.
-func (l *link) unsubscribe(s *subscription) {
-	l.mu.Lock()
-	known := l.subs[s.id] == s
-	delete(l.subs, s.id)
-	l.mu.Unlock()
-	if !known {
-		return
-	}
-	l.calls.Tell(l.client.appendUnsubscribe(l.calls.NextID(), s.id))
-}
-
-// event hands an event to its subscription. One that is not there any more has just been ended.
-func (l *link) event(m *wire.Message) {
-	var meta struct {
-		SubID        string `json:"sub_id"`
-		wsx.Position `json:",embed"`
-		Dropped      uint64 `json:"dropped"`
-	}
-	if json.Unmarshal(m.Meta, &meta) != nil {
-		return // not an event of this protocol
-	}
-	l.mu.Lock()
-	s := l.subs[meta.SubID]
-	l.mu.Unlock()
-	if s != nil {
-		s.push(Event[jsontext.Value]{Channel: string(m.Channel), Payload: m.Payload, Position: meta.Position, Dropped: meta.Dropped})
-	}
-}
-
-// revoked is the server's word that it has ended a subscription.
-func (l *link) revoked(payload []byte) {
-	var in struct {
-		Subscription string `json:"subscription"`
-		Code         string `json:"code"`
-	}
-	if json.Unmarshal(payload, &in) != nil {
-		return
-	}
-	l.mu.Lock()
-	s := l.subs[in.Subscription]
-	delete(l.subs, in.Subscription)
-	l.mu.Unlock()
-	if s != nil {
-		s.end(&wsx.Error{Code: in.Code, Message: "the server ended the subscription"})
-	}
-}
-
-func (s *subscription) push(e Event[jsontext.Value]) {
-	s.mu.Lock()
-	if len(s.events) >= s.room {
-		s.behind = true
-	}
-	if !s.behind {
-		s.events = append(s.events, e)
-	}
-	s.mu.Unlock()
-	s.signal()
-}
-
-func (s *subscription) end(err error) {
-	s.mu.Lock()
-	s.err = err
-	s.mu.Unlock()
-	s.signal()
-}
-
-func (s *subscription) signal() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-// consume yields what comes until the loop ends (more is false), the subscription does (err is not nil), or it has to begin again.
-func (s *subscription) consume(ctx context.Context, last *wsx.Position, yield func(*Event[jsontext.Value], error) (bool, error)) (more bool, err error) {
-	if s.newest.Epoch != "" {
-		*last = s.newest
-	}
-	if s.missed {
-		if more, err := yield(nil, ErrMissed); !more {
-			return false, err
+	if s.taken {
+		if err := l.sleep(ctx, s.client.pace.slot()); err != nil {
+			return true, err
 		}
 	}
-	for {
-		s.mu.Lock()
-		events, ended, behind := s.events, s.err, s.behind
-		s.events = nil
-		s.mu.Unlock()
-		for i := range events {
-			more, err := yield(&events[i], nil)
-			if !more {
-				return false, err
-			}
-			if p := events[i].Position; p.Epoch != "" {
-				*last = p
+	err = l.subscribe(ctx, sub, s.channel, s.params, s.last, s.tell)
+	s.tell = true
+	if err != nil {
+		return true, err
+	}
+	s.pauses, s.denials, s.taken = backoff{}, 0, true
+	if s.opts.OnSubscribed != nil {
+		s.opts.OnSubscribed(sub.recovered)
+	}
+	before := s.last
+	more, err = sub.consume(ctx, &s.last, s.yield)
+	l.unsubscribe(sub)
+	if s.last != before {
+		s.unreadable = 0
+	}
+	return more, err
+}
+
+// next returns the link for the next subscription after one over l that ended with err, once it is
+// time for it, or the error that ends the loop.
+func (s *subscriber) next(ctx context.Context, l *link, err error) (*link, error) {
+	closed, lost := errors.AsType[*ClosedError](err)
+	switch {
+	case err == nil: // the loop fell behind and has caught up
+		return l, nil
+	case lost:
+		if err := s.blame.count(closed); err != nil {
+			return nil, err
+		}
+		if closed.unreadable {
+			if s.unreadable++; s.unreadable >= 2 {
+				s.last = broker.Position{} // what is behind this position is what cannot be read
 			}
 		}
-		switch {
-		case len(events) > 0:
-			continue
-		case ended != nil:
-			return true, ended
-		case behind:
-			return true, nil
-		}
-		select {
-		case <-s.wake:
-		case <-ctx.Done():
-			return false, context.Cause(ctx)
-		}
+		return s.client.after(ctx, l)
+	case s.client.opts.Reconnect && s.passing(err):
+		return l, s.client.pause(ctx, l, &s.pauses, err)
 	}
+	return nil, err
+}
+
+// maxDenials is how many times in a row a subscription that was taken before is refused as
+// SUBSCRIPTION_DENIED before the loop ends: it is also what an authorizer says that cannot tell
+// just now.
+const maxDenials = 8
+
+// passing reports whether a refusal may be for now only. Where a subscription was taken before, its
+// params and its name are right, and what remains of reasons passes, unless somebody says that it
+// does not.
+func (s *subscriber) passing(err error) bool {
+	refused, ok := errors.AsType[*wsx.Error](err)
+	switch {
+	case !ok || foreign(err):
+		return false
+	case refused.Code == wsx.CodeUnavailable, refused.Code == wsx.CodeDeadlineExceeded,
+		serverDelay(err) > 0:
+		return true
+	case !s.taken:
+		return false
+	}
+	switch refused.Code {
+	case wsx.CodeResourceExhausted, wsx.CodeInternalError, wsx.CodeCancelled,
+		wsx.CodeUnauthenticated:
+		return true
+	case wsx.CodeSubscriptionDenied:
+		s.denials++
+		return s.denials < maxDenials
+	}
+	return false
 }

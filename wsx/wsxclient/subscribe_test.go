@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/genropy/genro-asgi-go/wsx"
+	"github.com/genropy/genro-asgi-go/wsx/broker"
 	"github.com/genropy/genro-asgi-go/wsx/wsxclient"
 )
 
@@ -80,7 +81,11 @@ func messages(t testing.TB) int {
 func TestSubscribe_LosesNothingAcrossReconnects(t *testing.T) {
 	const window = 4000 // how far the publisher may be ahead: within the history
 	hub, ln, url := hubServer(t, map[string]wsx.ChannelOptions{"room.>": {History: 2 * window}})
-	c, err := wsxclient.Dial(t.Context(), url, &wsxclient.Options{Reconnect: true, RetryMin: time.Millisecond, RetryMax: 5 * time.Millisecond})
+	c, err := wsxclient.Dial(t.Context(), url,
+		&wsxclient.Options{
+			Reconnect: true, RetryMin: time.Millisecond,
+			RetryMax: 5 * time.Millisecond,
+		})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,8 +117,9 @@ func TestSubscribe_LosesNothingAcrossReconnects(t *testing.T) {
 		t.Fatal(err)
 	}
 	next, missed := 0, 0
-	first := wsx.Position{Epoch: position(t, hub, "room.a").Epoch, Offset: 0}
-	for event, err := range wsxclient.Subscribe[int](t.Context(), c, "room.a", &wsxclient.SubscribeOptions{Recover: first}) {
+	first := broker.Position{Epoch: position(t, hub, "room.a").Epoch, Offset: 0}
+	for event, err := range wsxclient.Subscribe[int](t.Context(), c, "room.a",
+		&wsxclient.SubscribeOptions{Recover: first}) {
 		if errors.Is(err, wsxclient.ErrMissed) {
 			missed++
 			continue
@@ -141,7 +147,7 @@ func TestSubscribe_LosesNothingAcrossReconnects(t *testing.T) {
 }
 
 // position is a channel's newest, found by publishing to it.
-func position(t testing.TB, hub *wsx.Hub, channel string) wsx.Position {
+func position(t testing.TB, hub *wsx.Hub, channel string) broker.Position {
 	t.Helper()
 	p, err := hub.Publish(t.Context(), channel, -2)
 	if err != nil {
@@ -151,9 +157,11 @@ func position(t testing.TB, hub *wsx.Hub, channel string) wsx.Position {
 }
 
 func TestSubscribe_SaysWhenItHasBegun(t *testing.T) {
-	hub, ln, url := hubServer(t, map[string]wsx.ChannelOptions{"room.>": {History: 10}, "plain": {}})
+	hub, ln, url := hubServer(t,
+		map[string]wsx.ChannelOptions{"room.>": {History: 10}, "plain": {}})
 	for channel, kept := range map[string]bool{"room.a": true, "plain": false} {
-		c, err := wsxclient.Dial(t.Context(), url, &wsxclient.Options{Reconnect: true, RetryMin: time.Millisecond})
+		c, err := wsxclient.Dial(t.Context(), url,
+			&wsxclient.Options{Reconnect: true, RetryMin: time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,10 +172,11 @@ func TestSubscribe_SaysWhenItHasBegun(t *testing.T) {
 			}
 		}
 		var got []int
-		for event, err := range wsxclient.Subscribe[int](t.Context(), c, channel, &wsxclient.SubscribeOptions{OnSubscribed: func(recovered bool) {
-			publish(10 * len(begun)) // it comes: the subscription has begun
-			begun = append(begun, recovered)
-		}}) {
+		for event, err := range wsxclient.Subscribe[int](t.Context(), c, channel,
+			&wsxclient.SubscribeOptions{OnSubscribed: func(recovered bool) {
+				publish(10 * len(begun)) // it comes: the subscription has begun
+				begun = append(begun, recovered)
+			}}) {
 			if errors.Is(err, wsxclient.ErrMissed) && !kept {
 				continue
 			}
@@ -189,12 +198,17 @@ func TestSubscribe_SaysWhenItHasBegun(t *testing.T) {
 }
 
 func TestSubscribe_TellsWhatCannotBeRecovered(t *testing.T) {
-	hub, ln, url := hubServer(t, map[string]wsx.ChannelOptions{"plain.>": {}, "short.>": {History: 1}})
-	for pattern, channel := range map[string]string{"plain.a": "plain.a", "plain.*": "plain.b", "short.a": "short.a"} {
+	hub, ln, url := hubServer(t,
+		map[string]wsx.ChannelOptions{"plain.>": {}, "short.>": {History: 1}})
+	for pattern, channel := range map[string]string{
+		"plain.a": "plain.a", "plain.*": "plain.b",
+		"short.a": "short.a",
+	} {
 		t.Run(pattern, func(t *testing.T) {
 			states := make(chan wsxclient.State, 16)
 			c, err := wsxclient.Dial(t.Context(), url, &wsxclient.Options{
-				Reconnect: true, RetryMin: time.Millisecond, OnState: func(s wsxclient.State, _ error) { states <- s },
+				Reconnect: true, RetryMin: time.Millisecond,
+				OnState: func(s wsxclient.State, _ error) { states <- s },
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -242,7 +256,8 @@ func TestSubscribe_TellsWhatCannotBeRecovered(t *testing.T) {
 	}
 }
 
-// untilReceived publishes until the subscriber, who may not have begun yet, gets it, and takes in what was published for nothing.
+// untilReceived publishes until the subscriber, who may not have begun yet, gets it, and takes in
+// what was published for nothing.
 func untilReceived(t *testing.T, hub *wsx.Hub, channel, text string, got <-chan string) {
 	t.Helper()
 	for {

@@ -12,17 +12,13 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/genropy/genro-asgi-go/wsx"
-	"github.com/genropy/genro-asgi-go/wsx/internal/outcall"
+	"github.com/genropy/genro-asgi-go/wsx/internal/clientcall"
 )
 
-// closeUnauthenticated is how a server ends a connection whose credentials are no good any more (protocol section 5).
-const closeUnauthenticated = 4401
-
-// authTimeout bounds one call of wsx.auth, and one of Options.Token for it.
-const authTimeout = 10 * time.Second
-
 // handshakeHeader is Options.Header with a fresh token, if there are tokens.
-func (c *Client) handshakeHeader(ctx context.Context) (header http.Header, token string, err error) {
+func (c *Client) handshakeHeader(ctx context.Context) (header http.Header, token string,
+	err error,
+) {
 	if c.opts.Token == nil {
 		return c.opts.Header, "", nil
 	}
@@ -45,8 +41,9 @@ type credentials struct {
 	err     error     // why the last refresh failed; nil when it did not
 }
 
-// keepFresh learns when the token of the handshake expires and gives the server a fresh one before, until the link ends. The server alone
-// decides what expires: a refresh that fails is tried again, and when it goes on failing the server ends the connection.
+// keepFresh learns when the token of the handshake expires and gives the server a fresh one before,
+// until the link ends. The server alone decides what expires: a refresh that fails is tried again,
+// and when it goes on failing the server ends the connection.
 func (l *link) keepFresh(token string) {
 	var failed backoff
 	ctx := l.served.ctx // of the connection
@@ -58,14 +55,14 @@ func (l *link) keepFresh(token string) {
 		case err == nil:
 			failed = backoff{}
 		}
-		wait := max(beforeExpiry(left), failed.next(&l.client.opts))
+		wait := max(beforeExpiry(left), failed.next(&l.client.opts)+serverDelay(err))
 		for {
 			select {
 			case <-time.After(wait):
-			case <-l.ended:
+			case <-l.closed:
 				return
 			}
-			tokenCtx, cancel := context.WithTimeout(ctx, authTimeout)
+			tokenCtx, cancel := context.WithTimeout(ctx, l.client.opts.DialTimeout)
 			token, err = l.client.opts.Token(tokenCtx)
 			cancel()
 			if err == nil {
@@ -77,8 +74,9 @@ func (l *link) keepFresh(token string) {
 	}
 }
 
-// beforeExpiry is how long to wait with a refresh when the credentials last for left: a fifth of that, a minute at most, is left over, and up to
-// half as much again at random, so that clients that came together do not all ask together.
+// beforeExpiry is how long to wait with a refresh when the credentials last for left: a fifth of
+// that, a minute at most, is left over, and up to half as much again at random, so that clients
+// that came together do not all ask together.
 func beforeExpiry(left time.Duration) time.Duration {
 	margin := min(left/5, time.Minute)
 	return left - margin - rand.N(margin/2+1)
@@ -86,14 +84,14 @@ func beforeExpiry(left time.Duration) time.Duration {
 
 // authenticate calls wsx.auth. It returns how long the credentials last, 0 when they do for ever.
 func (l *link) authenticate(ctx context.Context, token string) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, authTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.client.opts.DialTimeout)
 	defer cancel()
 	params, err := json.Marshal(map[string]string{"token": token})
 	if err != nil {
 		return 0, errors.New("wsx: the token is not UTF-8")
 	}
 	began := time.Now() // what the server counts from is later
-	raw, err := l.request(ctx, nil, outcall.Request(ctx, "wsx.auth", params, 0, false))
+	raw, err := l.request(ctx, nil, clientcall.Request(ctx, "wsx.auth", params, 0, false))
 	var in struct {
 		ExpiresInMS int64 `json:"expires_in_ms"`
 	}
@@ -104,7 +102,8 @@ func (l *link) authenticate(ctx context.Context, token string) (time.Duration, e
 		l.setRefreshed(time.Time{}, redact(err, token))
 		return 0, err
 	}
-	left := time.Duration(min(in.ExpiresInMS, int64(365*24*time.Hour/time.Millisecond))) * time.Millisecond
+	left := time.Duration(min(in.ExpiresInMS, int64(365*24*time.Hour/time.Millisecond))) *
+		time.Millisecond
 	if left > 0 {
 		l.setRefreshed(began.Add(left), nil)
 	}
@@ -127,8 +126,9 @@ func redact(err error, token string) error {
 	return err
 }
 
-// denied counts that the server did not take a token, and reports whether a fresh one is no use either: the second in a row. A connection that
-// held until its credentials expired, or for RetryMax, was taken.
+// denied counts that the server did not take a token, and reports whether a fresh one is no use
+// either: the second in a row. A connection that held until its credentials expired, or for
+// RetryMax, was taken.
 func (c *Client) denied(l *link) bool {
 	if l != nil {
 		l.mu.Lock()

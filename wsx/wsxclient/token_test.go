@@ -43,7 +43,8 @@ func (i *issuer) authenticate(r *http.Request, token string) (wsx.Identity, erro
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	var n int
-	if _, err := fmt.Sscanf(token, "secret-%d", &n); err != nil || n >= len(i.issued) || i.revoked || i.stale && wsx.ConnFrom(r.Context()) != nil {
+	if _, err := fmt.Sscanf(token, "secret-%d", &n); err != nil || n >= len(i.issued) ||
+		i.revoked || i.stale && wsx.ConnFrom(r.Context()) != nil {
 		return wsx.Identity{}, wsx.NewError(wsx.CodeUnauthenticated, "not "+token)
 	}
 	id := wsx.Identity{Subject: "ada"}
@@ -76,6 +77,9 @@ func (s *states) on(state wsxclient.State, err error) {
 	if ended, ok := errors.AsType[*wsxclient.ClosedError](err); ok {
 		text += fmt.Sprint(" ", ended.Code)
 	}
+	if text == "reconnecting" {
+		return // an attempt that failed, of which there may be any number
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.told = append(s.told, text)
@@ -96,11 +100,15 @@ func (s *states) check(t *testing.T, want ...string) {
 func authClient(t *testing.T, i *issuer, s *states) (*wsxclient.Client, *wsx.Server) {
 	t.Helper()
 	d := methods()
-	wsx.Handle(d, "whoami", func(ctx context.Context, _ struct{}) (string, error) { return wsx.SubjectFrom(ctx), nil })
+	wsx.Handle(d, "whoami",
+		func(ctx context.Context, _ struct{}) (string, error) {
+			return wsx.IdentityFrom(ctx).Subject, nil
+		})
 	server := wsx.NewServer(d, &wsx.ServerOptions{Authenticate: i.authenticate})
 	client := wsxtest.Serve(t, server)
 	t.Cleanup(func() { _ = server.Stop(context.Background()) })
-	c, err := wsxclient.Dial(t.Context(), "ws://wsx.test/", &wsxclient.Options{HTTPClient: client, Token: i.token, Reconnect: true, OnState: s.on})
+	c, err := wsxclient.Dial(t.Context(), "ws://wsx.test/",
+		&wsxclient.Options{HTTPClient: client, Token: i.token, Reconnect: true, OnState: s.on})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +118,8 @@ func authClient(t *testing.T, i *issuer, s *states) (*wsxclient.Client, *wsx.Ser
 
 func whoami(t *testing.T, c *wsxclient.Client) {
 	t.Helper()
-	if got, err := wsxclient.CallWith[string](t.Context(), c, "whoami", nil, &wsxclient.CallOptions{Retry: true}); err != nil || got != "ada" {
+	if got, err := wsxclient.CallWith[string](t.Context(), c, "whoami", nil,
+		&wsxclient.CallOptions{Retry: true}); err != nil || got != "ada" {
 		t.Error(got, err)
 	}
 }
@@ -128,7 +137,8 @@ func TestToken_IsRefreshedBeforeItExpires(t *testing.T) {
 				if life == 0 && n != 1 {
 					t.Errorf("%d tokens were fetched for one that does not expire", n)
 				}
-				if most := int((20*life + time.Minute) / max(life, 1) * 3 / 2); life > 0 && (n < 20 || n > most) {
+				if most := int((20*life + time.Minute) / max(life, 1) * 3 / 2); life > 0 &&
+					(n < 20 || n > most) {
 					t.Errorf("%d tokens, at most %d", n, most)
 				}
 				told.check(t, "connected")
@@ -139,8 +149,10 @@ func TestToken_IsRefreshedBeforeItExpires(t *testing.T) {
 
 func TestToken_RefreshIsTriedAgain(t *testing.T) {
 	for name, fail := range map[string]func(i *issuer, fails bool){
-		"no tokens": func(i *issuer, fails bool) { i.set(map[bool]error{true: errors.New("down")}[fails], false) },
-		"refused":   func(i *issuer, fails bool) { i.mu.Lock(); i.stale = fails; i.mu.Unlock() },
+		"no tokens": func(i *issuer, fails bool) {
+			i.set(map[bool]error{true: errors.New("down")}[fails], false)
+		},
+		"refused": func(i *issuer, fails bool) { i.mu.Lock(); i.stale = fails; i.mu.Unlock() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // it succeeds in time
@@ -182,12 +194,15 @@ func TestToken_GivesUpWhenAFreshOneIsRefused(t *testing.T) {
 		i.set(nil, true)
 		<-c.Done()
 		refused, ok := errors.AsType[*wsxclient.HandshakeError](c.Err())
-		if !ok || refused.Status != 401 || strings.Contains(c.Err().Error()+string(refused.Body), "secret") || !strings.Contains(string(refused.Body), "[token]") {
+		if !ok || refused.Status != 401 ||
+			strings.Contains(c.Err().Error()+string(refused.Body), "secret") ||
+			!strings.Contains(string(refused.Body), "[token]") {
 			t.Errorf("%v %s", c.Err(), refused.Body)
 		}
 		told.check(t, "connected", "reconnecting 4401", "closed 4401")
 	})
-	synctest.Test(t, func(t *testing.T) { // taken, and thrown out: once is an expiry that this side did not see, twice is meant
+	synctest.Test(t, func(t *testing.T) {
+		// taken, and thrown out: once is an expiry that this side did not see, twice is meant
 		var told states
 		i := &issuer{}
 		c, server := authClient(t, i, &told)
@@ -214,13 +229,20 @@ func TestToken_GivesUpWhenAFreshOneIsRefused(t *testing.T) {
 func TestToken_FailsDial(t *testing.T) {
 	down := errors.New("down")
 	i := &issuer{broken: down}
-	if _, err := wsxclient.Dial(t.Context(), "ws://wsx.test/", &wsxclient.Options{Token: i.token}); !errors.Is(err, down) {
+	if _, err := wsxclient.Dial(t.Context(), "ws://wsx.test/",
+		&wsxclient.Options{Token: i.token}); !errors.Is(err, down) {
 		t.Error(err)
 	}
 	i = &issuer{revoked: true}
-	client := wsxtest.Serve(t, wsx.NewServer(methods(), &wsx.ServerOptions{Authenticate: i.authenticate}))
-	_, err := wsxclient.Dial(t.Context(), "ws://wsx.test/", &wsxclient.Options{HTTPClient: client, Token: i.token, Header: http.Header{"X-Other": {"kept"}}})
-	if refused, ok := errors.AsType[*wsxclient.HandshakeError](err); !ok || refused.Status != 401 || strings.Contains(string(refused.Body), "secret") {
+	client := wsxtest.Serve(t,
+		wsx.NewServer(methods(), &wsx.ServerOptions{Authenticate: i.authenticate}))
+	_, err := wsxclient.Dial(t.Context(), "ws://wsx.test/",
+		&wsxclient.Options{
+			HTTPClient: client, Token: i.token,
+			Header: http.Header{"X-Other": {"kept"}},
+		})
+	if refused, ok := errors.AsType[*wsxclient.HandshakeError](err); !ok || refused.Status != 401 ||
+		strings.Contains(string(refused.Body), "secret") {
 		t.Error(err)
 	}
 }
@@ -228,18 +250,77 @@ func TestToken_FailsDial(t *testing.T) {
 // The refusals of a server that repeats the token do not tell it either.
 func TestToken_IsNotInTheLastRefreshsError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := fake(t, &wsxclient.Options{Token: func(context.Context) (string, error) { return "secret", nil }}, func(c *websocket.Conn) error {
-			return errors.Join(
-				expect(c, `{"type":"rpc.request","id":1,"method":"wsx.auth","params":{"token":"secret"},"meta":{"timeout_ms":10000}}`),
-				say(c, `{"type":"rpc.error","id":1,"error":{"code":"UNAUTHENTICATED","message":"not secret"}}`),
-				expect(c, `{"type":"rpc.request","id":2,"method":"wsx.auth","params":{"token":"secret"},"meta":{"timeout_ms":10000}}`),
-				say(c, `{"type":"rpc.error","id":2,"error":{"code":"UNAUTHENTICATED","message":"not secret"}}`),
-				say(c, `{"type":"rpc.ping","id":3}`), expect(c, `{"type":"rpc.pong","id":3}`), // it has been read
-				c.Close(4401, ""))
-		})
+		c := fake(t,
+			&wsxclient.Options{Token: func(context.Context) (string, error) {
+				return "secret", nil
+			}}, func(c *websocket.Conn) error {
+				return errors.Join(
+					expect(c,
+						`{"type":"rpc.request","id":1,"method":"wsx.auth",`+
+							`"params":{"token":"secret"},"meta":{"timeout_ms":30000}}`),
+					say(c,
+						`{"type":"rpc.error","id":1,"error":{"code":"UNAUTHENTICATED",`+
+							`"message":"not secret"}}`),
+					expect(c,
+						`{"type":"rpc.request","id":2,"method":"wsx.auth",`+
+							`"params":{"token":"secret"},"meta":{"timeout_ms":30000}}`),
+					say(c,
+						`{"type":"rpc.error","id":2,"error":{"code":"UNAUTHENTICATED",`+
+							`"message":"not secret"}}`),
+					// it has been read
+					say(c, `{"type":"rpc.ping","id":3}`), expect(c, `{"type":"rpc.pong","id":3}`),
+					c.Close(4401, ""))
+			})
 		<-c.Done()
-		if text := c.Err().Error(); !strings.Contains(text, "not [token]") || strings.Contains(text, "secret") {
+		if text := c.Err().Error(); !strings.Contains(text, "not [token]") ||
+			strings.Contains(text, "secret") {
 			t.Error(text)
+		}
+	})
+}
+
+// A loop that is busy while its connection ends for want of a token goes on with the next one.
+func TestToken_ALoopOutlivesTheConnectionThatNeededANewOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub, i := wsx.NewHub(nil), &issuer{}
+		hub.Configure("room", wsx.ChannelOptions{History: 10})
+		server := wsx.NewServer(methods(),
+			&wsx.ServerOptions{Authenticate: i.authenticate, Hub: hub})
+		defer func() { _ = server.Stop(context.Background()) }()
+		c, err := wsxclient.Dial(t.Context(), "ws://wsx.test/",
+			&wsxclient.Options{
+				HTTPClient: wsxtest.Serve(t, server), Token: i.token,
+				Reconnect: true,
+			})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		publish := func(payload string) {
+			if _, err := hub.Publish(t.Context(), "room", payload); err != nil {
+				t.Error(err)
+			}
+		}
+		var got []string
+		for event, err := range wsxclient.Subscribe[string](t.Context(), c, "room",
+			&wsxclient.SubscribeOptions{OnSubscribed: func(recovered bool) {
+				if !recovered {
+					publish("one")
+				}
+			}}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, event.Payload)
+			if event.Payload == "two" {
+				break
+			}
+			server.Disconnect("ada", 0)
+			synctest.Wait() // the client knows it before the loop does
+			publish("two")
+		}
+		if !slices.Equal(got, []string{"one", "two"}) || i.count() != 2 {
+			t.Errorf("%q with %d tokens", got, i.count())
 		}
 	})
 }

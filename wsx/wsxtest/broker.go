@@ -1,7 +1,6 @@
 package wsxtest
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,23 +10,29 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/genropy/genro-asgi-go/wsx"
+	"github.com/genropy/genro-asgi-go/wsx/broker"
 )
 
 // brokerPatience is how long something that a broker has to deliver may take.
 const brokerPatience = 10 * time.Second
 
-// ExerciseBroker runs the contract of [wsx.Broker], and of [wsx.PresenceBroker] where the broker is one, as subtests of t. cluster is called
-// once for each of them. It returns a function that opens one more node of a cluster on which nothing has happened yet: another
-// connection to one server, say, or, where there are no nodes, the same broker each time. What it opens it has to close by t.Cleanup.
+// ExerciseBroker runs the contract of [broker.Broker], and of [broker.PresenceBroker] where the
+// broker is one, as subtests of t. cluster is called once for each of them. It returns a function
+// that opens one more node of a cluster on which nothing has happened yet: another connection to
+// one server, say, or, where there are no nodes, the same broker each time. What it opens it has to
+// close by t.Cleanup.
 //
 //	func TestBroker(t *testing.T) {
-//		wsxtest.ExerciseBroker(t, func(testing.TB) func() wsx.Broker {
-//			b := wsx.NewMemoryBroker()
-//			return func() wsx.Broker { return b }
+//		wsxtest.ExerciseBroker(t, func(testing.TB) func() broker.Broker {
+//			b := broker.NewMemory()
+//			return func() broker.Broker { return b }
 //		})
 //	}
-func ExerciseBroker(t *testing.T, cluster func(t testing.TB) (open func() wsx.Broker)) {
+func ExerciseBroker(t *testing.T, cluster func(t testing.TB) (open func() broker.Broker)) {
+	t.Helper()
+	if cluster == nil {
+		t.Fatal("wsxtest: ExerciseBroker: the function that opens a cluster is nil")
+	}
 	for _, rule := range brokerRules {
 		t.Run(rule.name, func(t *testing.T) { rule.check(t, cluster(t)) })
 	}
@@ -36,7 +41,7 @@ func ExerciseBroker(t *testing.T, cluster func(t testing.TB) (open func() wsx.Br
 // brokerRules are the contract, one rule each. Mutants of a broker prove that each can be broken.
 var brokerRules = []struct {
 	name  string
-	check func(t testing.TB, open func() wsx.Broker)
+	check func(t testing.TB, open func() broker.Broker)
 }{
 	{"delivers to every hub with an interest, and to no other", ruleInterest},
 	{"delivers by pattern, once", rulePatterns},
@@ -53,17 +58,17 @@ var brokerRules = []struct {
 // probe is a hub that keeps what it is given.
 type probe struct {
 	t      testing.TB
-	broker wsx.Broker
+	broker broker.Broker
 	detach func() error
 
 	mu      sync.Mutex
-	events  []wsx.Event
-	changes []wsx.Presence
+	events  []broker.Event
+	changes []broker.Presence
 	changed chan struct{} // closed when something comes
 	gone    bool
 }
 
-func attach(t testing.TB, b wsx.Broker) *probe {
+func attach(t testing.TB, b broker.Broker) *probe {
 	t.Helper()
 	p := &probe{t: t, broker: b, changed: make(chan struct{})}
 	var err error
@@ -91,11 +96,11 @@ func (p *probe) leave() {
 	p.mu.Unlock()
 }
 
-func (p *probe) Event(e wsx.Event) {
+func (p *probe) Event(e broker.Event) {
 	p.came(func() { p.events = append(p.events, e) })
 }
 
-func (p *probe) Presence(c wsx.Presence) {
+func (p *probe) Presence(c broker.Presence) {
 	p.came(func() { p.changes = append(p.changes, c) })
 }
 
@@ -110,7 +115,8 @@ func (p *probe) came(put func()) {
 	p.changed = make(chan struct{})
 }
 
-// until waits until enough, which is called with p locked, is true. It reports whether that came to be.
+// until waits until enough, which is called with p locked, is true. It reports whether that came to
+// be.
 func (p *probe) until(what string, enough func() bool) bool {
 	p.t.Helper()
 	timeout := time.NewTimer(brokerPatience)
@@ -130,7 +136,8 @@ func (p *probe) until(what string, enough func() bool) bool {
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.t.Errorf("%s: not in time; there are %d events, the last %+v", what, len(p.events), p.events[max(0, len(p.events)-3):])
+		p.t.Errorf("%s: not in time; there are %d events, the last %+v", what, len(p.events),
+			p.events[max(0, len(p.events)-3):])
 		return false
 	}
 }
@@ -161,11 +168,13 @@ func (p *probe) wants(name string, on bool) {
 }
 
 var (
-	noHistory = wsx.History{}
-	kept      = wsx.History{Size: 100}
+	noHistory = broker.History{}
+	kept      = broker.History{Size: 100}
 )
 
-func publish(t testing.TB, b wsx.Broker, channel, payload string, h wsx.History) wsx.Position {
+func publish(t testing.TB, b broker.Broker, channel, payload string,
+	h broker.History,
+) broker.Position {
 	t.Helper()
 	p, err := b.Publish(t.Context(), channel, jsontext.Value(payload), h)
 	if err != nil {
@@ -174,7 +183,9 @@ func publish(t testing.TB, b wsx.Broker, channel, payload string, h wsx.History)
 	return p
 }
 
-func since(t testing.TB, b wsx.Broker, channel string, from wsx.Position, h wsx.History) wsx.Replay {
+func since(t testing.TB, b broker.Broker, channel string, from broker.Position,
+	h broker.History,
+) broker.Replay {
 	t.Helper()
 	r, err := b.Since(t.Context(), channel, from, h)
 	if err != nil {
@@ -183,15 +194,16 @@ func since(t testing.TB, b wsx.Broker, channel string, from wsx.Position, h wsx.
 	return r
 }
 
-func ruleInterest(t testing.TB, open func() wsx.Broker) {
+func ruleInterest(t testing.TB, open func() broker.Broker) {
 	here, there := open(), open()
 	a, b, idle := attach(t, here), attach(t, there), attach(t, there)
 	a.wants("x", true)
 	b.wants("x", true)
 	b.wants("y", true)
-	for _, h := range []wsx.History{noHistory, kept} {
+	for _, h := range []broker.History{noHistory, kept} {
 		suffix := strconv.Itoa(h.Size)
-		if p := publish(t, here, "y", `"only b `+suffix+`"`, h); (p == wsx.Position{}) != (h.Size == 0) {
+		if p := publish(t, here, "y", `"only b `+suffix+`"`, h); (p == broker.Position{}) !=
+			(h.Size == 0) {
 			t.Errorf("history of %d: position %v", h.Size, p)
 		}
 		b.gets(`y="only b ` + suffix + `"`)
@@ -203,15 +215,19 @@ func ruleInterest(t testing.TB, open func() wsx.Broker) {
 	idle.gets()
 }
 
-func rulePatterns(t testing.TB, open func() wsx.Broker) {
+func rulePatterns(t testing.TB, open func() broker.Broker) {
 	here, there := open(), open()
 	a, b := attach(t, here), attach(t, there)
-	for _, name := range []string{"a.*.c", "a.>", "a.b.c", "*.b.c"} { // one event for a hub, whatever matches
+	for _, name := range []string{"a.*.c", "a.>", "a.b.c", "*.b.c"} {
+		// one event for a hub, whatever matches
 		a.wants(name, true)
 	}
 	b.wants("*.z", true)
 	b.wants("end", true)
-	for _, channel := range []string{"a.b.c", "a", "a.b", "a.b.c.d", "x.b.c", "b.b", "x.z", "x.y.z"} {
+	for _, channel := range []string{
+		"a.b.c", "a", "a.b", "a.b.c.d", "x.b.c", "b.b", "x.z",
+		"x.y.z",
+	} {
 		publish(t, there, channel, `1`, noHistory)
 		switch channel {
 		case "a.b.c", "a.b", "a.b.c.d", "x.b.c":
@@ -226,7 +242,7 @@ func rulePatterns(t testing.TB, open func() wsx.Broker) {
 	b.gets(`end=1`)
 }
 
-func ruleEnds(t testing.TB, open func() wsx.Broker) {
+func ruleEnds(t testing.TB, open func() broker.Broker) {
 	here, there := open(), open()
 	a, b := attach(t, here), attach(t, there)
 	for _, p := range []*probe{a, b} {
@@ -245,7 +261,8 @@ func ruleEnds(t testing.TB, open func() wsx.Broker) {
 	publish(t, there, "x", `2`, noHistory)
 	a.gets(`x=2`)
 
-	var wg sync.WaitGroup // what is published while the hub detaches comes before it has, or not at all
+	// what is published while the hub detaches comes before it has, or not at all
+	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() {
 			for range 200 {
@@ -258,10 +275,13 @@ func ruleEnds(t testing.TB, open func() wsx.Broker) {
 	c := attach(t, here)
 	c.wants("x", true)
 	publish(t, there, "x", `4`, noHistory)
-	c.until("the event after detach", func() bool { return len(c.events) > 0 && string(c.events[len(c.events)-1].Payload) == `4` })
+	c.until("the event after detach",
+		func() bool {
+			return len(c.events) > 0 && string(c.events[len(c.events)-1].Payload) == `4`
+		})
 }
 
-func ruleAttach(t testing.TB, open func() wsx.Broker) {
+func ruleAttach(t testing.TB, open func() broker.Broker) {
 	b := open()
 	p := attach(t, b)
 	if _, err := b.Attach(p); err == nil {
@@ -283,7 +303,7 @@ func ruleAttach(t testing.TB, open func() wsx.Broker) {
 	}
 }
 
-func ruleOrder(t testing.TB, open func() wsx.Broker) {
+func ruleOrder(t testing.TB, open func() broker.Broker) {
 	const publishers, each = 4, 250
 	here, there := open(), open()
 	probes := []*probe{attach(t, here), attach(t, there)}
@@ -291,12 +311,12 @@ func ruleOrder(t testing.TB, open func() wsx.Broker) {
 		p.wants("plain", true)
 		p.wants("kept", true)
 	}
-	h := wsx.History{Size: 2 * publishers * each}
+	h := broker.History{Size: 2 * publishers * each}
 	var wg sync.WaitGroup
 	for i := range publishers {
 		wg.Go(func() {
 			for n := range each {
-				node := []wsx.Broker{here, there}[i%2]
+				node := []broker.Broker{here, there}[i%2]
 				payload := fmt.Sprintf("[%d,%d]", i, n)
 				publish(t, node, "plain", payload, noHistory)
 				publish(t, node, "kept", payload, h)
@@ -333,74 +353,17 @@ func ruleOrder(t testing.TB, open func() wsx.Broker) {
 }
 
 // checkOffsets expects the events with these offsets, under one epoch.
-func checkOffsets(t testing.TB, events []wsx.Event, from, to int) {
+func checkOffsets(t testing.TB, events []broker.Event, from, to int) {
 	t.Helper()
 	if len(events) != to-from+1 {
 		t.Errorf("%d events, want %d", len(events), to-from+1)
 		return
 	}
 	for i, e := range events {
-		if e.Position.Offset != uint64(from+i) || e.Position.Epoch == "" || e.Position.Epoch != events[0].Position.Epoch {
+		if e.Position.Offset != uint64(from+i) || e.Position.Epoch == "" ||
+			e.Position.Epoch != events[0].Position.Epoch {
 			t.Errorf("event %d of %d has position %v", i, len(events), e.Position)
 			return
 		}
 	}
-}
-
-func rulePresence(t testing.TB, open func() wsx.Broker) {
-	here, ok := open().(wsx.PresenceBroker)
-	if !ok {
-		return // it need not be one
-	}
-	there := open().(wsx.PresenceBroker)
-	a, b := attach(t, here.(wsx.Broker)), attach(t, there.(wsx.Broker))
-	one, two := wsx.Member{Conn: "1", Subject: "ada"}, wsx.Member{Conn: "2"}
-	members := func(want ...wsx.Member) {
-		t.Helper()
-		for _, node := range []wsx.PresenceBroker{here, there} {
-			got, err := node.Members(t.Context(), "x")
-			slices.SortFunc(got, func(a, b wsx.Member) int { return int(a.Conn[0]) - int(b.Conn[0]) })
-			if err != nil || !slices.Equal(got, want) {
-				t.Errorf("present are %v, %v; want %v", got, err, want)
-			}
-		}
-	}
-	told := func(p *probe, want ...wsx.Presence) {
-		t.Helper()
-		if !p.until(fmt.Sprintf("%v", want), func() bool { return len(p.changes) >= len(want) }) {
-			return
-		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if !slices.Equal(p.changes, want) {
-			t.Errorf("told of %v, want %v", p.changes, want)
-		}
-		p.changes = nil
-	}
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	members()
-	a.wants("x", true)
-	must(here.Join(t.Context(), a, "x", one))
-	told(a, wsx.Presence{Channel: "x", Member: one})
-	b.wants("x", true)
-	must(there.Join(t.Context(), b, "x", two))
-	told(a, wsx.Presence{Channel: "x", Member: two})
-	told(b, wsx.Presence{Channel: "x", Member: two})
-	members(one, two)
-	must(here.Leave(t.Context(), a, "x", one))
-	told(b, wsx.Presence{Channel: "x", Member: one, Left: true})
-	told(a, wsx.Presence{Channel: "x", Member: one, Left: true})
-	members(two)
-	must(here.Join(t.Context(), a, "x", one)) // again
-	told(a, wsx.Presence{Channel: "x", Member: one})
-	b.leave() // and its members with it
-	told(a, wsx.Presence{Channel: "x", Member: two, Left: true})
-	members(one)
-	must(here.Leave(context.WithoutCancel(t.Context()), a, "x", one))
-	members()
 }

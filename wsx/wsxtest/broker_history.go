@@ -6,20 +6,21 @@ import (
 	"testing"
 	"time"
 
-	"github.com/genropy/genro-asgi-go/wsx"
+	"github.com/genropy/genro-asgi-go/wsx/broker"
 )
 
-func ruleNumbers(t testing.TB, open func() wsx.Broker) {
+func ruleNumbers(t testing.TB, open func() broker.Broker) {
 	here, there := open(), open()
 	a := attach(t, there)
 	a.wants("x", true)
-	empty := since(t, there, "x", wsx.Position{}, kept)
-	if !empty.Complete || empty.Newest.Epoch == "" || empty.Newest.Offset != 0 || len(empty.Events) != 0 {
+	empty := since(t, there, "x", broker.Position{}, kept)
+	if !empty.Complete || empty.Newest.Epoch == "" || empty.Newest.Offset != 0 ||
+		len(empty.Events) != 0 {
 		t.Errorf("before the first event: %+v", empty)
 	}
 	for i := range 5 {
-		node := []wsx.Broker{here, there}[i%2]
-		want := wsx.Position{Epoch: empty.Newest.Epoch, Offset: uint64(i + 1)}
+		node := []broker.Broker{here, there}[i%2]
+		want := broker.Position{Epoch: empty.Newest.Epoch, Offset: uint64(i + 1)}
 		if got := publish(t, node, "x", strconv.Itoa(i), kept); got != want {
 			t.Errorf("published at %v, want %v", got, want)
 		}
@@ -27,7 +28,9 @@ func ruleNumbers(t testing.TB, open func() wsx.Broker) {
 	if a.until("five events", func() bool { return len(a.events) == 5 }) {
 		checkOffsets(t, a.events, 1, 5)
 	}
-	if got := since(t, here, "x", wsx.Position{}, kept); !got.Complete || got.Newest != (wsx.Position{Epoch: empty.Newest.Epoch, Offset: 5}) || len(got.Events) != 0 {
+	if got := since(t, here, "x", broker.Position{}, kept); !got.Complete ||
+		got.Newest != (broker.Position{Epoch: empty.Newest.Epoch, Offset: 5}) ||
+		len(got.Events) != 0 {
 		t.Errorf("after five events: %+v", got)
 	}
 	if p := publish(t, here, "other", `1`, kept); p.Offset != 1 {
@@ -35,14 +38,16 @@ func ruleNumbers(t testing.TB, open func() wsx.Broker) {
 	}
 }
 
-func ruleKeeps(t testing.TB, open func() wsx.Broker) {
+func ruleKeeps(t testing.TB, open func() broker.Broker) {
 	b := open()
-	three := wsx.History{Size: 3}
-	var p wsx.Position
+	three := broker.History{Size: 3}
+	var p broker.Position
 	for range 10 {
 		p = publish(t, b, "x", `1`, three)
 	}
-	from := func(offset uint64) wsx.Position { return wsx.Position{Epoch: p.Epoch, Offset: offset} }
+	from := func(offset uint64) broker.Position {
+		return broker.Position{Epoch: p.Epoch, Offset: offset}
+	}
 	if r := since(t, b, "x", from(7), three); !r.Complete {
 		t.Errorf("the newest three are not there: %+v", r)
 	} else {
@@ -52,40 +57,42 @@ func ruleKeeps(t testing.TB, open func() wsx.Broker) {
 		t.Errorf("more is there than asked: %+v", r)
 	}
 
-	brief := wsx.History{Size: 100, Age: 300 * time.Millisecond}
+	brief := broker.History{Size: 100, Age: 300 * time.Millisecond}
 	began := time.Now()
 	p = publish(t, b, "y", `1`, brief)
 	r := since(t, b, "y", from(0), brief)
 	if fresh := time.Since(began) < brief.Age; fresh && p.Epoch == from(0).Epoch && !r.Complete {
 		t.Errorf("a fresh event is not there: %+v", r)
 	}
-	from = func(offset uint64) wsx.Position { return wsx.Position{Epoch: p.Epoch, Offset: offset} }
+	from = func(offset uint64) broker.Position {
+		return broker.Position{Epoch: p.Epoch, Offset: offset}
+	}
 	<-time.After(time.Until(began.Add(2 * brief.Age)))
 	if r := since(t, b, "y", from(0), brief); r.Complete || len(r.Events) > 0 {
 		t.Errorf("an event of %v is there after %v: %+v", brief.Age, time.Since(began), r)
 	}
 }
 
-func ruleSince(t testing.TB, open func() wsx.Broker) {
+func ruleSince(t testing.TB, open func() broker.Broker) {
 	here, there := open(), open()
-	var p wsx.Position
+	var p broker.Position
 	for i := range 5 {
 		p = publish(t, here, "x", strconv.Itoa(i+1), kept)
 	}
 	for _, tc := range []struct {
 		name     string
-		from     wsx.Position
+		from     broker.Position
 		complete bool
 		first    int // 0 for no events
 	}{
-		{"nothing asked", wsx.Position{}, true, 0},
-		{"from the beginning", wsx.Position{Epoch: p.Epoch}, true, 1},
-		{"from the middle", wsx.Position{Epoch: p.Epoch, Offset: 3}, true, 4},
+		{"nothing asked", broker.Position{}, true, 0},
+		{"from the beginning", broker.Position{Epoch: p.Epoch}, true, 1},
+		{"from the middle", broker.Position{Epoch: p.Epoch, Offset: 3}, true, 4},
 		{"nothing missed", p, true, 0},
-		{"ahead", wsx.Position{Epoch: p.Epoch, Offset: 6}, false, 0},
-		{"far ahead", wsx.Position{Epoch: p.Epoch, Offset: 1<<64 - 1}, false, 0},
-		{"another epoch", wsx.Position{Epoch: "another", Offset: 3}, false, 0},
-		{"no epoch", wsx.Position{Offset: 3}, false, 0},
+		{"ahead", broker.Position{Epoch: p.Epoch, Offset: 6}, false, 0},
+		{"far ahead", broker.Position{Epoch: p.Epoch, Offset: 1<<64 - 1}, false, 0},
+		{"another epoch", broker.Position{Epoch: "another", Offset: 3}, false, 0},
+		{"no epoch", broker.Position{Offset: 3}, false, 0},
 	} {
 		r := since(t, there, "x", tc.from, kept)
 		if r.Complete != tc.complete || r.Newest != p {
@@ -99,17 +106,19 @@ func ruleSince(t testing.TB, open func() wsx.Broker) {
 		}
 		checkOffsets(t, r.Events, tc.first, 5)
 		for _, e := range r.Events {
-			if e.Channel != "x" || string(e.Payload) != strconv.FormatUint(e.Position.Offset, 10) || e.Position.Epoch != p.Epoch {
+			if e.Channel != "x" || string(e.Payload) != strconv.FormatUint(e.Position.Offset, 10) ||
+				e.Position.Epoch != p.Epoch {
 				t.Errorf("%s: %+v", tc.name, e)
 			}
 		}
 	}
 }
 
-// ruleHandover subscribes, as a hub does, in the middle of publishing: what Since returns and what is delivered beyond its newest are all.
-func ruleHandover(t testing.TB, open func() wsx.Broker) {
+// ruleHandover subscribes, as a hub does, in the middle of publishing: what Since returns and what
+// is delivered beyond its newest are all.
+func ruleHandover(t testing.TB, open func() broker.Broker) {
 	const events, subscribers = 2000, 20
-	h := wsx.History{Size: 2 * events}
+	h := broker.History{Size: 2 * events}
 	here, there := open(), open()
 	epoch := publish(t, here, "x", `1`, h).Epoch
 	var wg sync.WaitGroup
@@ -120,7 +129,7 @@ func ruleHandover(t testing.TB, open func() wsx.Broker) {
 	})
 	for i := range subscribers {
 		wg.Go(func() {
-			node := []wsx.Broker{here, there}[i%2]
+			node := []broker.Broker{here, there}[i%2]
 			p := &probe{t: t, broker: node, changed: make(chan struct{})}
 			detach, err := node.Attach(p)
 			if err != nil {
@@ -135,7 +144,7 @@ func ruleHandover(t testing.TB, open func() wsx.Broker) {
 			if err := node.Interest(t.Context(), p, "x", true); err != nil {
 				t.Error(err)
 			}
-			r, err := node.Since(t.Context(), "x", wsx.Position{Epoch: epoch}, h)
+			r, err := node.Since(t.Context(), "x", broker.Position{Epoch: epoch}, h)
 			if err != nil || !r.Complete {
 				t.Errorf("since: %+v, %v", r.Newest, err)
 				return

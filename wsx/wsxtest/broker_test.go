@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,7 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/genropy/genro-asgi-go/wsx"
+	"github.com/genropy/genro-asgi-go/wsx/broker"
 )
 
 // verdict is a testing.TB that only remembers what went wrong.
@@ -53,7 +54,9 @@ func (v *verdict) Fatalf(format string, args ...any) {
 }
 
 // judge runs one rule on a broker and returns what is wrong with it.
-func judge(t *testing.T, check func(testing.TB, func() wsx.Broker), open func() wsx.Broker) []string {
+func judge(t *testing.T, check func(testing.TB, func() broker.Broker),
+	open func() broker.Broker,
+) []string {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // for what never comes
 	defer cancel()
 	v := &verdict{TB: t, ctx: ctx}
@@ -71,79 +74,97 @@ func judge(t *testing.T, check func(testing.TB, func() wsx.Broker), open func() 
 
 // mutant is a memory broker with a fault.
 type mutant struct {
-	*wsx.MemoryBroker
-	attach   func(b *mutant, r wsx.Receiver) (func() error, error)
-	publish  func(b *mutant, channel string, payload jsontext.Value, h wsx.History) (wsx.Position, error)
-	interest func(b *mutant, r wsx.Receiver, name string, on bool) error
-	since    func(b *mutant, channel string, from wsx.Position, h wsx.History) (wsx.Replay, error)
-	leave    func(b *mutant, r wsx.Receiver, channel string, m wsx.Member) error
+	*broker.Memory
+	attach  func(b *mutant, r broker.Receiver) (func() error, error)
+	publish func(b *mutant, channel string, payload jsontext.Value,
+		h broker.History) (broker.Position,
+		error)
+	interest func(b *mutant, r broker.Receiver, name string, on bool) error
+	since    func(b *mutant, channel string, from broker.Position, h broker.History) (broker.Replay,
+		error)
+	members func(b *mutant, channel string) ([]broker.Member, error)
+	leave   func(b *mutant, r broker.Receiver, channel string, m broker.Member) error
 
 	mu        sync.Mutex
-	receivers []wsx.Receiver
+	receivers []broker.Receiver
 	n         int
+	left      broker.Member // last
 }
 
-func (b *mutant) Attach(r wsx.Receiver) (func() error, error) {
+func (b *mutant) Attach(r broker.Receiver) (func() error, error) {
 	b.mu.Lock()
 	b.receivers = append(b.receivers, r)
 	b.mu.Unlock()
 	if b.attach != nil {
 		return b.attach(b, r)
 	}
-	return b.MemoryBroker.Attach(r)
+	return b.Memory.Attach(r)
 }
 
-func (b *mutant) Publish(ctx context.Context, channel string, payload jsontext.Value, h wsx.History) (wsx.Position, error) {
+func (b *mutant) Publish(ctx context.Context, channel string, payload jsontext.Value,
+	h broker.History,
+) (broker.Position, error) {
 	if b.publish != nil {
 		return b.publish(b, channel, payload, h)
 	}
-	return b.MemoryBroker.Publish(ctx, channel, payload, h)
+	return b.Memory.Publish(ctx, channel, payload, h)
 }
 
-func (b *mutant) Interest(ctx context.Context, r wsx.Receiver, name string, on bool) error {
+func (b *mutant) Interest(ctx context.Context, r broker.Receiver, name string, on bool) error {
 	if b.interest != nil {
 		return b.interest(b, r, name, on)
 	}
-	return b.MemoryBroker.Interest(ctx, r, name, on)
+	return b.Memory.Interest(ctx, r, name, on)
 }
 
-func (b *mutant) Since(ctx context.Context, channel string, from wsx.Position, h wsx.History) (wsx.Replay, error) {
+func (b *mutant) Since(ctx context.Context, channel string, from broker.Position,
+	h broker.History,
+) (broker.Replay, error) {
 	if b.since != nil {
 		return b.since(b, channel, from, h)
 	}
-	return b.MemoryBroker.Since(ctx, channel, from, h)
+	return b.Memory.Since(ctx, channel, from, h)
 }
 
-func (b *mutant) Leave(ctx context.Context, r wsx.Receiver, channel string, m wsx.Member) error {
+func (b *mutant) Members(ctx context.Context, channel string) ([]broker.Member, error) {
+	if b.members != nil {
+		return b.members(b, channel)
+	}
+	return b.Memory.Members(ctx, channel)
+}
+
+func (b *mutant) Leave(ctx context.Context, r broker.Receiver, channel string,
+	m broker.Member,
+) error {
 	if b.leave != nil {
 		return b.leave(b, r, channel, m)
 	}
-	return b.MemoryBroker.Leave(ctx, r, channel, m)
+	return b.Memory.Leave(ctx, r, channel, m)
 }
 
 // all are the hubs that were ever attached.
-func (b *mutant) all() []wsx.Receiver {
+func (b *mutant) all() []broker.Receiver {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return append([]wsx.Receiver(nil), b.receivers...)
+	return append([]broker.Receiver(nil), b.receivers...)
 }
 
 // deafReceiver loses or changes what its hub gets.
 type deafReceiver struct {
-	wsx.Receiver
-	hear func(e wsx.Event) bool
+	broker.Receiver
+	hear func(e broker.Event) bool
 }
 
-func (r *deafReceiver) Event(e wsx.Event) {
+func (r *deafReceiver) Event(e broker.Event) {
 	if r.hear(e) {
 		r.Receiver.Event(e)
 	}
 }
 
 func TestExerciseBroker_PassesABrokerThatKeepsTheContract(t *testing.T) {
-	ExerciseBroker(t, func(testing.TB) func() wsx.Broker {
-		b := wsx.NewMemoryBroker()
-		return func() wsx.Broker { return b }
+	ExerciseBroker(t, func(testing.TB) func() broker.Broker {
+		b := broker.NewMemory()
+		return func() broker.Broker { return b }
 	})
 }
 
@@ -154,94 +175,225 @@ func TestExerciseBroker_FailsEveryMutant(t *testing.T) {
 		rule   string // its beginning
 		mutant *mutant
 	}{
-		"delivers to hubs without an interest": {"delivers to every hub", &mutant{publish: func(b *mutant, channel string, p jsontext.Value, h wsx.History) (wsx.Position, error) {
-			for _, r := range b.all() {
-				r.Event(wsx.Event{Channel: channel, Payload: p})
-			}
-			return b.MemoryBroker.Publish(ctx, channel, p, h)
-		}}},
-		"changes the payload": {"delivers to every hub", &mutant{publish: func(b *mutant, channel string, p jsontext.Value, h wsx.History) (wsx.Position, error) {
-			p = p.Clone()
-			_ = p.Compact()
-			return b.MemoryBroker.Publish(ctx, channel, p, h)
-		}}},
-		"numbers without history": {"delivers to every hub", &mutant{publish: func(b *mutant, channel string, p jsontext.Value, _ wsx.History) (wsx.Position, error) {
-			return b.MemoryBroker.Publish(ctx, channel, p, kept)
-		}}},
-		"delivers twice": {"delivers by pattern", &mutant{publish: func(b *mutant, channel string, p jsontext.Value, h wsx.History) (wsx.Position, error) {
-			_, _ = b.MemoryBroker.Publish(ctx, channel, p, h)
-			return b.MemoryBroker.Publish(ctx, channel, p, h)
-		}}},
-		"takes > for one token": {"delivers by pattern", &mutant{interest: func(b *mutant, r wsx.Receiver, name string, on bool) error {
-			return b.MemoryBroker.Interest(ctx, r, strings.ReplaceAll(name, ">", "*"), on)
-		}}},
-		"keeps interests": {"delivers nothing after", &mutant{interest: func(b *mutant, r wsx.Receiver, name string, on bool) error {
-			if !on {
-				return nil
-			}
-			return b.MemoryBroker.Interest(ctx, r, name, on)
-		}}},
-		"does not detach": {"delivers nothing after", &mutant{attach: func(b *mutant, r wsx.Receiver) (func() error, error) {
-			_, err := b.MemoryBroker.Attach(r)
-			return func() error { return nil }, err
-		}}},
-		"takes any hub": {"refuses hubs", &mutant{interest: func(b *mutant, r wsx.Receiver, name string, on bool) error {
-			_ = b.MemoryBroker.Interest(ctx, r, name, on)
-			return nil
-		}}},
-		"swaps events": {"keeps the order", &mutant{publish: func(b *mutant, channel string, p jsontext.Value, h wsx.History) (wsx.Position, error) {
-			b.mu.Lock()
-			b.n++
-			late := b.n == 200
-			b.mu.Unlock()
-			if late {
-				_, _ = b.MemoryBroker.Publish(ctx, channel, jsontext.Value(strings.Replace(string(p), ",", ",1", 1)), h)
-			}
-			return b.MemoryBroker.Publish(ctx, channel, p, h)
-		}}},
-		"begins at 0": {"numbers the events", &mutant{publish: func(b *mutant, channel string, p jsontext.Value, h wsx.History) (wsx.Position, error) {
-			pos, err := b.MemoryBroker.Publish(ctx, channel, p, h)
-			pos.Offset--
-			return pos, err
-		}}},
-		"keeps too much": {"keeps as many", &mutant{
-			publish: func(b *mutant, channel string, p jsontext.Value, h wsx.History) (wsx.Position, error) {
-				h.Size++
-				return b.MemoryBroker.Publish(ctx, channel, p, h)
+		"delivers to hubs without an interest": {
+			"delivers to every hub",
+			&mutant{
+				publish: func(b *mutant, channel string, p jsontext.Value,
+					h broker.History,
+				) (broker.Position, error) {
+					for _, r := range b.all() {
+						r.Event(broker.Event{Channel: channel, Payload: p})
+					}
+					return b.Memory.Publish(ctx, channel, p, h)
+				},
 			},
-			since: func(b *mutant, channel string, from wsx.Position, h wsx.History) (wsx.Replay, error) {
+		},
+		"changes the payload": {
+			"delivers to every hub",
+			&mutant{
+				publish: func(b *mutant, channel string, p jsontext.Value,
+					h broker.History,
+				) (broker.Position, error) {
+					p = p.Clone()
+					_ = p.Compact()
+					return b.Memory.Publish(ctx, channel, p, h)
+				},
+			},
+		},
+		"numbers without history": {
+			"delivers to every hub",
+			&mutant{
+				publish: func(b *mutant, channel string, p jsontext.Value,
+					_ broker.History,
+				) (broker.Position, error) {
+					return b.Memory.Publish(ctx, channel, p, kept)
+				},
+			},
+		},
+		"delivers twice": {
+			"delivers by pattern",
+			&mutant{
+				publish: func(b *mutant, channel string, p jsontext.Value,
+					h broker.History,
+				) (broker.Position, error) {
+					_, _ = b.Memory.Publish(ctx, channel, p, h)
+					return b.Memory.Publish(ctx, channel, p, h)
+				},
+			},
+		},
+		"takes > for one token": {
+			"delivers by pattern",
+			&mutant{interest: func(b *mutant, r broker.Receiver, name string, on bool) error {
+				return b.Memory.Interest(ctx, r, strings.ReplaceAll(name, ">", "*"), on)
+			}},
+		},
+		"keeps interests": {
+			"delivers nothing after",
+			&mutant{interest: func(b *mutant, r broker.Receiver, name string, on bool) error {
+				if !on {
+					return nil
+				}
+				return b.Memory.Interest(ctx, r, name, on)
+			}},
+		},
+		"does not detach": {
+			"delivers nothing after",
+			&mutant{attach: func(b *mutant, r broker.Receiver) (func() error, error) {
+				_, err := b.Memory.Attach(r)
+				return func() error { return nil }, err
+			}},
+		},
+		"takes any hub": {
+			"refuses hubs",
+			&mutant{interest: func(b *mutant, r broker.Receiver, name string, on bool) error {
+				_ = b.Memory.Interest(ctx, r, name, on)
+				return nil
+			}},
+		},
+		"swaps events": {
+			"keeps the order",
+			&mutant{
+				publish: func(b *mutant, channel string, p jsontext.Value,
+					h broker.History,
+				) (broker.Position, error) {
+					b.mu.Lock()
+					b.n++
+					late := b.n == 200
+					b.mu.Unlock()
+					if late {
+						_, _ = b.Memory.Publish(ctx, channel,
+							jsontext.Value(strings.Replace(string(p), ",", ",1", 1)), h)
+					}
+					return b.Memory.Publish(ctx, channel, p, h)
+				},
+			},
+		},
+		"begins at 0": {
+			"numbers the events",
+			&mutant{
+				publish: func(b *mutant, channel string, p jsontext.Value,
+					h broker.History,
+				) (broker.Position, error) {
+					pos, err := b.Memory.Publish(ctx, channel, p, h)
+					pos.Offset--
+					return pos, err
+				},
+			},
+		},
+		"keeps too much": {"keeps as many", &mutant{
+			publish: func(b *mutant, channel string, p jsontext.Value,
+				h broker.History) (broker.Position,
+				error,
+			) {
 				h.Size++
-				return b.MemoryBroker.Since(ctx, channel, from, h)
+				return b.Memory.Publish(ctx, channel, p, h)
+			},
+			since: func(b *mutant, channel string, from broker.Position,
+				h broker.History) (broker.Replay,
+				error,
+			) {
+				h.Size++
+				return b.Memory.Since(ctx, channel, from, h)
 			},
 		}},
 		"forgets no age": {"keeps as many", &mutant{
-			publish: func(b *mutant, channel string, p jsontext.Value, h wsx.History) (wsx.Position, error) {
+			publish: func(b *mutant, channel string, p jsontext.Value,
+				h broker.History) (broker.Position,
+				error,
+			) {
 				h.Age = 0
-				return b.MemoryBroker.Publish(ctx, channel, p, h)
+				return b.Memory.Publish(ctx, channel, p, h)
 			},
-			since: func(b *mutant, channel string, from wsx.Position, h wsx.History) (wsx.Replay, error) {
+			since: func(b *mutant, channel string, from broker.Position,
+				h broker.History) (broker.Replay,
+				error,
+			) {
 				h.Age = 0
-				return b.MemoryBroker.Since(ctx, channel, from, h)
+				return b.Memory.Since(ctx, channel, from, h)
 			},
 		}},
-		"says complete when it is not": {"replays what was missed", &mutant{since: func(b *mutant, channel string, from wsx.Position, h wsx.History) (wsx.Replay, error) {
-			r, err := b.MemoryBroker.Since(ctx, channel, from, h)
-			r.Complete = true
-			return r, err
-		}}},
-		"replays one too many": {"replays what was missed", &mutant{since: func(b *mutant, channel string, from wsx.Position, h wsx.History) (wsx.Replay, error) {
-			if from.Offset > 0 {
-				from.Offset--
-			}
-			return b.MemoryBroker.Since(ctx, channel, from, h)
-		}}},
-		"has an interest too late": {"hands over", &mutant{attach: func(b *mutant, r wsx.Receiver) (func() error, error) {
-			seen := 0
-			return b.MemoryBroker.Attach(&deafReceiver{r, func(wsx.Event) bool { seen++; return seen > 3 }})
-		}, interest: func(b *mutant, r wsx.Receiver, name string, on bool) error {
-			return nil
-		}}},
-		"does not tell of leaving": {"keeps who is present", &mutant{leave: func(*mutant, wsx.Receiver, string, wsx.Member) error { return nil }}},
+		"says complete when it is not": {
+			"replays what was missed",
+			&mutant{
+				since: func(b *mutant, channel string, from broker.Position,
+					h broker.History,
+				) (broker.Replay, error) {
+					r, err := b.Memory.Since(ctx, channel, from, h)
+					r.Complete = true
+					return r, err
+				},
+			},
+		},
+		"replays one too many": {
+			"replays what was missed",
+			&mutant{
+				since: func(b *mutant, channel string, from broker.Position,
+					h broker.History,
+				) (broker.Replay, error) {
+					if from.Offset > 0 {
+						from.Offset--
+					}
+					return b.Memory.Since(ctx, channel, from, h)
+				},
+			},
+		},
+		"replays all but the newest": {
+			"replays what was missed",
+			&mutant{
+				since: func(b *mutant, channel string, from broker.Position,
+					h broker.History,
+				) (broker.Replay, error) {
+					r, err := b.Memory.Since(ctx, channel, from, h)
+					if n := len(r.Events); n > 0 {
+						r.Events = r.Events[:n-1]
+					}
+					return r, err
+				},
+			},
+		},
+		"has an interest too late": {
+			"hands over",
+			&mutant{attach: func(b *mutant, r broker.Receiver) (func() error, error) {
+				seen := 0
+				return b.Memory.Attach(&deafReceiver{
+					r,
+					func(broker.Event) bool { seen++; return seen > 3 },
+				})
+			}, interest: func(b *mutant, r broker.Receiver, name string, on bool) error {
+				return nil
+			}},
+		},
+		"does not number who is present": {
+			"keeps who is present",
+			&mutant{members: func(b *mutant, channel string) ([]broker.Member, error) {
+				all, err := b.Memory.Members(ctx, channel)
+				for i := range all {
+					all[i].Seq = 1
+				}
+				return all, err
+			}},
+		},
+		"counts who has left among the others": {"keeps who is present", &mutant{
+			leave: func(b *mutant, r broker.Receiver, channel string, m broker.Member) error {
+				b.left = m
+				return b.Memory.Leave(ctx, r, channel, m)
+			},
+			members: func(b *mutant, channel string) ([]broker.Member, error) {
+				all, err := b.Memory.Members(ctx, channel)
+				if b.left != (broker.Member{}) && len(all) > 0 &&
+					!slices.ContainsFunc(all,
+						func(m broker.Member) bool { return m.Conn == b.left.Conn }) {
+					all = append(all, b.left)
+				}
+				return all, err
+			},
+		}},
+		"does not tell of leaving": {
+			"keeps who is present",
+			&mutant{leave: func(*mutant, broker.Receiver, string, broker.Member) error {
+				return nil
+			}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -251,9 +403,10 @@ func TestExerciseBroker_FailsEveryMutant(t *testing.T) {
 					continue
 				}
 				b := tc.mutant
-				b.MemoryBroker = wsx.NewMemoryBroker()
+				b.Memory = broker.NewMemory()
 				found = true
-				if failures := judge(t, rule.check, func() wsx.Broker { return b }); len(failures) == 0 {
+				if failures := judge(t, rule.check,
+					func() broker.Broker { return b }); len(failures) == 0 {
 					t.Errorf("%q passes it", rule.name)
 				}
 			}
@@ -261,5 +414,16 @@ func TestExerciseBroker_FailsEveryMutant(t *testing.T) {
 				t.Errorf("no rule %q", tc.rule)
 			}
 		})
+	}
+}
+
+func TestServe_RefusesNoHandler(t *testing.T) {
+	if got := judge(t, func(t testing.TB, _ func() broker.Broker) { Serve(t, nil) },
+		nil); len(got) !=
+		1 || !strings.Contains(got[0], "the handler is nil") {
+		t.Errorf("%q", got)
+	}
+	if _, err := LoadSuite(nil); err == nil {
+		t.Error("a suite of no files")
 	}
 }

@@ -14,7 +14,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// vectorTimeout is how long a vector waits for what it expects, unless its step or the [Target] says otherwise.
+// vectorTimeout is how long a vector waits for what it expects, unless its step or the [Target]
+// says otherwise.
 const vectorTimeout = 10 * time.Second
 
 // Row is a sentence or a table's row of the protocol page that conformance vectors cover.
@@ -23,12 +24,13 @@ type Row struct {
 	ID string `json:"id"`
 	// Text says what must hold.
 	Text string `json:"text"`
-	// Tests name what shows the row where no vector can in reasonable time: Go tests as package.TestName, package being the directory
-	// below the module's root.
+	// Tests name what shows the row where no vector can in reasonable time: Go tests as
+	// package.TestName, package being the directory below the module's root.
 	Tests []string `json:"tests,omitzero"`
 }
 
-// Vector is one conformance vector: what a client does and what it must see (wsx/testdata/conformance/README.md has the format).
+// Vector is one conformance vector: what a client does and what it must see
+// (wsx/testdata/conformance/README.md has the format).
 type Vector struct {
 	// Name is unique among all vectors.
 	Name string
@@ -45,9 +47,13 @@ type Suite struct {
 	Vectors []*Vector
 }
 
-// LoadSuite reads all *.json in the root of fsys. What is not in the format is an error: unknown members, steps that do nothing or two
-// things at once, placeholders that do not exist, a name or row id that occurs twice, and rows that a vector covers but nobody defines.
+// LoadSuite reads all *.json in the root of fsys. What is not in the format is an error: unknown
+// members, steps that do nothing or two things at once, placeholders that do not exist, a name or
+// row id that occurs twice, and rows that a vector covers but nobody defines.
 func LoadSuite(fsys fs.FS) (*Suite, error) {
+	if fsys == nil {
+		return nil, errors.New("wsxtest: LoadSuite: the file system is nil")
+	}
 	files, err := fs.Glob(fsys, "*.json")
 	if err != nil {
 		return nil, err
@@ -56,49 +62,63 @@ func LoadSuite(fsys fs.FS) (*Suite, error) {
 	rows, names := make(map[string]bool), make(map[string]bool)
 	for _, file := range files {
 		b, err := fs.ReadFile(fsys, file)
+		if err == nil {
+			err = s.add(strings.TrimSuffix(path.Base(file), ".json"), b, rows, names)
+		}
 		if err != nil {
-			return nil, err
-		}
-		var doc struct {
-			Section string `json:"section"`
-			Rows    []Row  `json:"rows"`
-			Vectors []struct {
-				Name     string   `json:"name"`
-				Rows     []string `json:"rows"`
-				Leftover bool     `json:"leftover"`
-				Steps    []step   `json:"steps"`
-			} `json:"vectors"`
-		}
-		if err := json.Unmarshal(b, &doc, json.RejectUnknownMembers(true)); err != nil {
 			return nil, fmt.Errorf("wsxtest: %s: %w", file, err)
-		}
-		for _, r := range doc.Rows {
-			if r.ID == "" || r.Text == "" || rows[r.ID] {
-				return nil, fmt.Errorf("wsxtest: %s: row %q has no text or is there twice", file, r.ID)
-			}
-			rows[r.ID] = true
-		}
-		s.Rows = append(s.Rows, doc.Rows...)
-		for _, d := range doc.Vectors {
-			v := &Vector{Name: strings.TrimSuffix(path.Base(file), ".json") + "/" + d.Name, Rows: d.Rows, leftover: d.Leftover, steps: d.Steps}
-			if d.Name == "" || len(d.Rows) == 0 || len(d.Steps) == 0 || names[v.Name] {
-				return nil, fmt.Errorf("wsxtest: vector %q has no rows or no steps, or its name is there twice", v.Name)
-			}
-			names[v.Name] = true
-			if err := checkSteps(v.steps); err != nil {
-				return nil, fmt.Errorf("wsxtest: vector %q: %w", v.Name, err)
-			}
-			s.Vectors = append(s.Vectors, v)
 		}
 	}
 	for _, v := range s.Vectors {
 		for _, id := range v.Rows {
 			if !rows[id] {
-				return nil, fmt.Errorf("wsxtest: vector %q covers %q, which no file defines", v.Name, id)
+				return nil, fmt.Errorf("wsxtest: vector %q covers %q, which no file defines",
+					v.Name, id)
 			}
 		}
 	}
 	return s, nil
+}
+
+// suiteFile is one file of a suite.
+type suiteFile struct {
+	Section string `json:"section"`
+	Rows    []Row  `json:"rows"`
+	Vectors []struct {
+		Name     string   `json:"name"`
+		Rows     []string `json:"rows"`
+		Leftover bool     `json:"leftover"`
+		Steps    []step   `json:"steps"`
+	} `json:"vectors"`
+}
+
+// add reads what the file of that name holds. rows and names are those of the files before it, and
+// of this one when it returns.
+func (s *Suite) add(file string, b []byte, rows, names map[string]bool) error {
+	var doc suiteFile
+	if err := json.Unmarshal(b, &doc, json.RejectUnknownMembers(true), numbers); err != nil {
+		return err
+	}
+	for _, r := range doc.Rows {
+		if r.ID == "" || r.Text == "" || rows[r.ID] {
+			return fmt.Errorf("row %q has no text or is there twice", r.ID)
+		}
+		rows[r.ID] = true
+	}
+	s.Rows = append(s.Rows, doc.Rows...)
+	for _, d := range doc.Vectors {
+		v := &Vector{Name: file + "/" + d.Name, Rows: d.Rows, leftover: d.Leftover, steps: d.Steps}
+		if d.Name == "" || len(d.Rows) == 0 || len(d.Steps) == 0 || names[v.Name] {
+			return fmt.Errorf("vector %q has no rows or no steps, or its name is there twice",
+				v.Name)
+		}
+		names[v.Name] = true
+		if err := checkSteps(v.steps); err != nil {
+			return fmt.Errorf("vector %q: %w", v.Name, err)
+		}
+		s.Vectors = append(s.Vectors, v)
+	}
+	return nil
 }
 
 // Uncovered returns the rows that no vector covers and that name no test.
@@ -118,22 +138,27 @@ func (s *Suite) Uncovered() []Row {
 	return left
 }
 
-// Target is the server that vectors run against: one with the methods, channels and handlers of section 8 of the protocol, started with
-// -origins https://app.example, such as examples/conformance.
+// Target is the server that vectors run against: one with the methods, channels and handlers of
+// section 8 of the protocol, started with -origins https://app.example, such as
+// examples/conformance.
 type Target struct {
 	// URL is the base, http://127.0.0.1:9321.
 	URL string
-	// Start starts a server for one vector alone, because that ends it: stop begins its shutdown as SIGTERM does and returns. Whoever
-	// started it waits for its end. Vectors that need one fail when it is nil; [RunSuite] skips them.
+	// Start starts a server for one vector alone, because that ends it: stop begins its shutdown as
+	// SIGTERM does and returns. Whoever started it waits for its end. Vectors that need one fail
+	// when it is nil; [RunSuite] skips them.
 	Start func() (url string, stop func(), err error)
 	// Timeout is for each wait that the vector gives no time for; 10 s.
 	Timeout time.Duration
 }
 
-// Run runs the vector and returns what the server did wrong, or nil. Any number may run at a time against one server. The connections
-// that it opened have ended when it returns.
+// Run runs the vector and returns what the server did wrong, or nil. Any number may run at a time
+// against one server. The connections that it opened have ended when it returns.
 func (v *Vector) Run(ctx context.Context, target *Target) error {
-	r := &run{timeout: target.Timeout, url: target.URL, vars: map[string]any{"run": token()}, conns: make(map[string]*rawConn)}
+	r := &run{
+		timeout: target.Timeout, url: target.URL, vars: map[string]any{"run": token()},
+		conns: make(map[string]*rawConn),
+	}
 	if r.timeout <= 0 {
 		r.timeout = vectorTimeout
 	}
@@ -176,10 +201,14 @@ func (v *Vector) stops() bool {
 	return false
 }
 
-// RunSuite runs every vector as a parallel subtest of its name, and fails for each row that neither a vector nor a test covers. Without Target.Start the
-// vectors that end their server are skipped, and say so: a server that runs elsewhere can be tested by all the others.
+// RunSuite runs every vector as a parallel subtest of its name, and fails for each row that neither
+// a vector nor a test covers. Without Target.Start the vectors that end their server are skipped,
+// and say so: a server that runs elsewhere can be tested by all the others.
 func RunSuite(t *testing.T, s *Suite, target *Target) {
 	t.Helper()
+	if s == nil || target == nil {
+		t.Fatal("wsxtest: RunSuite: the suite or the target is nil")
+	}
 	for _, row := range s.Uncovered() {
 		t.Errorf("nothing covers row %s: %s", row.ID, row.Text)
 	}

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
-	"reflect"
 	"strings"
 )
 
@@ -13,8 +11,8 @@ import (
 var kinds = map[string]func(v any) bool{
 	"$any":     func(any) bool { return true },
 	"$string":  func(v any) bool { s, ok := v.(string); return ok && s != "" },
-	"$number":  func(v any) bool { _, ok := v.(float64); return ok },
-	"$integer": func(v any) bool { n, ok := v.(float64); return ok && n == math.Trunc(n) },
+	"$number":  func(v any) bool { _, ok := v.(number); return ok },
+	"$integer": func(v any) bool { n, ok := v.(number); return ok && n.integer() },
 	"$boolean": func(v any) bool { _, ok := v.(bool); return ok },
 	"$object":  func(v any) bool { _, ok := v.(map[string]any); return ok },
 	"$array":   func(v any) bool { _, ok := v.([]any); return ok },
@@ -33,7 +31,8 @@ const (
 func checkPattern(pattern any) error {
 	switch p := pattern.(type) {
 	case string:
-		if !strings.HasPrefix(p, "$") || strings.HasPrefix(p, "${") || strings.HasPrefix(p, save) || p == absent || p == optional || kinds[p] != nil {
+		if !strings.HasPrefix(p, "$") || strings.HasPrefix(p, "${") || strings.HasPrefix(p, save) ||
+			p == absent || p == optional || kinds[p] != nil {
 			return nil
 		}
 		return fmt.Errorf("there is no placeholder %s", p)
@@ -65,72 +64,80 @@ func checkPattern(pattern any) error {
 	return nil
 }
 
-// match tells how value differs from pattern, nil for not at all. What $save: names goes into vars, also when the rest differs.
+// match tells how value differs from pattern, nil for not at all. What $save: names goes into vars,
+// also when the rest differs.
 func match(pattern, value any, vars map[string]any) error {
 	return matchAt("", pattern, value, vars)
 }
 
+// matchAt is match of what stands at the JSON Pointer at of the whole.
 func matchAt(at string, pattern, value any, vars map[string]any) error {
-	differs := func(format string, args ...any) error {
-		if at == "" {
-			at = "the value"
-		}
-		return fmt.Errorf("%s %s", at, fmt.Sprintf(format, args...))
-	}
 	switch p := pattern.(type) {
 	case string:
-		if name, ok := strings.CutPrefix(p, save); ok {
-			vars[name] = value
-			return nil
-		}
-		if p == optional {
-			return nil
-		}
-		if p == absent {
-			return differs("is there")
-		}
-		if kind := kinds[p]; kind != nil {
-			if !kind(value) {
-				return differs("is %v, want %s", value, p)
-			}
-			return nil
-		}
-		want, err := fill(p, vars)
-		if err != nil {
-			return err
-		}
-		if !reflect.DeepEqual(want, value) {
-			return differs("is %v, want %v", value, want)
-		}
+		return matchText(at, p, value, vars)
 	case []any:
 		v, ok := value.([]any)
 		if !ok || len(v) != len(p) {
-			return differs("is %v, want an array of %d", value, len(p))
+			return differs(at, "is %v, want an array of %d", value, len(p))
 		}
 		for i := range p {
 			if err := matchAt(fmt.Sprintf("%s/%d", at, i), p[i], v[i], vars); err != nil {
 				return err
 			}
 		}
+		return nil
 	case map[string]any:
 		if list, ok := p[anyOrder].([]any); ok {
 			values, ok := value.([]any)
 			if !ok || len(values) != len(list) {
-				return differs("is %v, want an array of %d", value, len(list))
+				return differs(at, "is %v, want an array of %d", value, len(list))
 			}
 			return matchAll(list, values, vars)
 		}
 		v, ok := value.(map[string]any)
 		if !ok {
-			return differs("is %v, want an object", value)
+			return differs(at, "is %v, want an object", value)
 		}
 		return matchObject(at, p, v, vars)
-	default:
-		if pattern != value {
-			return differs("is %v, want %v", value, pattern)
-		}
+	}
+	if !same(pattern, value) {
+		return differs(at, "is %v, want %v", value, pattern)
 	}
 	return nil
+}
+
+// matchText is matchAt for a string, which may be a placeholder.
+func matchText(at, pattern string, value any, vars map[string]any) error {
+	if name, ok := strings.CutPrefix(pattern, save); ok {
+		vars[name] = value
+		return nil
+	}
+	kind := kinds[pattern]
+	switch {
+	case pattern == optional:
+		return nil
+	case pattern == absent:
+		return differs(at, "is there")
+	case kind != nil && kind(value):
+		return nil
+	case kind != nil:
+		return differs(at, "is %v, want %s", value, pattern)
+	}
+	want, err := fill(pattern, vars)
+	if err != nil {
+		return err
+	}
+	if !same(want, value) {
+		return differs(at, "is %v, want %v", value, want)
+	}
+	return nil
+}
+
+func differs(at, format string, args ...any) error {
+	if at == "" {
+		at = "the value"
+	}
+	return fmt.Errorf("%s %s", at, fmt.Sprintf(format, args...))
 }
 
 func matchObject(at string, pattern, value map[string]any, vars map[string]any) error {
@@ -177,7 +184,8 @@ func matchAll(patterns, values []any, vars map[string]any) error {
 	return fmt.Errorf("no message for %v: %w", patterns[0], last)
 }
 
-// fill replaces ${name} by what is known under that name: as a value of its own kind when it is all of the text.
+// fill replaces ${name} by what is known under that name: as a value of its own kind when it is all
+// of the text.
 func fill(text string, vars map[string]any) (any, error) {
 	var out strings.Builder
 	for rest := text; ; {

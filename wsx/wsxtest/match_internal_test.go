@@ -15,7 +15,7 @@ func mustParse(t *testing.T, s string) any {
 }
 
 func TestMatch_TellsWhatIsWantedFromWhatIsNot(t *testing.T) {
-	vars := map[string]any{"id": "7", "n": 3.0, "list": []any{1.0}}
+	vars := map[string]any{"id": "7", "n": number("3"), "list": []any{number("1")}}
 	for _, tc := range []struct {
 		pattern, value string
 		same           bool
@@ -23,6 +23,12 @@ func TestMatch_TellsWhatIsWantedFromWhatIsNot(t *testing.T) {
 		{`1`, `1`, true},
 		{`1`, `1.0`, true},
 		{`1`, `2`, false},
+		{`9007199254740993`, `9007199254740992`, false},
+		{`{"a":[18446744073709551615]}`, `{"a":[18446744073709551614]}`, false},
+		{`"$integer"`, `18446744073709551617`, true},
+		{`"$integer"`, `1.50`, false},
+		{`"$integer"`, `15e-1`, false},
+		{`"$integer"`, `150e-1`, true},
 		{`1`, `"1"`, false},
 		{`true`, `true`, true},
 		{`true`, `false`, false},
@@ -85,7 +91,8 @@ func TestMatch_TellsWhatIsWantedFromWhatIsNot(t *testing.T) {
 		{`{"$unordered":[1,1]}`, `[1,2]`, false},
 		{`{"$unordered":[1]}`, `[1,1]`, false},
 		{`{"$unordered":[]}`, `{}`, false},
-		{`{"$unordered":["$any",2]}`, `[2,1]`, true}, // what fits anything is not to take what another needs
+		// what fits anything is not to take what another needs
+		{`{"$unordered":["$any",2]}`, `[2,1]`, true},
 	} {
 		err := match(mustParse(t, tc.pattern), mustParse(t, tc.value), maps.Clone(vars))
 		if (err == nil) != tc.same {
@@ -96,19 +103,37 @@ func TestMatch_TellsWhatIsWantedFromWhatIsNot(t *testing.T) {
 
 func TestMatch_SavesWhatLaterPatternsAskFor(t *testing.T) {
 	vars := make(map[string]any)
-	if err := match(mustParse(t, `{"a":"$save:x","b":["$save:y"]}`), mustParse(t, `{"a":{"n":1},"b":[2]}`), vars); err != nil {
+	if err := match(mustParse(t, `{"a":"$save:x","b":["$save:y"]}`),
+		mustParse(t, `{"a":{"n":1},"b":[2]}`), vars); err != nil {
 		t.Fatal(err)
 	}
 	filled, err := fillAll(mustParse(t, `{"x":"${x}","y":["${y}","y=${y}"],"n":null}`), vars)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := match(filled, mustParse(t, `{"x":{"n":1},"y":[2,"y=2"],"n":null}`), vars); err != nil {
+	if err := match(filled, mustParse(t, `{"x":{"n":1},"y":[2,"y=2"],"n":null}`), vars); err !=
+		nil {
 		t.Error(err)
 	}
 	for _, s := range []string{`"${z}"`, `["${z}"]`, `{"a":"${z}"}`} {
 		if _, err := fillAll(mustParse(t, s), vars); err == nil {
 			t.Errorf("%s was filled", s)
 		}
+	}
+}
+
+func TestFillJSON_SendsEveryDigit(t *testing.T) {
+	r := &run{vars: map[string]any{}}
+	if err := r.match([]byte(`{"id":"$save:id"}`), []byte(`{"id":12345678901234567891}`)); err !=
+		nil {
+		t.Fatal(err)
+	}
+	if err := r.match([]byte(`["${id}"]`), []byte(`[12345678901234567892]`)); err == nil {
+		t.Error("another number is taken for the one that was saved")
+	}
+	b, err := r.fillJSON([]byte(`["${id}","n${id}",0.10000000000000000001]`))
+	if want := `[12345678901234567891,"n12345678901234567891",0.10000000000000000001]`; err !=
+		nil || string(b) != want {
+		t.Errorf("sent %s, %v, want %s", b, err, want)
 	}
 }

@@ -34,7 +34,8 @@ const noCode = 1005
 // maxServerFrame bounds what a server may make the runner allocate.
 const maxServerFrame = 16 << 20
 
-// rawConn is a client's connection that sends whatever it is told to and holds the server to RFC 6455.
+// rawConn is a client's connection that sends whatever it is told to and holds the server to RFC
+// 6455.
 type rawConn struct {
 	net   net.Conn
 	r     *bufio.Reader
@@ -49,7 +50,8 @@ type rawConn struct {
 // smallBuffer is a small connection's receive buffer in bytes; systems round it up.
 const smallBuffer = 64 << 10
 
-// dialTCP connects. A small connection has so little room for what is not read that a server notices soon.
+// dialTCP connects. A small connection has so little room for what is not read that a server
+// notices soon.
 func dialTCP(ctx context.Context, host string, small bool) (net.Conn, error) {
 	c, err := new(net.Dialer).DialContext(ctx, "tcp", host)
 	if err == nil && small {
@@ -71,14 +73,17 @@ func receive(resp *http.Response) (*received, error) {
 	return &received{resp.StatusCode, resp.Header, body}, errors.Join(err, resp.Body.Close())
 }
 
-// handshake sends an upgrade request, header having what is not to be as usual, and returns the answer, and the connection when that
-// was 101.
-func handshake(c net.Conn, host, target string, header map[string][]string) (*received, *rawConn, error) {
+// handshake sends an upgrade request, header having what is not to be as usual, and returns the
+// answer, and the connection when that was 101.
+func handshake(c net.Conn, host, target string, header map[string][]string) (*received, *rawConn,
+	error,
+) {
 	key := make([]byte, 16)
 	_, _ = rand.Read(key) // it never fails
 	fields := http.Header{
 		"Host": {host}, "Connection": {"Upgrade"}, "Upgrade": {"websocket"},
-		"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {base64.StdEncoding.EncodeToString(key)},
+		"Sec-Websocket-Version": {"13"},
+		"Sec-Websocket-Key":     {base64.StdEncoding.EncodeToString(key)},
 	}
 	for name, values := range header {
 		fields[http.CanonicalHeaderKey(name)] = values
@@ -104,11 +109,13 @@ func handshake(c net.Conn, host, target string, header map[string][]string) (*re
 		return got, nil, err
 	}
 	got := &received{status: resp.StatusCode, header: resp.Header}
-	sum := sha1.Sum([]byte(fields.Get("Sec-Websocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	sum := sha1.Sum([]byte(fields.Get("Sec-Websocket-Key") +
+		"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	switch {
 	case got.header.Get("Sec-Websocket-Accept") != base64.StdEncoding.EncodeToString(sum[:]):
 		err = errors.New("the header Sec-WebSocket-Accept is wrong")
-	case !strings.EqualFold(got.header.Get("Upgrade"), "websocket"), !strings.EqualFold(got.header.Get("Connection"), "upgrade"):
+	case !strings.EqualFold(got.header.Get("Upgrade"), "websocket"),
+		!strings.EqualFold(got.header.Get("Connection"), "upgrade"):
 		err = errors.New("the header Connection or Upgrade is wrong")
 	case got.header.Get("Sec-Websocket-Extensions") != "":
 		err = errors.New("the server selected an extension that was not offered")
@@ -179,10 +186,12 @@ func (c *rawConn) send(opcode int, payload []byte) {
 	c.flush()
 }
 
-// errClosed says that a close frame came where a message was wanted, or a message could not come any more.
+// errClosed says that a close frame came where a message was wanted, or a message could not come
+// any more.
 var errClosed = errors.New("the server closed the connection")
 
-// message returns the next message. Pings are answered, pongs kept. A close frame is answered; then it is errClosed for good.
+// message returns the next message. Pings are answered, pongs kept. A close frame is answered; then
+// it is errClosed for good.
 func (c *rawConn) message(deadline time.Time) (opcode int, payload []byte, err error) {
 	return c.next(deadline, false)
 }
@@ -288,7 +297,8 @@ func (c *rawConn) frame() (opcode int, fin bool, payload []byte, err error) {
 	return opcode, fin, payload, err
 }
 
-// gone waits until the server has ended the TCP connection, as it must after the close frames (RFC 6455 section 7.1.1).
+// gone waits until the server has ended the TCP connection, as it must after the close frames (RFC
+// 6455 section 7.1.1).
 func (c *rawConn) gone(deadline time.Time) error {
 	if err := c.net.SetReadDeadline(deadline); err != nil {
 		return err

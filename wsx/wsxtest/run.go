@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -52,7 +53,7 @@ func (r *run) step(ctx context.Context, s *step) error {
 		return r.http(ctx, s)
 	case s.Repeat != nil:
 		for i := range s.Repeat.Times {
-			r.vars["i"] = float64(i)
+			r.vars["i"] = number(strconv.Itoa(i))
 			if err := r.steps(ctx, s.Repeat.Steps); err != nil {
 				return fmt.Errorf("round %d: %w", i+1, err)
 			}
@@ -121,7 +122,8 @@ func (r *run) connect(ctx context.Context, s *step) error {
 		want = http.StatusSwitchingProtocols
 	}
 	if selected := got.header.Get("Sec-Websocket-Protocol"); selected != s.Connect.Subprotocol {
-		return fmt.Errorf("the server selected the subprotocol %q, want %q", selected, s.Connect.Subprotocol)
+		return fmt.Errorf("the server selected the subprotocol %q, want %q", selected,
+			s.Connect.Subprotocol)
 	}
 	return r.answer(got, want, s.Connect.Answer)
 }
@@ -152,7 +154,8 @@ func (r *run) http(ctx context.Context, s *step) error {
 	}
 	ctx, cancel := context.WithDeadline(ctx, r.deadline(s))
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+r.host+target, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+r.host+target,
+		bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -324,7 +327,8 @@ func (r *run) frames(c *rawConn, s *step) error {
 	})
 }
 
-// writing bounds the writes in do. That they fail is no error: the server may have closed, and the next read tells why.
+// writing bounds the writes in do. That they fail is no error: the server may have closed, and the
+// next read tells why.
 func (r *run) writing(c *rawConn, s *step, do func() error) error {
 	if err := c.net.SetWriteDeadline(r.deadline(s)); err != nil {
 		return err

@@ -26,14 +26,17 @@ type step struct {
 
 	Receive   jsontext.Value `json:"receive,omitzero"`   // the next message
 	Unordered []any          `json:"unordered,omitzero"` // the next messages, in any order
-	Until     jsontext.Value `json:"until,omitzero"`     // the next message of that kind; those before it match Skip
-	Pong      *string        `json:"pong,omitzero"`      // the next WebSocket pong
-	Closed    *int           `json:"closed,omitzero"`    // the server's close code, next, or behind messages that match Skip
+	// the next message of that kind; those before it match Skip
+	Until jsontext.Value `json:"until,omitzero"`
+	Pong  *string        `json:"pong,omitzero"` // the next WebSocket pong
+	// the server's close code, next, or behind messages that match Skip
+	Closed *int `json:"closed,omitzero"`
 
 	Repeat *repeatStep `json:"repeat,omitzero"`
 	Poll   *pollStep   `json:"poll,omitzero"`
 
-	On       string         `json:"on,omitzero"`        // the connection's name, for vectors that have several
+	// the connection's name, for vectors that have several
+	On       string         `json:"on,omitzero"`
 	Contains []string       `json:"contains,omitzero"`  // what the message's text holds
 	Lacks    []string       `json:"lacks,omitzero"`     // and does not
 	Skip     jsontext.Value `json:"skip,omitzero"`      // what may come before
@@ -45,10 +48,11 @@ type connectStep struct {
 	Path         string               `json:"path,omitzero"` // /ws
 	Subprotocols []string             `json:"subprotocols,omitzero"`
 	Headers      map[string]oneOrMore `json:"headers,omitzero"`
-	Small        bool                 `json:"small,omitzero"`       // little room for what is not read
-	Status       int                  `json:"status,omitzero"`      // 101
-	Subprotocol  string               `json:"subprotocol,omitzero"` // the one selected; none
-	Answer       *answer              `json:"answer,omitzero"`
+	// little room for what is not read
+	Small       bool    `json:"small,omitzero"`
+	Status      int     `json:"status,omitzero"`      // 101
+	Subprotocol string  `json:"subprotocol,omitzero"` // the one selected; none
+	Answer      *answer `json:"answer,omitzero"`
 }
 
 // httpStep is an HTTP request, and its answer.
@@ -77,7 +81,8 @@ type repeatStep struct {
 	Steps []step `json:"steps"`
 }
 
-// pollStep sends a message again until the answer is what is wanted. Every answer before is of the other kind.
+// pollStep sends a message again until the answer is what is wanted. Every answer before is of the
+// other kind.
 type pollStep struct {
 	Send  jsontext.Value `json:"send"`
 	Until jsontext.Value `json:"until"`
@@ -128,7 +133,8 @@ func (t *text) UnmarshalJSON(b []byte) error {
 		if err := json.Unmarshal(raw, p, json.RejectUnknownMembers(true)); err != nil {
 			return err
 		}
-		if _, err := hex.DecodeString(p.Hex); err != nil || (p.Repeat == "" || p.Times <= 0) == (p.Hex == "") {
+		if _, err := hex.DecodeString(p.Hex); err != nil ||
+			(p.Repeat == "" || p.Times <= 0) == (p.Hex == "") {
 			return fmt.Errorf("a part of a text is {repeat, times} or {hex}: %s", raw)
 		}
 	}
@@ -163,8 +169,10 @@ func (t text) bytes(vars map[string]any) ([]byte, error) {
 func (s *step) actions() int {
 	n := 0
 	for _, is := range []bool{
-		s.Connect != nil, s.HTTP != nil, s.Send != nil, s.Text != nil, s.Binary != nil, s.Frames != nil, s.Ping != nil, s.Close != nil, s.Drop, s.Stop,
-		s.Receive != nil, s.Unordered != nil, s.Until != nil, s.Pong != nil, s.Closed != nil, s.Repeat != nil, s.Poll != nil,
+		s.Connect != nil, s.HTTP != nil, s.Send != nil, s.Text != nil, s.Binary != nil,
+		s.Frames != nil, s.Ping != nil, s.Close != nil, s.Drop, s.Stop,
+		s.Receive != nil, s.Unordered != nil, s.Until != nil, s.Pong != nil, s.Closed != nil,
+		s.Repeat != nil, s.Poll != nil,
 	} {
 		if is {
 			n++
@@ -236,10 +244,4 @@ func (s *step) check() error {
 		}
 	}
 	return nil
-}
-
-// parse reads a value. Duplicate names and text that is not UTF-8 are refused.
-func parse(raw []byte) (v any, err error) {
-	err = json.Unmarshal(raw, &v)
-	return v, err
 }

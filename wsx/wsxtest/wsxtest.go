@@ -1,18 +1,22 @@
-// Package wsxtest connects WSX clients and servers in memory, for tests, and tests servers and brokers of others.
+// Package wsxtest connects WSX clients and servers in memory, for tests, and tests servers and
+// brokers of others.
 //
-// [New] is the short way: a dispatcher in, a client of it out. [Serve] is for a handler of the test's own, such as a router with the
-// server's options and middleware on it. The HTTP is net/http's and the WebSocket is real; only the socket is a net.Pipe. It needs no
-// port, it works inside testing/synctest bubbles, whose clock makes time-outs exact and immediate, and everything ends with the test.
+// [New] is the short way: a dispatcher in, a client of it out. [Serve] is for a handler of the
+// test's own, such as a router with the server's options and middleware on it. The HTTP is
+// net/http's and the WebSocket is real; only the socket is a net.Pipe. It needs no port, it works
+// inside testing/synctest bubbles, whose clock makes time-outs exact and immediate, and everything
+// ends with the test.
 //
 //	d := wsx.NewDispatcher()
 //	wsx.Handle(d, "orders.get", getOrder)
-//	order, err := wsxclient.Call[Order](t.Context(), wsxtest.New(t, d, nil, nil), "orders.get", GetOrder{ID: 1})
+//	c := wsxtest.New(t, d, nil, nil)
+//	order, err := wsxclient.Call[Order](t.Context(), c, "orders.get", GetOrder{ID: 1})
 //
-// [LoadSuite] and [RunSuite] run the protocol's conformance vectors, wsx/testdata/conformance, against a server on a socket, and
-// [ExerciseBroker] is the contract of brokers.
+// [LoadSuite] and [RunSuite] run the protocol's conformance vectors, wsx/testdata/conformance,
+// against a server on a socket, and [ExerciseBroker] is the contract of brokers.
 //
-// A net.Pipe holds no bytes: a peer that does not read is felt at the first one. Tests of what the system's socket buffers do need
-// a socket.
+// A net.Pipe holds no bytes: a peer that does not read is felt at the first one. Tests of what the
+// system's socket buffers do need a socket.
 package wsxtest
 
 import (
@@ -30,9 +34,11 @@ import (
 // stopTimeout is how long the handlers of a test may take to end when it is over.
 const stopTimeout = 30 * time.Second
 
-// New serves d's methods in memory and returns a client of them. Both end with the test, which fails when a handler does not end within
-// 30 s. The options may be nil; HTTPClient is set.
-func New(t testing.TB, d *wsx.Dispatcher, server *wsx.ServerOptions, client *wsxclient.Options) *wsxclient.Client {
+// New serves d's methods in memory and returns a client of them. Both end with the test, which
+// fails when a handler does not end within 30 s. The options may be nil; HTTPClient is set.
+func New(t testing.TB, d *wsx.Dispatcher, server *wsx.ServerOptions,
+	client *wsxclient.Options,
+) *wsxclient.Client {
 	t.Helper()
 	s := wsx.NewServer(d, server)
 	var opts wsxclient.Options
@@ -55,9 +61,13 @@ func New(t testing.TB, d *wsx.Dispatcher, server *wsx.ServerOptions, client *wsx
 	return c
 }
 
-// Serve serves h in memory until the test ends and returns a client whose every request goes there, whatever the host of its URL.
-// WebSockets that h took over are its own to end.
+// Serve serves h in memory until the test ends and returns a client whose every request goes there,
+// whatever the host of its URL. WebSockets that h took over are its own to end.
 func Serve(t testing.TB, h http.Handler) *http.Client {
+	t.Helper()
+	if h == nil { // net/http would serve http.DefaultServeMux
+		t.Fatal("wsxtest: Serve: the handler is nil")
+	}
 	l := &listener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	srv := &http.Server{Handler: h}
 	served := make(chan struct{})

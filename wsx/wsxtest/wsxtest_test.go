@@ -41,7 +41,10 @@ func TestNew_LivesInABubble(t *testing.T) {
 }
 
 func TestServe_AnswersPlainHTTPWhateverTheHost(t *testing.T) {
-	client := wsxtest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X-Host", r.Host) }))
+	client := wsxtest.Serve(t,
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Host", r.Host)
+		}))
 	for _, host := range []string{"a.example", "b.example:81"} {
 		resp, err := client.Get("http://" + host)
 		if err != nil {

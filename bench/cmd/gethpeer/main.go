@@ -1,5 +1,6 @@
-// Command gethpeer talks to examples/conformance with go-ethereum's rpc.Client, which knows JSON-RPC 2.0 and nothing of WSX: calls,
-// notifications, errors and batches, over the WebSocket and over HTTP.
+// Command gethpeer talks to examples/conformance with go-ethereum's rpc.Client, which knows
+// JSON-RPC 2.0 and nothing of WSX: calls, notifications, errors and batches, over the WebSocket and
+// over HTTP.
 //
 //	go run ./cmd/gethpeer 127.0.0.1:9321
 package main
@@ -21,19 +22,22 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: gethpeer HOST:PORT")
 		os.Exit(2)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	for _, url := range []string{"ws://" + os.Args[1] + "/ws", "http://" + os.Args[1] + "/rpc"} {
-		if err := talk(ctx, url); err != nil {
-			fmt.Fprintf(os.Stderr, "%s: %v\n", url, err)
-			os.Exit(1) //nolint:gocritic // nothing is left to do
-		}
-	}
-	if err := authenticated(ctx, "ws://"+os.Args[1]+"/ws-auth"); err != nil {
+	if err := run(os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	fmt.Println("ok: go-ethereum rpc.Client")
+}
+
+func run(addr string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for _, url := range []string{"ws://" + addr + "/ws", "http://" + addr + "/rpc"} {
+		if err := talk(ctx, url); err != nil {
+			return fmt.Errorf("%s: %w", url, err)
+		}
+	}
+	return authenticated(ctx, "ws://"+addr+"/ws-auth")
 }
 
 type sum struct {
@@ -60,10 +64,13 @@ func talk(ctx context.Context, url string) error {
 		return fmt.Errorf("add by position: %v, %w", added, err)
 	}
 	var echoed []addends
-	if err := c.CallContext(ctx, &echoed, "echo", addends{1, 2}); err != nil || len(echoed) != 1 || echoed[0] != (addends{1, 2}) {
+	if err := c.CallContext(ctx, &echoed, "echo", addends{1, 2}); err != nil || len(echoed) != 1 ||
+		echoed[0] != (addends{1, 2}) {
 		return fmt.Errorf("echo: %v, %w", echoed, err)
 	}
-	if strings.HasPrefix(url, "ws:") { // over HTTP this client fails on the empty answer to a notification, also on its own server's
+	if strings.HasPrefix(url, "ws:") {
+		// over HTTP this client fails on the empty answer to a notification, also on its own
+		// server's
 		if err := c.Notify(ctx, "log", "from geth"); err != nil {
 			return fmt.Errorf("notify: %w", err)
 		}
@@ -71,7 +78,8 @@ func talk(ctx context.Context, url string) error {
 	if err := fails(c.CallContext(ctx, nil, "no.such"), -32601, "METHOD_NOT_FOUND"); err != nil {
 		return err
 	}
-	if err := fails(c.CallContext(ctx, nil, "fail", "CONFLICT", "taken"), -32009, "CONFLICT"); err != nil {
+	if err := fails(c.CallContext(ctx, nil, "fail", "CONFLICT", "taken"), -32009,
+		"CONFLICT"); err != nil {
 		return err
 	}
 	return batch(ctx, c)

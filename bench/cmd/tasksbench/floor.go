@@ -60,7 +60,8 @@ func run(n int, one, end func(i int) error) (float64, error) {
 	return float64(n) / time.Since(begin).Seconds(), errors.Join(err, errors.Join(errs...))
 }
 
-// floorMemory acknowledges what is written and not synced, which survives the process and not the machine.
+// floorMemory acknowledges what is written and not synced, which survives the process and not the
+// machine.
 func floorMemory(n int, dir string) (float64, error) {
 	b := []byte(payload)
 	g, err := newGrouped(dir, n*len(b), false)
@@ -70,7 +71,8 @@ func floorMemory(n int, dir string) (float64, error) {
 	return run(n, func(int) error { return g.append(b) }, func(int) error { return nil })
 }
 
-// grouped appends to a file of zeros, as filestore does, in one write for all that wait, and one sync where it syncs.
+// grouped appends to a file of zeros, as filestore does, in one write for all that wait, and one
+// sync where it syncs.
 type grouped struct {
 	f    *os.File
 	sync bool
@@ -100,7 +102,10 @@ func newGrouped(dir string, size int, sync bool) (*grouped, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	g := &grouped{f: f, sync: sync, kick: make(chan struct{}, 1), next: &group{done: make(chan struct{})}}
+	g := &grouped{
+		f: f, sync: sync, kick: make(chan struct{}, 1),
+		next: &group{done: make(chan struct{})},
+	}
 	go g.loop()
 	return g, nil
 }
@@ -119,7 +124,8 @@ func (g *grouped) loop() {
 	}
 }
 
-// take is the next group. It first lets those run that the last one has woken, as long as they bring more: none of them needs a write of its own.
+// take is the next group. It first lets those run that the last one has woken, as long as they
+// bring more: none of them needs a write of its own.
 func (g *grouped) take(spare []byte) ([]byte, *group) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -162,7 +168,8 @@ func floorRun(n int, dir string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return run(n, func(int) error { return g.append(b) }, func(int) error { return g.append(ended) })
+	return run(n, func(int) error { return g.append(b) },
+		func(int) error { return g.append(ended) })
 }
 
 func boltPut(n int, dir string) (float64, error) {
@@ -171,12 +178,17 @@ func boltPut(n int, dir string) (float64, error) {
 		return 0, err
 	}
 	bucket := []byte("tasks")
-	if err := db.Update(func(tx *bbolt.Tx) error { _, err := tx.CreateBucket(bucket); return err }); err != nil {
+	if err := db.Update(func(tx *bbolt.Tx) error {
+		_, err := tx.CreateBucket(bucket)
+		return err
+	}); err != nil {
 		return 0, err
 	}
 	db.MaxBatchSize, db.MaxBatchDelay = submitters, time.Millisecond
 	return submit(n, func(i int) error {
-		return db.Batch(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put(key(i), []byte(payload)) })
+		return db.Batch(func(tx *bbolt.Tx) error {
+			return tx.Bucket(bucket).Put(key(i), []byte(payload))
+		})
 	})
 }
 

@@ -1,5 +1,5 @@
-// Command tasksbench measures tasks and its stores beside the floor, each run in a process of its own, medians of 5 interleaved rounds:
-// make bench-tasks.
+// Command tasksbench measures tasks and its stores beside the floor, each run in a process of its
+// own, medians of 5 interleaved rounds: make bench-tasks.
 package main
 
 import (
@@ -35,11 +35,17 @@ var contestants = []contestant{
 	{"floor: append + channel", "", "/s", 1_000_000, floorMemory},
 	{"tasks in memory, submit + run", "floor: append + channel", "/s", 200_000, memoryRun},
 	{"floor: append + grouped fsync, submit", "", "/s", 40_000, floorSubmit},
-	{"tasks on filestore, submit", "floor: append + grouped fsync, submit", "/s", 40_000, fileSubmit},
+	{
+		"tasks on filestore, submit", "floor: append + grouped fsync, submit", "/s", 40_000,
+		fileSubmit,
+	},
 	{"bbolt Batch, put", "floor: append + grouped fsync, submit", "/s", 10_000, boltPut},
 	{"pebble Sync, put", "floor: append + grouped fsync, submit", "/s", 30_000, pebblePut},
 	{"floor: append + grouped fsync, submit + run", "", "/s", 40_000, floorRun},
-	{"tasks on filestore, submit + run", "floor: append + grouped fsync, submit + run", "/s", 40_000, fileRun},
+	{
+		"tasks on filestore, submit + run", "floor: append + grouped fsync, submit + run", "/s",
+		40_000, fileRun,
+	},
 	{"a finished task, without its payload", "", " B", 100_000, memoryOfFinished},
 	{"alive over a million queued tasks while they are listed", "", " MB", 1_000_000, listMillion},
 }
@@ -48,7 +54,8 @@ func main() {
 	rounds := flag.Int("rounds", 5, "how often each is measured")
 	only := flag.String("only", "", "measure those whose name contains it")
 	one := flag.String("one", "", "be the process of this contestant")
-	dir := flag.String("dir", "", "where files go; a temporary directory beside the working one when empty")
+	dir := flag.String("dir", "",
+		"where files go; a temporary directory beside the working one when empty")
 	flag.Parse()
 	if *one != "" {
 		for _, c := range contestants {
@@ -77,7 +84,8 @@ func main() {
 		}
 		slices.Sort(all)
 		median := all[len(all)/2]
-		fmt.Printf("%-56s %12.0f%-3s (%.0f to %.0f)", c.name, median, c.unit, all[0], all[len(all)-1])
+		fmt.Printf("%-56s %12.0f%-3s (%.0f to %.0f)", c.name, median, c.unit, all[0],
+			all[len(all)-1])
 		if floor := figures[c.floor]; len(floor) > 0 {
 			fmt.Printf("  %.3f of the floor", median/floor[len(floor)/2])
 		}

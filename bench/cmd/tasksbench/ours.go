@@ -12,20 +12,24 @@ import (
 
 	"github.com/genropy/genro-asgi-go/tasks"
 	"github.com/genropy/genro-asgi-go/tasks/filestore"
+	"github.com/genropy/genro-asgi-go/tasks/memstore"
 )
 
 type input struct {
 	To string `json:"to"`
 }
 
-// manage submits n tasks to a manager and, when it runs them, waits until the store says that all have succeeded. No more of them wait at once than in the
-// floor's channel.
+// manage submits n tasks to a manager and, when it runs them, waits until the store says that all
+// have succeeded. No more of them wait at once than in the floor's channel.
 func manage(n int, store tasks.Store, runs bool) (float64, error) {
 	ctx := context.Background()
 	q := tasks.QueueOptions{Concurrency: workers, MaxWaiting: -1}
-	m := tasks.New(&tasks.Options{Store: store, Queues: map[string]tasks.QueueOptions{"default": q}})
+	m := tasks.New(store, &tasks.Options{
+		Queues: map[string]tasks.QueueOptions{"default": q},
+	})
 	waiting := make(chan struct{}, backlog)
-	tasks.Register(m, "send", 1, func(context.Context, input) (struct{}, error) { <-waiting; return struct{}{}, nil }, nil)
+	tasks.Register(m, "send", 1,
+		func(context.Context, input) (struct{}, error) { <-waiting; return struct{}{}, nil }, nil)
 	if runs {
 		if err := m.Start(ctx); err != nil {
 			return 0, err
@@ -56,7 +60,7 @@ func manage(n int, store tasks.Store, runs bool) (float64, error) {
 	return rate, m.Stop(ctx)
 }
 
-func memoryRun(n int, _ string) (float64, error) { return manage(n, tasks.NewMemStore(), true) }
+func memoryRun(n int, _ string) (float64, error) { return manage(n, memstore.New(), true) }
 
 func fileSubmit(n int, dir string) (float64, error) { return onFile(n, dir, false) }
 func fileRun(n int, dir string) (float64, error)    { return onFile(n, dir, true) }
@@ -70,12 +74,12 @@ func onFile(n int, dir string, runs bool) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return rate, store.Close()
+	return rate, store.Stop(context.Background())
 }
 
 // memoryOfFinished is what a task that is done takes, less its payload.
 func memoryOfFinished(n int, _ string) (float64, error) {
-	store := tasks.NewMemStore()
+	store := memstore.New()
 	before := heap()
 	if _, err := manage(n, store, true); err != nil {
 		return 0, err
@@ -85,13 +89,17 @@ func memoryOfFinished(n int, _ string) (float64, error) {
 	return float64(took)/float64(n) - float64(len(payload)), nil
 }
 
-// listMillion is by how much what is alive on the heap grows at most while n tasks are listed by pages of 1,000, looked at every 50 pages.
+// listMillion is by how much what is alive on the heap grows at most while n tasks are listed by
+// pages of 1,000, looked at every 50 pages.
 func listMillion(n int, _ string) (float64, error) {
 	ctx := context.Background()
-	store := tasks.NewMemStore()
+	store := memstore.New()
 	now := time.Now()
 	for i := range n {
-		t := &tasks.Task{ID: strconv.Itoa(i), Kind: "send", Version: 1, Queue: "default", State: tasks.Queued, Created: now, RunAt: now, Payload: []byte(payload)}
+		t := &tasks.Task{
+			ID: strconv.Itoa(i), Kind: "send", Version: 1, Queue: "default",
+			State: tasks.Queued, Created: now, RunAt: now, Payload: []byte(payload),
+		}
 		if _, err := store.Add(ctx, t, now, 0); err != nil {
 			return 0, err
 		}

@@ -7,8 +7,9 @@ import (
 	"github.com/centrifugal/centrifuge"
 )
 
-// centrifugeHandler is a node as its tutorial makes one, with the memory engine, and the write buffers pooled as its
-// documentation advises for many connections. Handlers use encoding/json, as its examples do.
+// centrifugeHandler is a node as its tutorial makes one, with the memory engine, and the write
+// buffers pooled as its documentation advises for many connections. Handlers use encoding/json, as
+// its examples do.
 func centrifugeHandler() (http.Handler, error) {
 	node, err := centrifuge.New(centrifuge.Config{LogLevel: centrifuge.LogLevelNone})
 	if err != nil {
@@ -38,6 +39,7 @@ func centrifugeHandler() (http.Handler, error) {
 	}
 	ws := centrifuge.NewWebsocketHandler(node, centrifuge.WebsocketConfig{UseWriteBufferPool: true})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ws.ServeHTTP(w, r.WithContext(centrifuge.SetCredentials(r.Context(), &centrifuge.Credentials{})))
+		ws.ServeHTTP(w,
+			r.WithContext(centrifuge.SetCredentials(r.Context(), &centrifuge.Credentials{})))
 	}), nil
 }

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// client is a WebSocket client that costs little and the same whoever serves: what it sends is prepared, what it reads it returns where
-// it lies. It is one goroutine's.
+// client is a WebSocket client that costs little and the same whoever serves: what it sends is
+// prepared, what it reads it returns where it lies. It is one goroutine's.
 type client struct {
 	nc   *net.TCPConn
 	buf  []byte
@@ -37,7 +37,8 @@ func dial(addr, path string) (*client, error) {
 }
 
 func (c *client) handshake(addr, path string) error {
-	const request = "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+	const request = "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: " +
+		"websocket\r\nSec-WebSocket-Version: 13\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 	if _, err := fmt.Fprintf(c.nc, request, path, addr); err != nil {
 		return err
@@ -48,7 +49,8 @@ func (c *client) handshake(addr, path string) error {
 			return err
 		}
 		if end := bytes.Index(c.buf[:c.w], []byte("\r\n\r\n")); end >= 0 {
-			if head := string(c.buf[:end]); !strings.HasPrefix(head, "HTTP/1.1 101 ") || !strings.Contains(head, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") {
+			if head := string(c.buf[:end]); !strings.HasPrefix(head, "HTTP/1.1 101 ") ||
+				!strings.Contains(head, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") {
 				return fmt.Errorf("not upgraded: %.200s", head)
 			}
 			c.r = end + 4
@@ -63,7 +65,8 @@ func (c *client) close() {
 	_ = c.nc.Close()
 }
 
-// fill reads more. The buffer grows to bufferSize with the first message and beyond it only for a message that needs it.
+// fill reads more. The buffer grows to bufferSize with the first message and beyond it only for a
+// message that needs it.
 func (c *client) fill() error {
 	if c.r > 0 {
 		c.w = copy(c.buf, c.buf[c.r:c.w])
@@ -80,8 +83,8 @@ func (c *client) fill() error {
 
 var errClosed = errors.New("the server closed the connection")
 
-// next returns the next message, or the next line of one that is several (centrifuge sends JSON lines), valid until the call after. It
-// answers pings of either kind.
+// next returns the next message, or the next line of one that is several (centrifuge sends JSON
+// lines), valid until the call after. It answers pings of either kind.
 func (c *client) next() ([]byte, error) {
 	for {
 		for len(c.rest) > 0 {

@@ -49,7 +49,8 @@ type addResult struct {
 
 func floor() *contestant {
 	echoed := func(id int) string {
-		return fmt.Sprintf(`{"type":"rpc.request","id":%d,"method":"add","params":{"a":%d,"b":%d}}`, id, id, addend)
+		return fmt.Sprintf(`{"type":"rpc.request","id":%d,"method":"add","params":{"a":%d,"b":%d}}`,
+			id, id, addend)
 	}
 	return &contestant{
 		name: "floor", handler: floorHandler,
@@ -64,14 +65,18 @@ func ours() *contestant {
 		name: "ours", handler: oursHandler,
 		calls: "/", feed: "/", publishing: "/",
 		call: func(id int) string {
-			return fmt.Sprintf(`{"type":"rpc.request","id":%d,"method":"add","params":{"a":%d,"b":%d}}`, id, id, addend)
+			return fmt.Sprintf(
+				`{"type":"rpc.request","id":%d,"method":"add","params":{"a":%d,"b":%d}}`, id, id,
+				addend)
 		},
 		answer: func(id int) string {
 			return fmt.Sprintf(`{"type":"rpc.response","id":%d,"result":{"sum":%d}}`, id, id+addend)
 		},
 		subscribe: `{"type":"rpc.subscribe","id":1,"channel":"` + channel + `"}`,
 		publish: func(id int, payload string) string {
-			return fmt.Sprintf(`{"type":"rpc.request","id":%d,"method":"publish","params":{"channel":"`+channel+`","payload":%s}}`, id, payload)
+			return fmt.Sprintf(
+				`{"type":"rpc.request","id":%d,"method":"publish","params":{"channel":"`+channel+
+					`","payload":%s}}`, id, payload)
 		},
 	}
 }
@@ -82,7 +87,8 @@ func centrifugeServer() *contestant {
 		calls: "/", feed: "/", publishing: "/",
 		hello: `{"id":1,"connect":{}}`,
 		call: func(id int) string {
-			return fmt.Sprintf(`{"id":%d,"rpc":{"method":"add","data":{"a":%d,"b":%d}}}`, id, id, addend)
+			return fmt.Sprintf(`{"id":%d,"rpc":{"method":"add","data":{"a":%d,"b":%d}}}`, id, id,
+				addend)
 		},
 		answer: func(id int) string {
 			return fmt.Sprintf(`{"id":%d,"rpc":{"data":{"sum":%d}}}`, id, id+addend)
@@ -99,14 +105,17 @@ func geth() *contestant {
 		name: "geth", handler: gethHandler,
 		calls: "/", feed: "/", publishing: "/",
 		call: func(id int) string {
-			return fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"bench_add","params":[{"a":%d,"b":%d}]}`, id, id, addend)
+			return fmt.Sprintf(
+				`{"jsonrpc":"2.0","id":%d,"method":"bench_add","params":[{"a":%d,"b":%d}]}`, id, id,
+				addend)
 		},
 		answer: func(id int) string {
 			return fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"result":{"sum":%d}}`, id, id+addend)
 		},
 		subscribe: `{"jsonrpc":"2.0","id":1,"method":"bench_subscribe","params":["feed"]}`,
 		publish: func(id int, payload string) string {
-			return fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"bench_publish","params":[%s]}`, id, payload)
+			return fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"bench_publish","params":[%s]}`,
+				id, payload)
 		},
 	}
 }

@@ -30,8 +30,12 @@ type subscriber struct {
 }
 
 func newFan(c *contestant, s *child, subscribers int) (*fan, error) {
-	f := &fan{group: newGroup(subscribers), need: int32(subscribers), done: make(chan struct{}, maxOutstanding)}
-	if err := f.open(subscribers, func() (*client, error) { return c.openFeed(s.addr) }); err != nil {
+	f := &fan{
+		group: newGroup(subscribers), need: int32(subscribers),
+		done: make(chan struct{}, maxOutstanding),
+	}
+	if err := f.open(subscribers, func() (*client, error) { return c.openFeed(s.addr) }); err !=
+		nil {
 		f.close()
 		return nil, err
 	}
@@ -74,7 +78,8 @@ func (f *fan) read(i int, s *subscriber) error {
 		}
 		event := number(after(b, "#"), 8)
 		if !s.take(event) {
-			return fmt.Errorf("subscriber %d got event %d, where %d is next: %.100s", i, event, s.next, b)
+			return fmt.Errorf("subscriber %d got event %d, where %d is next: %.100s", i, event,
+				s.next, b)
 		}
 		n++
 		if f.onEvent != nil {
@@ -91,8 +96,8 @@ func (f *fan) read(i int, s *subscriber) error {
 	}
 }
 
-// take sees that every event comes once, and in order where one is under way at a time: servers may run the calls that are
-// outstanding together in any order.
+// take sees that every event comes once, and in order where one is under way at a time: servers may
+// run the calls that are outstanding together in any order.
 func (s *subscriber) take(event int64) bool {
 	ahead := event - s.next
 	if ahead < 0 || ahead >= maxOutstanding || s.seen>>ahead&1 == 1 {
@@ -118,7 +123,8 @@ func (f *fan) count() (n int64) {
 	return n
 }
 
-func fanout(subscribers, outstanding int) func(*contestant, *child, *options, string) (result, error) {
+func fanout(subscribers, outstanding int) func(*contestant, *child, *options, string) (result,
+	error) {
 	const size = 200
 	return func(c *contestant, s *child, o *options, profile string) (r result, err error) {
 		f, err := newFan(c, s, subscribers)

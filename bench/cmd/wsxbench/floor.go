@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // RFC 6455 section 4.2.2 asks for it
+	"crypto/sha1" // RFC 6455 section 4.2.2 asks for it
 	"encoding/base64"
 	"io"
 	"net"
@@ -17,7 +17,10 @@ import (
 func floorHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	f := &rawFeed{}
-	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) { eachMessage(w, r, func(b []byte) []byte { return b }) })
+	mux.HandleFunc("/echo",
+		func(w http.ResponseWriter, r *http.Request) {
+			eachMessage(w, r, func(b []byte) []byte { return b })
+		})
 	mux.HandleFunc("/feed", f.subscribe)
 	mux.HandleFunc("/publish", func(w http.ResponseWriter, r *http.Request) {
 		eachMessage(w, r, func(b []byte) []byte {
@@ -34,7 +37,7 @@ func eachMessage(w http.ResponseWriter, r *http.Request, answer func([]byte) []b
 	if err != nil {
 		return
 	}
-	defer c.CloseNow() //nolint:errcheck // it has ended
+	defer c.CloseNow() // it has ended
 	ctx := context.Background()
 	buf := make([]byte, 4096)
 	for {
@@ -71,7 +74,8 @@ type rawFeed struct {
 
 // subscribe upgrades by hand.
 func (f *rawFeed) subscribe(w http.ResponseWriter, r *http.Request) {
-	sum := sha1.Sum([]byte(r.Header.Get("Sec-Websocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // as above
+	sum := sha1.Sum([]byte(r.Header.Get("Sec-Websocket-Key") +
+		"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	nc, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
@@ -79,8 +83,11 @@ func (f *rawFeed) subscribe(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	f.conns = append(f.conns, nc)
 	f.mu.Unlock()
-	_, _ = io.WriteString(nc, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+
-		base64.StdEncoding.EncodeToString(sum[:])+"\r\n\r\n") // the reader tells when it is gone
+	_, _ = io.WriteString(nc,
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "+
+			"Upgrade\r\nSec-WebSocket-Accept: "+
+			// the reader tells when it is gone
+			base64.StdEncoding.EncodeToString(sum[:])+"\r\n\r\n")
 	go f.read(nc)
 }
 

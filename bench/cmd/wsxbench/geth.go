@@ -8,8 +8,8 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 )
 
-// gethHandler serves with go-ethereum's rpc package, a subscription being what it is in its own services: a goroutine between
-// a feed and a notifier.
+// gethHandler serves with go-ethereum's rpc package, a subscription being what it is in its own
+// services: a goroutine between a feed and a notifier.
 func gethHandler() (http.Handler, error) {
 	s := rpc.NewServer()
 	if err := s.RegisterName("bench", &gethService{}); err != nil {
@@ -35,6 +35,7 @@ func (s *gethService) Feed(ctx context.Context) (*rpc.Subscription, error) {
 	sub := notifier.CreateSubscription()
 	events := make(chan string, 128)
 	feed := s.feed.Subscribe(events)
+	ended := sub.Err()
 	go func() {
 		defer feed.Unsubscribe()
 		for {
@@ -43,7 +44,7 @@ func (s *gethService) Feed(ctx context.Context) (*rpc.Subscription, error) {
 				if notifier.Notify(sub.ID, e) != nil {
 					return
 				}
-			case <-sub.Err(): //nolint:errcheck // why it ended is the peer's business
+			case <-ended: // why it ended is the peer's business
 				return
 			}
 		}

@@ -72,3 +72,15 @@ func (g *group) close() {
 	}
 	g.wg.Wait()
 }
+
+// await returns when so many have come, or one of the group has failed.
+func (g *group) await(came <-chan struct{}, n int) error {
+	for range n {
+		select {
+		case <-came:
+		case err := <-g.failed:
+			return err
+		}
+	}
+	return nil
+}

@@ -44,9 +44,13 @@ func drive(args []string) error {
 	flags := flag.NewFlagSet("drive", flag.ContinueOnError)
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds; the table has their medians")
 	seconds := flags.Float64("seconds", 1, "length of one measurement in s")
-	flags.StringVar(&only, "only", "add-16x1,add-16x32,add-256x32,fanout-1,fanout-16,idle", "what to measure; also: slow, recovery")
-	flags.StringVar(&names, "contestants", "floor,ours,centrifuge,geth", "who takes part; ratios need the floor")
-	flags.StringVar(&o.profiles, "profiles", "", "write a profile of each server in the last round to this directory: of its CPU, for idle of its heap")
+	flags.StringVar(&only, "only", "add-16x1,add-16x32,add-256x32,fanout-1,fanout-16,idle",
+		"what to measure; also: slow, recovery")
+	flags.StringVar(&names, "contestants", "floor,ours,centrifuge,geth",
+		"who takes part; ratios need the floor")
+	flags.StringVar(&o.profiles, "profiles", "",
+		"write a profile of each server in the last round to this directory: of its CPU, for "+
+			"idle of its heap")
 	flags.IntVar(&o.idle, "idle", 10_000, "idle connections")
 	flags.IntVar(&o.fans, "subscribers", 1_000, "subscribers of fanout")
 	flags.IntVar(&o.slowEvents, "slow-events", 200, "events of each run of slow, 6.7 a second")

@@ -20,7 +20,10 @@ func TestMain(m *testing.M) {
 
 // The measurements check every answer and delivery themselves; here they are short.
 func TestWork_EveryContestantAnswersRightly(t *testing.T) {
-	o := &options{rounds: 1, window: 50 * time.Millisecond, warm: 10 * time.Millisecond, idle: 20, fans: 20}
+	o := &options{
+		rounds: 1, window: 50 * time.Millisecond, warm: 10 * time.Millisecond, idle: 20,
+		fans: 20,
+	}
 	for _, name := range []string{"add-16x1", "add-16x32", "fanout-1", "fanout-16", "idle"} {
 		t.Run(name, func(t *testing.T) {
 			w, who := workByName(name, o), contestants()
@@ -95,7 +98,16 @@ func TestSubscriber_RefusesLossAndRepetition(t *testing.T) {
 	for _, step := range []struct {
 		event int64
 		want  bool
-	}{{1, true}, {3, true}, {3, false}, {2, true}, {1, false}, {4, true}, {4 + maxOutstanding + 1, false}, {-1, false}} {
+	}{
+		{1, true},
+		{3, true},
+		{3, false},
+		{2, true},
+		{1, false},
+		{4, true},
+		{4 + maxOutstanding + 1, false},
+		{-1, false},
+	} {
 		if got := s.take(step.event); got != step.want {
 			t.Errorf("event %d: %v", step.event, got)
 		}

@@ -24,7 +24,10 @@ func oursHandler() (http.Handler, error) {
 	hub.Configure(channel, wsx.ChannelOptions{})
 	hub.Configure(recoverable, wsx.ChannelOptions{History: 10_000})
 	d := wsx.NewDispatcher()
-	wsx.Handle(d, "add", func(_ context.Context, in addParams) (addResult, error) { return addResult{Sum: in.A + in.B}, nil })
+	wsx.Handle(d, "add",
+		func(_ context.Context, in addParams) (addResult, error) {
+			return addResult{Sum: in.A + in.B}, nil
+		})
 	wsx.Handle(d, "publish", func(ctx context.Context, in publishParams) (struct{}, error) {
 		_, err := hub.Publish(ctx, in.Channel, in.Payload)
 		return struct{}{}, err

@@ -15,15 +15,16 @@ import (
 
 // What recovery does.
 const (
-	recoverers     = 4
-	recoverEvery   = 1_000 // events between two disconnects, on average
-	recoverAhead   = 5_000 // the publisher waits for the last reader when it is so far ahead: half of the history
-	recoverWindow  = 32    // publishes outstanding
+	recoverers   = 4
+	recoverEvery = 1_000 // events between two disconnects, on average
+	// the publisher waits for the last reader when it is so far ahead: half of the history
+	recoverAhead   = 5_000
+	recoverWindow  = 32 // publishes outstanding
 	recoverPayload = 100
 )
 
-// places is which event is where: the same for all readers. An event's place need not be its number, because the server may run publishes that are
-// outstanding together in any order.
+// places is which event is where: the same for all readers. An event's place need not be its
+// number, because the server may run publishes that are outstanding together in any order.
 type places []atomic.Int32
 
 // put reports whether that event may be there.
@@ -60,7 +61,8 @@ type recoverer struct {
 	refused, skipped int64 // recovered:false, and events passed over by it
 }
 
-// recovery reads a channel to the end through many connections and counts what was lost and what came twice.
+// recovery reads a channel to the end through many connections and counts what was lost and what
+// came twice.
 func recovery(o *options, out io.Writer) (err error) {
 	c := ours()
 	s, err := start(c)
@@ -69,7 +71,8 @@ func recovery(o *options, out io.Writer) (err error) {
 	}
 	g, stop := newGroup(1), make(chan struct{})
 	defer g.close()
-	defer func() { err = cmp.Or(err, s.stop()) }() // which ends the connections of those who still read
+	// which ends the connections of those who still read
+	defer func() { err = cmp.Or(err, s.stop()) }()
 	defer close(stop)
 	total := int64(o.recoveries)
 	began := time.Now()
@@ -79,7 +82,10 @@ func recovery(o *options, out io.Writer) (err error) {
 	finished := make(chan struct{}, recoverers)
 	ready := make(chan struct{}, recoverers)
 	for i := range readers {
-		r := &recoverer{where: where, rng: rand.New(rand.NewPCG(uint64(i), 1))} //nolint:gosec // the same moments each time
+		r := &recoverer{
+			where: where,
+			rng:   rand.New(rand.NewPCG(uint64(i), 1)), // the same moments each time
+		}
 		readers[i] = r
 		g.run(func() error {
 			err := r.read(c, s.addr, total, ready, progress)
@@ -87,12 +93,8 @@ func recovery(o *options, out io.Writer) (err error) {
 			return err
 		})
 	}
-	for range readers {
-		select {
-		case <-ready:
-		case err := <-g.failed:
-			return err
-		}
+	if err := g.await(ready, len(readers)); err != nil {
+		return err
 	}
 	publisher, err := c.open(s.addr, c.publishing)
 	if err != nil {
@@ -100,19 +102,22 @@ func recovery(o *options, out io.Writer) (err error) {
 	}
 	g.conns = append(g.conns, publisher)
 	g.run(func() error { return publishAll(c, publisher, total, readers, progress, stop) })
-	for range readers {
-		select {
-		case <-finished:
-		case err := <-g.failed:
-			return err
-		}
+	if err := g.await(finished, len(readers)); err != nil {
+		return err
 	}
 	select {
 	case err := <-g.failed:
 		return err
 	default:
 	}
+	if err := report(out, readers, total, time.Since(began)); err != nil {
+		return err
+	}
+	return where.check()
+}
 
+// report prints what the readers have counted, and is an error where events were lost.
+func report(out io.Writer, readers []*recoverer, total int64, took time.Duration) error {
 	var sum recoverer
 	for _, r := range readers {
 		sum.drops += r.drops
@@ -122,16 +127,21 @@ func recovery(o *options, out io.Writer) (err error) {
 		sum.refused += r.refused
 		sum.skipped += r.skipped
 	}
-	fmt.Fprintf(out, "recovery: %d events to %d clients in %v: %d disconnects (and %d by the server), %d gaps, %d duplicates, %d times recovered:false (%d events)\n",
-		total, recoverers, time.Since(began).Round(time.Millisecond), sum.drops, sum.thrown, sum.gaps, sum.duplicates, sum.refused, sum.skipped)
+	fmt.Fprintf(out,
+		"recovery: %d events to %d clients in %v: %d disconnects (and %d by the server), %d "+
+			"gaps, %d duplicates, %d times recovered:false (%d events)\n",
+		total, recoverers, took.Round(time.Millisecond), sum.drops, sum.thrown,
+		sum.gaps, sum.duplicates, sum.refused, sum.skipped)
 	if sum.gaps+sum.duplicates > 0 {
 		return errors.New("events were lost or came twice")
 	}
-	return where.check()
+	return nil
 }
 
 // read reads all events. Those before the first answer do not concern it.
-func (r *recoverer) read(c *contestant, addr string, total int64, ready, progress chan<- struct{}) error {
+func (r *recoverer) read(c *contestant, addr string, total int64,
+	ready, progress chan<- struct{},
+) error {
 	for r.last.Load() < total {
 		ws, err := dial(addr, c.feed)
 		if err != nil {
@@ -150,24 +160,44 @@ func (r *recoverer) read(c *contestant, addr string, total int64, ready, progres
 }
 
 // session is one connection, until it is dropped on purpose.
-func (r *recoverer) session(ws *client, total int64, ready, progress chan<- struct{}, first bool) error {
+func (r *recoverer) session(ws *client, total int64, ready, progress chan<- struct{},
+	first bool,
+) error {
+	dropped, err := r.subscribe(ws, ready, first)
+	if dropped || err != nil {
+		return err
+	}
+	for left := int(r.rng.ExpFloat64() * recoverEvery); left > 0 && r.last.Load() < total; left-- {
+		if err := r.event(ws, progress); err != nil {
+			return err
+		}
+	}
+	r.drops++
+	return nil
+}
+
+// subscribe begins a connection, where the last one ended. It reports whether it dropped it at
+// once.
+func (r *recoverer) subscribe(ws *client, ready chan<- struct{}, first bool) (bool, error) {
 	message := `{"type":"rpc.subscribe","id":1,"channel":"` + recoverable + `"}`
 	if !first {
-		message = fmt.Sprintf(`{"type":"rpc.subscribe","id":1,"channel":"%s","recover":{"epoch":%s,"offset":%d}}`, recoverable, r.epoch, r.last.Load())
+		message = fmt.Sprintf(
+			`{"type":"rpc.subscribe","id":1,"channel":"%s","recover":{"epoch":%s,"offset":%d}}`,
+			recoverable, r.epoch, r.last.Load())
 	}
 	if err := ws.write(frame(message)); err != nil {
-		return err
+		return false, err
 	}
 	if !first && r.rng.IntN(10) == 0 { // in the middle of subscribing
 		r.drops++
-		return nil
+		return true, nil
 	}
 	b, err := ws.next()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !bytes.Contains(b, []byte(`"status":"subscribed"`)) {
-		return fmt.Errorf("not subscribed: %s", b)
+		return false, fmt.Errorf("not subscribed: %s", b)
 	}
 	epoch, _, _ := bytes.Cut(after(b, `"epoch":`), []byte{','})
 	switch {
@@ -180,31 +210,32 @@ func (r *recoverer) session(ws *client, total int64, ready, progress chan<- stru
 		r.last.Store(offset(b))
 	}
 	r.epoch = string(epoch)
+	return false, nil
+}
 
-	for left := int(r.rng.ExpFloat64() * recoverEvery); left > 0 && r.last.Load() < total; left-- {
-		b, err := ws.next()
-		if err != nil {
-			return err
-		}
-		at := offset(b)
-		if !r.where.put(at, number(after(b, "#"), 8)) {
-			return fmt.Errorf("not an event, or not the one that others got with this offset: %s", b)
-		}
-		switch last := r.last.Load(); {
-		case at <= last:
-			r.duplicates++
-		case at > last+1:
-			r.gaps++
-		}
-		r.last.Store(at)
-		if at%256 == 0 {
-			select {
-			case progress <- struct{}{}:
-			default:
-			}
+// event reads one event.
+func (r *recoverer) event(ws *client, progress chan<- struct{}) error {
+	b, err := ws.next()
+	if err != nil {
+		return err
+	}
+	at := offset(b)
+	if !r.where.put(at, number(after(b, "#"), 8)) {
+		return fmt.Errorf("not an event, or not the one that others got with this offset: %s", b)
+	}
+	switch last := r.last.Load(); {
+	case at <= last:
+		r.duplicates++
+	case at > last+1:
+		r.gaps++
+	}
+	r.last.Store(at)
+	if at%256 == 0 {
+		select {
+		case progress <- struct{}{}:
+		default:
 		}
 	}
-	r.drops++
 	return nil
 }
 
@@ -224,14 +255,17 @@ func offset(b []byte) int64 {
 }
 
 // publishAll publishes the events, some at a time, and waits for readers that are far behind.
-func publishAll(c *contestant, ws *client, total int64, readers []*recoverer, progress, stop <-chan struct{}) error {
+func publishAll(c *contestant, ws *client, total int64, readers []*recoverer,
+	progress, stop <-chan struct{},
+) error {
 	fill := strings.Repeat("x", recoverPayload)
 	for sent, answered := int64(0), int64(0); answered < total; {
 		var out []byte
 		for ; sent < total && sent-answered < recoverWindow; sent++ {
 			id := firstID + int(sent%recoverWindow)
 			payload := fmt.Sprintf(`"#%08d%s"`, sent+1, fill)
-			out = append(out, frame(strings.Replace(c.publish(id, payload), channel, recoverable, 1))...)
+			out = append(out,
+				frame(strings.Replace(c.publish(id, payload), channel, recoverable, 1))...)
 		}
 		if err := ws.write(out); err != nil {
 			return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,8 +17,8 @@ import (
 	"time"
 )
 
-// serve is the process of one contestant. It says on which address it listens, answers each command on a line of in with a line, and ends with
-// in: also when the driver was killed.
+// serve is the process of one contestant. It says on which address it listens, answers each command
+// on a line of in with a line, and ends with in: also when the driver was killed.
 //
 //	stats           what it has used so far
 //	gc              the same, after a collection
@@ -32,7 +33,8 @@ func serve(name string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it ends with the process
+	var config net.ListenConfig
+	listener, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}

@@ -29,22 +29,38 @@ type result struct {
 func workByName(name string, o *options) *work {
 	switch name {
 	case "add-16x1":
-		return &work{name: name, unit: "calls/s", aim: "0.90, CPU at most 1.20", measure: calls(16, 1)}
+		return &work{
+			name: name, unit: "calls/s", aim: "0.90, CPU at most 1.20",
+			measure: calls(16, 1),
+		}
 	case "add-16x32":
-		return &work{name: name, unit: "calls/s", aim: "1.50, CPU at most 0.65; 6 allocations", measure: calls(16, 32)}
+		return &work{
+			name: name, unit: "calls/s", aim: "1.50, CPU at most 0.65; 6 allocations",
+			measure: calls(16, 32),
+		}
 	case "add-256x32":
-		return &work{name: name, unit: "calls/s", aim: "1.40, CPU at most 0.70", measure: calls(256, 32)}
+		return &work{
+			name: name, unit: "calls/s", aim: "1.40, CPU at most 0.70",
+			measure: calls(256, 32),
+		}
 	case "fanout-1":
-		return &work{name: name, unit: "deliveries/s", aim: "0.95, CPU at most 1.15", measure: fanout(o.fans, 1)}
+		return &work{
+			name: name, unit: "deliveries/s", aim: "0.95, CPU at most 1.15",
+			measure: fanout(o.fans, 1),
+		}
 	case "fanout-16":
-		return &work{name: name, unit: "deliveries/s", aim: "5.0, CPU at most 0.25", measure: fanout(o.fans, 16)}
+		return &work{
+			name: name, unit: "deliveries/s", aim: "5.0, CPU at most 0.25",
+			measure: fanout(o.fans, 16),
+		}
 	case "idle":
 		return &work{name: name, unit: "bytes/connection", aim: "8 KB", measure: idle}
 	}
 	return nil
 }
 
-// interleave measures every contestant in every round, each in a fresh process. The result is [round][contestant].
+// interleave measures every contestant in every round, each in a fresh process. The result is
+// [round][contestant].
 func interleave(w *work, who []*contestant, o *options) ([][]result, error) {
 	rounds := make([][]result, o.rounds)
 	for i := range rounds {
@@ -77,8 +93,11 @@ func once(w *work, c *contestant, o *options, profile string) (r result, err err
 	return w.measure(c, s, o, profile)
 }
 
-// window measures what counter counts while it lasts, after a warm-up. It returns early when failed does.
-func window(s *child, o *options, profile string, failed <-chan error, counter func() int64) (r result, err error) {
+// window measures what counter counts while it lasts, after a warm-up. It returns early when failed
+// does.
+func window(s *child, o *options, profile string, failed <-chan error,
+	counter func() int64,
+) (r result, err error) {
 	wait := func(d time.Duration) error {
 		select {
 		case err := <-failed:

@@ -34,7 +34,10 @@ func routes(labels io.Writer) (http.Handler, error) {
 		})
 	})
 	chiadapter.Problems(r) // 404 and 405 as RFC 9457 problems
-	r.Get(order, func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "order", r.PathValue("id")) })
+	r.Get(order,
+		func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintln(w, "order", r.PathValue("id"))
+		})
 	r.Get("/newest", func(w http.ResponseWriter, r *http.Request) {
 		link, err := chiadapter.URLFor(order, "id", "7")
 		if err != nil {
@@ -44,7 +47,8 @@ func routes(labels io.Writer) (http.Handler, error) {
 		http.Redirect(w, r, link, http.StatusFound)
 	})
 	chiadapter.Mount(r, "/files", http.FileServerFS(files)) // which knows nothing of the prefix
-	return r, chiadapter.Check(r)                           // no CORS where chi never sends it preflights
+	// no CORS where chi never sends it preflights
+	return r, chiadapter.Check(r)
 }
 
 func main() {

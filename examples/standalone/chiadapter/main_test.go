@@ -18,10 +18,17 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	for _, target := range [][2]string{{"GET", "/orders/7"}, {"DELETE", "/orders/7"}, {"GET", "/newest"}, {"GET", "/files/terms.txt"}, {"GET", "/no/such/page"}} {
+	for _, target := range [][2]string{
+		{"GET", "/orders/7"},
+		{"DELETE", "/orders/7"},
+		{"GET", "/newest"},
+		{"GET", "/files/terms.txt"},
+		{"GET", "/no/such/page"},
+	} {
 		w := httptest.NewRecorder()
 		r.ServeHTTP(w, httptest.NewRequest(target[0], target[1], nil))
-		fmt.Printf("%d %s %q\n", w.Code, w.Header().Get("Content-Type"), w.Header().Get("Allow")+w.Header().Get("Location"))
+		fmt.Printf("%d %s %q\n", w.Code, w.Header().Get("Content-Type"),
+			w.Header().Get("Allow")+w.Header().Get("Location"))
 	}
 	fmt.Print(&labels)
 	// Output:

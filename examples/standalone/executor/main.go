@@ -1,9 +1,11 @@
-// Command executor is a small service that makes thumbnails, which is real work for a processor, in worker processes: a picture that takes too
-// long, too much memory or the whole process with it costs its sender an error, and nobody else anything.
+// Command executor is a small service that makes thumbnails, which is real work for a processor, in
+// worker processes: a picture that takes too long, too much memory or the whole process with it
+// costs its sender an error, and nobody else anything.
 //
 //	go run ./examples/standalone/executor
 //	curl --data-binary @picture.jpg 'localhost:8080/thumbnail?width=200' > small.png
-//	curl -X POST localhost:8080/runaway     # computes for ever: the worker is killed after 2 s
+//	# computes for ever: the worker is killed after 2 s
+//	curl -d '' -H 'Content-Type: application/octet-stream' localhost:8080/runaway
 //	curl -X POST localhost:8080/kill        # the kill switch: ends every thumbnail under way
 //	curl localhost:8080/stats
 package main
@@ -28,6 +30,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/genropy/genro-asgi-go/executor"
+	"github.com/genropy/genro-asgi-go/problem"
 )
 
 // Params say what thumbnail to make of the picture, which comes as the call's input.
@@ -40,14 +43,6 @@ type Size struct {
 	Width  int `json:"width"`
 	Height int `json:"height"`
 }
-
-// pictureError is an error for the client.
-type pictureError string
-
-func (e pictureError) Error() string { return string(e) }
-
-// StatusCode is the HTTP status executor carries from the worker.
-func (e pictureError) StatusCode() int { return http.StatusUnprocessableEntity }
 
 var (
 	thumbnail = executor.NewFunc("thumbnail", makeThumbnail)
@@ -62,11 +57,13 @@ var (
 
 func makeThumbnail(ctx context.Context, p Params) (Size, error) {
 	if p.Width < 1 || p.Width > 2000 {
-		return Size{}, pictureError("width must be from 1 to 2000")
+		return Size{}, problem.New(http.StatusUnprocessableEntity,
+			"The width must be from 1 to 2000.")
 	}
 	source, _, err := image.Decode(executor.Input(ctx))
 	if err != nil {
-		return Size{}, pictureError("no picture: " + err.Error())
+		return Size{}, problem.New(http.StatusUnprocessableEntity,
+			"This is no picture: "+err.Error())
 	}
 	small := shrink(source, p.Width)
 	if err := png.Encode(executor.Output(ctx), small); err != nil {
@@ -85,8 +82,10 @@ func shrink(source image.Image, width int) *image.RGBA {
 		for x := range width {
 			var sum [4]uint64
 			var n uint64
-			for sy := from.Min.Y + y*from.Dy()/height; sy < from.Min.Y+max((y+1)*from.Dy()/height, y*from.Dy()/height+1); sy++ {
-				for sx := from.Min.X + x*from.Dx()/width; sx < from.Min.X+(x+1)*from.Dx()/width; sx++ {
+			for sy := from.Min.Y + y*from.Dy()/height; sy < from.Min.Y+
+				max((y+1)*from.Dy()/height, y*from.Dy()/height+1); sy++ {
+				for sx := from.Min.X + x*from.Dx()/width; sx < from.Min.X+(x+1)*from.Dx()/
+					width; sx++ {
 					r, g, b, a := source.At(sx, sy).RGBA()
 					for i, v := range [...]uint32{r, g, b, a} {
 						sum[i] += uint64(v >> 8)
@@ -102,7 +101,8 @@ func shrink(source image.Image, width int) *image.RGBA {
 	return out
 }
 
-// server holds the kill switch: a context above those of all thumbnails, replaced when it is thrown.
+// server holds the kill switch: a context above those of all thumbnails, replaced when it is
+// thrown.
 type server struct {
 	ex *executor.Executor
 
@@ -143,24 +143,14 @@ func (s *server) thumbnail(w http.ResponseWriter, r *http.Request) {
 	_, err := thumbnail.RunWith(ctx, s.ex, Params{Width: width}, &executor.CallOptions{
 		Input: http.MaxBytesReader(w, r.Body, 32<<20), Output: &out,
 	})
-	var remote *executor.RemoteError
-	var coded interface{ StatusCode() int }
 	switch {
 	case err == nil:
 		w.Header().Set("Content-Type", "image/png")
 		_, _ = out.WriteTo(w) // the client is gone: nobody is left to tell
 	case errors.Is(err, errSwitch):
-		http.Error(w, "stopped by the operator", http.StatusServiceUnavailable)
-	case errors.Is(err, context.DeadlineExceeded):
-		http.Error(w, "it took too long", http.StatusGatewayTimeout)
-	case errors.As(err, &remote) && remote.Status == http.StatusUnprocessableEntity:
-		http.Error(w, remote.Message, remote.Status)
-	case errors.As(err, &coded):
-		log.Print(err)
-		http.Error(w, http.StatusText(coded.StatusCode()), coded.StatusCode())
-	default:
-		log.Print(err)
-		http.Error(w, "something went wrong", http.StatusInternalServerError)
+		problem.Write(w, r, problem.Unavailable(0, "The operator has stopped it."))
+	default: // what makeThumbnail said to the client reaches it, and nothing else
+		problem.Write(w, r, err)
 	}
 }
 
@@ -168,7 +158,8 @@ func (s *server) stats(w http.ResponseWriter, _ *http.Request) {
 	p := s.ex.Stats().Process
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.MarshalWrite(w, map[string]any{ // as above
-		"running": p.Running, "queued": p.Queued, "done": p.Done, "failed": p.Failed, "killed": p.Killed,
+		"running": p.Running, "queued": p.Queued, "done": p.Done, "failed": p.Failed,
+		"killed":  p.Killed,
 		"workers": p.Workers, "restarts": p.Restarts, "p99": fmt.Sprint(p.RunP99),
 	})
 }
@@ -176,7 +167,8 @@ func (s *server) stats(w http.ResponseWriter, _ *http.Request) {
 func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /thumbnail", s.thumbnail)
-	mux.Handle("POST /runaway", executor.Handler(s.ex, runaway, &executor.HandlerOptions{Timeout: 2 * time.Second}))
+	mux.Handle("POST /runaway",
+		executor.Handler(s.ex, runaway, &executor.HandlerOptions{Timeout: 2 * time.Second}))
 	mux.HandleFunc("POST /kill", s.throw)
 	mux.HandleFunc("GET /stats", s.stats)
 	return mux
@@ -196,7 +188,10 @@ func run() error {
 	if err := ex.Start(ctx); err != nil {
 		return err
 	}
-	web := &http.Server{Addr: "127.0.0.1:8080", Handler: newServer(ex).routes(), ReadHeaderTimeout: 5 * time.Second}
+	web := &http.Server{
+		Addr: "127.0.0.1:8080", Handler: newServer(ex).routes(),
+		ReadHeaderTimeout: 5 * time.Second,
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- web.ListenAndServe() }()
 	log.Print("listening on ", web.Addr)

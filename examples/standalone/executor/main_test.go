@@ -30,13 +30,17 @@ func TestServer_MakesThumbnails(t *testing.T) {
 	w := httptest.NewRecorder()
 	s.routes().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/thumbnail?width=64", &body))
 	small, err := png.Decode(w.Body)
-	if w.Code != http.StatusOK || err != nil || small.Bounds().Dx() != 64 || small.Bounds().Dy() != 48 {
+	if w.Code != http.StatusOK || err != nil || small.Bounds().Dx() != 64 ||
+		small.Bounds().Dy() != 48 {
 		t.Fatalf("%d, %v", w.Code, err)
 	}
 	if r, _, _, _ := small.At(32, 24).RGBA(); r>>8 < 0xf0 {
 		t.Errorf("white became %x", r)
 	}
-	for path, text := range map[string]string{"/thumbnail?width=64": "no picture", "/thumbnail": "width must be"} {
+	for path, text := range map[string]string{
+		"/thumbnail?width=64": "no picture",
+		"/thumbnail":          "width must be",
+	} {
 		w := httptest.NewRecorder()
 		s.routes().ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, strings.NewReader("x")))
 		if w.Code != http.StatusUnprocessableEntity || !strings.Contains(w.Body.String(), text) {

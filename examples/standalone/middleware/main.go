@@ -18,8 +18,10 @@ import (
 // handler is the app; logged gets a line for each request.
 func handler(logged io.Writer) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /hello", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") })
-	mux.HandleFunc("GET /panic", func(http.ResponseWriter, *http.Request) { panic("as happens in apps") })
+	mux.HandleFunc("GET /hello",
+		func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") })
+	mux.HandleFunc("GET /panic",
+		func(http.ResponseWriter, *http.Request) { panic("as happens in apps") })
 
 	access := middleware.Base(func(w *middleware.Writer, r *http.Request, next http.Handler) {
 		w.BeforeHeader(func(int) { w.Header().Set("X-Content-Type-Options", "nosniff") })
@@ -27,11 +29,15 @@ func handler(logged io.Writer) http.Handler {
 		fmt.Fprintf(logged, "%s %s: %d, %d bytes\n", r.Method, r.URL.Path, w.Status(), w.Bytes())
 	})
 	failures := middleware.Errors(nil) // panics and plain errors become RFC 9457 problems
-	cors := middleware.CORS(middleware.CORSOptions{AllowedOrigins: []string{"https://app.example"}})
+	cors := middleware.CORS(
+		&middleware.CORSOptions{AllowedOrigins: []string{"https://app.example"}})
 	return access(failures(cors(mux)))
 }
 
 func main() {
-	server := &http.Server{Addr: "127.0.0.1:8080", Handler: handler(os.Stdout), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{
+		Addr: "127.0.0.1:8080", Handler: handler(os.Stdout),
+		ReadHeaderTimeout: 5 * time.Second,
+	}
 	log.Fatal(server.ListenAndServe())
 }

@@ -24,7 +24,8 @@ func Example() {
 		r.Header.Set("X-Request-Id", "r1")
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
-		fmt.Println(w.Code, w.Header().Get("Access-Control-Allow-Origin"), w.Header().Get("X-Content-Type-Options"))
+		fmt.Println(w.Code, w.Header().Get("Access-Control-Allow-Origin"),
+			w.Header().Get("X-Content-Type-Options"))
 		fmt.Println(w.Body)
 	}
 	fmt.Print(&logged)

@@ -1,11 +1,13 @@
-// Command tasks builds reports of sales, which takes a while, as tasks: submitted, watched, cancelled and fetched over HTTP.
+// Command tasks builds reports of sales, which takes a while, as tasks: submitted, watched,
+// cancelled and fetched over HTTP.
 //
 //	go run ./examples/standalone/tasks -dir /tmp/tasks
 //	curl --json '{"file":"sales.csv","by":"region","pace_ms":100}' localhost:8080/tasks/report
 //	curl -N localhost:8080/tasks/events
 //	curl 'localhost:8080/tasks/?state=running'
 //
-// docs/tasks.md goes on from there. The kind collatz computes in a worker process, so that cancelling one that loops for ever kills it.
+// docs/tasks.md goes on from there. The kind collatz computes in a worker process, so that
+// cancelling one that loops for ever kills it.
 package main
 
 import (
@@ -26,6 +28,8 @@ import (
 	"github.com/genropy/genro-asgi-go/executor"
 	"github.com/genropy/genro-asgi-go/tasks"
 	"github.com/genropy/genro-asgi-go/tasks/filestore"
+	"github.com/genropy/genro-asgi-go/tasks/memstore"
+	"github.com/genropy/genro-asgi-go/tasks/taskshttp"
 )
 
 //go:embed sales.csv
@@ -39,30 +43,35 @@ type collatzOut struct {
 	Steps int `json:"steps"`
 }
 
-// collatz counts the steps from N to 1. Nobody has proved that it ends for every N above 0; for 0 it never does.
-var collatz = tasks.NewIsolated("collatz", func(ctx context.Context, in collatzIn) (collatzOut, error) {
-	run := tasks.RunFrom(ctx)
-	steps := 0
-	for n := in.N; n != 1; steps++ {
-		if steps%(1<<24) == 1<<24-1 {
-			if err := run.Progress(tasks.Progress{Message: fmt.Sprint(steps, " steps")}); err != nil {
-				return collatzOut{}, err
+// collatz counts the steps from N to 1. Nobody has proved that it ends for every N above 0; for 0
+// it never does.
+var collatz = tasks.NewIsolated("collatz",
+	func(ctx context.Context, in collatzIn) (collatzOut, error) {
+		run := tasks.RunFrom(ctx)
+		steps := 0
+		for n := in.N; n != 1; steps++ {
+			if steps%(1<<24) == 1<<24-1 {
+				if err := run.Progress(tasks.Progress{Message: fmt.Sprint(steps, " steps")}); err !=
+					nil {
+					return collatzOut{}, err
+				}
+			}
+			if n%2 == 0 {
+				n /= 2
+			} else {
+				n = 3*n + 1
 			}
 		}
-		if n%2 == 0 {
-			n /= 2
-		} else {
-			n = 3*n + 1
-		}
-	}
-	return collatzOut{steps}, nil
-})
+		return collatzOut{steps}, nil
+	})
 
 func main() {
 	executor.Main() // in a worker process: runs tasks and never returns
 	var c config
-	flag.StringVar(&c.addr, "addr", "127.0.0.1:8080", "address to listen on; port 0 is any that is free")
-	flag.StringVar(&c.dir, "dir", "", "directory that keeps the tasks; without one they are forgotten with the process")
+	flag.StringVar(&c.addr, "addr", "127.0.0.1:8080",
+		"address to listen on; port 0 is any that is free")
+	flag.StringVar(&c.dir, "dir", "",
+		"directory that keeps the tasks; without one they are forgotten with the process")
 	flag.StringVar(&c.data, "data", "", "directory of the tables; by default there is sales.csv")
 	flag.DurationVar(&c.grace, "grace", 5*time.Second, "how long tasks may go on after SIGTERM")
 	flag.Parse()
@@ -89,13 +98,13 @@ func run(ctx context.Context, c config) (err error) {
 		defer root.Close()
 		files = root.FS()
 	}
-	var store tasks.Store = tasks.NewMemStore()
+	var store tasks.Store = memstore.New()
 	if c.dir != "" {
 		kept, err := filestore.Open(c.dir, nil)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, kept.Close()) }()
+		defer func() { err = errors.Join(err, kept.Stop(context.Background())) }()
 		store = kept
 	}
 	ex := executor.New(&executor.Options{Workers: 2})
@@ -117,7 +126,8 @@ func run(ctx context.Context, c config) (err error) {
 		case <-ctx.Done():
 		}
 	}
-	// Tasks that run may end, and be watched, for a while; those that have not ended by then begin again from their checkpoint at the next start.
+	// Tasks that run may end, and be watched, for a while; those that have not ended by then begin
+	// again from their checkpoint at the next start.
 	grace, cancel := context.WithTimeout(context.Background(), c.grace)
 	defer cancel()
 	err = errors.Join(err, jobs.Stop(grace))
@@ -127,10 +137,10 @@ func run(ctx context.Context, c config) (err error) {
 }
 
 func newJobs(store tasks.Store, ex *executor.Executor, files fs.FS) *tasks.Manager {
-	jobs := tasks.New(&tasks.Options{
-		Store:    store,
+	jobs := tasks.New(store, &tasks.Options{
 		Executor: ex,
-		Owner:    "reports", // the only process of its store: what it held when it died it takes up again at once
+		// the only process of its store: what it held when it died it takes up again at once
+		Owner: "reports",
 		Queues: map[string]tasks.QueueOptions{
 			"reports": {Concurrency: 4},
 			"compute": {Concurrency: 2}, // as many as there are workers
@@ -151,6 +161,10 @@ func newJobs(store tasks.Store, ex *executor.Executor, files fs.FS) *tasks.Manag
 
 func routes(jobs *tasks.Manager) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/tasks/", http.StripPrefix("/tasks", tasks.Handler(jobs, &tasks.HandlerOptions{Title: "Reports"})))
+	mux.Handle("/tasks/", http.StripPrefix("/tasks", taskshttp.Handler(jobs, &taskshttp.Options{
+		// what clients may submit and see; it is everybody here, as there is no Authorize
+		Kinds: []string{"report", "collatz"},
+		Title: "Reports",
+	})))
 	return mux
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/genropy/genro-asgi-go/executor"
 	"github.com/genropy/genro-asgi-go/internal/leakcheck"
+	"github.com/genropy/genro-asgi-go/problem"
 	"github.com/genropy/genro-asgi-go/tasks"
 )
 
@@ -39,12 +41,59 @@ type program struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	url    string
-	stderr bytes.Buffer
+	stderr output
+}
+
+// output keeps what a program writes, and tells who waits for a piece of it.
+type output struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	written chan struct{} // closed by the next Write; nil where nobody waits
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.written != nil {
+		close(o.written)
+		o.written = nil
+	}
+	return o.text.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// wait returns when piece has been written n times, or ctx ends.
+func (o *output) wait(ctx context.Context, piece string, n int) error {
+	for {
+		o.mu.Lock()
+		if strings.Count(o.text.String(), piece) >= n {
+			o.mu.Unlock()
+			return nil
+		}
+		if o.written == nil {
+			o.written = make(chan struct{})
+		}
+		written := o.written
+		o.mu.Unlock()
+		select {
+		case <-written:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 func start(t *testing.T, args ...string) *program {
 	t.Helper()
-	p := &program{t: t, cmd: exec.Command(os.Args[0], append([]string{"-addr", "127.0.0.1:0"}, args...)...)}
+	p := &program{
+		t:   t,
+		cmd: exec.Command(os.Args[0], append([]string{"-addr", "127.0.0.1:0"}, args...)...),
+	}
 	p.cmd.Env = append(os.Environ(), asProgram+"=1")
 	p.cmd.Stderr = &p.stderr
 	out, err := p.cmd.StdoutPipe()
@@ -127,7 +176,8 @@ func (p *program) follow(id string, f func(tasks.View) bool) {
 	p.t.Fatal("the stream ended before")
 }
 
-// byRegion are the sales of the table, computed by another program (in Python): region, quantity, cents.
+// byRegion are the sales of the table, computed by another program (in Python): region, quantity,
+// cents.
 var byRegion = `Lombardia 1610 3960314
 Lazio 1211 2707644
 Veneto 643 1682482
@@ -140,7 +190,8 @@ Valle d'Aosta 130 299020
 func TestProgram_BuildsAReportWithProgress(t *testing.T) {
 	p := start(t)
 	var v tasks.View
-	if status := p.do("POST", "/tasks/report", `{"file":"sales.csv","by":"region","pace_ms":5}`, &v); status != http.StatusAccepted {
+	if status := p.do("POST", "/tasks/report", `{"file":"sales.csv","by":"region","pace_ms":5}`,
+		&v); status != http.StatusAccepted {
 		t.Fatal(status)
 	}
 	var seen []float64
@@ -155,7 +206,9 @@ func TestProgram_BuildsAReportWithProgress(t *testing.T) {
 	}
 	p.wantReport(v.ID)
 	err := p.end(syscall.SIGTERM)
-	said := strings.ReplaceAll(p.stderr.String(), "warning: GOCOVERDIR not set, no coverage data emitted\n", "") // by workers of a binary built to measure coverage
+	// by workers of a binary built to measure coverage
+	said := strings.ReplaceAll(p.stderr.String(),
+		"warning: GOCOVERDIR not set, no coverage data emitted\n", "")
 	if err != nil || said != "" {
 		t.Errorf("%v; %s", err, said)
 	}
@@ -165,7 +218,8 @@ func TestProgram_BuildsAReportWithProgress(t *testing.T) {
 func (p *program) wantReport(id string) {
 	p.t.Helper()
 	var out reportOut
-	if status := p.do("GET", "/tasks/"+id+"/result?wait=30s", "", &out); status != http.StatusOK || out.Rows != 2400 {
+	if status := p.do("GET", "/tasks/"+id+"/result?wait=30s", "", &out); status != http.StatusOK ||
+		out.Rows != 2400 {
 		p.t.Fatalf("%d, %d rows", status, out.Rows)
 	}
 	var got strings.Builder
@@ -180,28 +234,32 @@ func (p *program) wantReport(id string) {
 func TestProgram_RefusesWhatCannotBe(t *testing.T) {
 	p := start(t)
 	for body, want := range map[string]string{
-		`{"file":"../main.go","by":"region"}`:     "file is a path below the data directory",
-		`{"file":"sales.csv","by":"moon"}`:        "by is region, product or month",
+		`{"file":"../main.go","by":"region"}`:     "/file",
+		`{"file":"sales.csv","by":"moon"}`:        "/by",
 		`{"file":"sales.csv","by":1}`:             "",
 		`{"file":"sales.csv","by":"month","x":1}`: "",
 	} {
-		var problem struct {
-			Detail string `json:"detail"`
-		}
-		if status := p.do("POST", "/tasks/report", body, &problem); status != http.StatusUnprocessableEntity || !strings.Contains(problem.Detail, want) {
-			t.Errorf("%s: %d %+v", body, status, problem)
+		var told problem.Error
+		if status := p.do("POST", "/tasks/report", body, &told); status !=
+			http.StatusUnprocessableEntity || len(told.Fields) != 1 ||
+			!strings.Contains(told.Fields[0].Pointer, want) {
+			t.Errorf("%s: %d %+v", body, status, told)
 		}
 	}
 	var v tasks.View
 	p.do("POST", "/tasks/report?wait=30s", `{"file":"rents.csv","by":"region"}`, &v)
-	if v.State != tasks.Failed || v.Attempt != 1 || v.Error.Status != http.StatusUnprocessableEntity {
+	if v.State != tasks.Failed || v.Attempt != 1 ||
+		v.Error.Status != http.StatusUnprocessableEntity {
 		t.Errorf("a file that is not there: %+v", v)
 	}
 }
 
 // What was acknowledged is done, whether the program is stopped in the middle or killed.
 func TestProgram_GoesOnAfterARestart(t *testing.T) {
-	for name, signal := range map[string]os.Signal{"stopped": syscall.SIGTERM, "killed": syscall.SIGKILL} {
+	for name, signal := range map[string]os.Signal{
+		"stopped": syscall.SIGTERM,
+		"killed":  syscall.SIGKILL,
+	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			p := start(t, "-dir", dir, "-grace", "1ms")
@@ -220,7 +278,8 @@ func TestProgram_GoesOnAfterARestart(t *testing.T) {
 			p = start(t, "-dir", dir)
 			first := 0
 			p.follow(v.ID, func(v tasks.View) bool {
-				if v.State == tasks.Running && v.Progress != nil && v.Progress.At.After(v.Started) && first == 0 {
+				if v.State == tasks.Running && v.Progress != nil &&
+					v.Progress.At.After(v.Started) && first == 0 {
 					_, _ = fmt.Sscan(v.Progress.Message, &first)
 				}
 				return v.State.Done()
@@ -242,7 +301,8 @@ func TestProgram_CancelKillsWhatLoops(t *testing.T) {
 	}
 	for i := range loops {
 		var v tasks.View
-		if status := p.do("DELETE", "/tasks/"+loops[i].ID, "", &v); status != http.StatusOK || v.State != tasks.Cancelled {
+		if status := p.do("DELETE", "/tasks/"+loops[i].ID, "", &v); status != http.StatusOK ||
+			v.State != tasks.Cancelled {
 			t.Errorf("%d, %+v", status, v)
 		}
 	}
@@ -251,8 +311,14 @@ func TestProgram_CancelKillsWhatLoops(t *testing.T) {
 	if string(v.Result) != `{"steps":111}` {
 		t.Errorf("%+v, %+v", v, v.Error)
 	}
+	const died = "executor worker died"
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := p.stderr.wait(ctx, died, len(loops)); err != nil { // the other one may take longer
+		t.Errorf("%v; %s", err, p.stderr.String())
+	}
 	err := p.end(syscall.SIGTERM)
-	if killed := strings.Count(p.stderr.String(), "executor worker died"); err != nil || killed != len(loops) {
+	if killed := strings.Count(p.stderr.String(), died); err != nil || killed != len(loops) {
 		t.Errorf("%v; %s", err, p.stderr.String())
 	}
 }

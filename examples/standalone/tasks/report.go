@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/genropy/genro-asgi-go/problem"
 	"github.com/genropy/genro-asgi-go/tasks"
 )
 
@@ -25,20 +26,21 @@ const (
 
 // reportIn asks for a report.
 type reportIn struct {
-	File   string `json:"file"`             // in the program's -data
-	By     string `json:"by"`               // region, product or month
-	PaceMS int    `json:"pace_ms,omitzero"` // rests for so long after every 50 rows, so that there is something to watch
+	File string `json:"file"` // in the program's -data
+	By   string `json:"by"`   // region, product or month
+	// rests for so long after every 50 rows, so that there is something to watch
+	PaceMS int `json:"pace_ms,omitzero"`
 }
 
 // Validate is called when a report is submitted: its text is for the client.
 func (in reportIn) Validate() error {
 	switch {
 	case !fs.ValidPath(in.File):
-		return errors.New("file is a path below the data directory")
+		return problem.Field{Pointer: "/file", Detail: "must be a path below the data directory"}
 	case in.By != "region" && in.By != "product" && in.By != "month":
-		return errors.New("by is region, product or month")
+		return problem.Field{Pointer: "/by", Detail: "must be region, product or month"}
 	case in.PaceMS < 0 || in.PaceMS > 1000:
-		return errors.New("pace_ms is from 0 to 1000")
+		return problem.Field{Pointer: "/pace_ms", Detail: "must be from 0 to 1000"}
 	}
 	return nil
 }
@@ -70,6 +72,9 @@ func (e inputError) StatusCode() int { return http.StatusUnprocessableEntity }
 // reporter builds reports of the sales in its files.
 type reporter struct{ files fs.FS }
 
+// columns are the header of a table of sales.
+var columns = []string{"date", "order", "region", "product", "quantity", "unit_price"}
+
 func (r reporter) build(ctx context.Context, in reportIn) (reportOut, error) {
 	file, err := r.files.Open(in.File)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -85,53 +90,60 @@ func (r reporter) build(ctx context.Context, in reportIn) (reportOut, error) {
 	}
 	rows := csv.NewReader(bufio.NewReader(file))
 	rows.ReuseRecord = true
-	header, err := rows.Read()
-	if err != nil || !slices.Equal(header, []string{"date", "order", "region", "product", "quantity", "unit_price"}) {
+	if header, err := rows.Read(); err != nil || !slices.Equal(header, columns) {
 		return reportOut{}, tasks.Permanent(inputError{in.File + " is no table of sales"})
 	}
-
-	run := tasks.RunFrom(ctx)
 	sum := soFar{Groups: make(map[string]group)}
-	if _, err := run.Restore(&sum); err != nil {
+	if _, err := tasks.RunFrom(ctx).Restore(&sum); err != nil {
 		return reportOut{}, err
 	}
+	if err := sum.count(ctx, in, rows, float64(info.Size())); err != nil {
+		return reportOut{}, err
+	}
+	return sum.report(), nil
+}
+
+// count adds the rows up that no earlier run has counted, and saves how far it is now and then.
+func (s *soFar) count(ctx context.Context, in reportIn, rows *csv.Reader, size float64) error {
+	run := tasks.RunFrom(ctx)
 	for n := 1; ; n++ {
 		row, err := rows.Read()
 		if errors.Is(err, io.EOF) {
-			break
+			return nil
 		}
-		if err == nil && n > sum.Rows { // else an earlier run has counted it
-			err = sum.add(row, in.By)
+		if err == nil && n > s.Rows { // else an earlier run has counted it
+			err = s.add(row, in.By)
 		}
 		if err != nil {
-			return reportOut{}, tasks.Permanent(inputError{fmt.Sprintf("%s, row %d: %v", in.File, n, err)})
+			return tasks.Permanent(inputError{fmt.Sprintf("%s, row %d: %v", in.File, n, err)})
 		}
-		if n < sum.Rows {
+		if n < s.Rows || n%progressEvery != 0 {
 			continue
 		}
-		if n%progressEvery == 0 {
-			err = run.Progress(tasks.Progress{
-				Done: float64(rows.InputOffset()), Total: float64(info.Size()), Message: strconv.Itoa(n) + " rows",
-			})
-			if err == nil && n%checkpointEvery == 0 {
-				err = run.Checkpoint(sum)
-			}
-			if err == nil {
-				err = rest(ctx, time.Duration(in.PaceMS)*time.Millisecond)
-			}
+		err = run.Progress(tasks.Progress{
+			Done: float64(rows.InputOffset()), Total: size, Message: strconv.Itoa(n) + " rows",
+		})
+		if err == nil && n%checkpointEvery == 0 {
+			err = run.Checkpoint(*s)
+		}
+		if err == nil {
+			err = rest(ctx, time.Duration(in.PaceMS)*time.Millisecond)
 		}
 		if err != nil { // cancelled, stopping, or somebody else's by now
-			return reportOut{}, err
+			return err
 		}
 	}
-	out := reportOut{Rows: sum.Rows}
-	for _, g := range sum.Groups {
+}
+
+func (s *soFar) report() reportOut {
+	out := reportOut{Rows: s.Rows}
+	for _, g := range s.Groups {
 		out.Groups = append(out.Groups, g)
 	}
 	slices.SortFunc(out.Groups, func(a, b group) int {
 		return cmp.Or(cmp.Compare(b.Cents, a.Cents), cmp.Compare(a.Name, b.Name))
 	})
-	return out, nil
+	return out
 }
 
 // add counts one row: date, order, region, product, quantity, unit price.

@@ -68,7 +68,8 @@ func serve(ctx context.Context, l net.Listener) error {
 	}
 	stopping, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	err := errors.Join(sockets.Stop(stopping), server.Shutdown(stopping)) // Shutdown knows nothing of sockets
+	// Shutdown knows nothing of sockets
+	err := errors.Join(sockets.Stop(stopping), server.Shutdown(stopping))
 	if end := <-served; !errors.Is(end, http.ErrServerClosed) {
 		err = errors.Join(err, end)
 	}

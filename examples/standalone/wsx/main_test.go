@@ -28,7 +28,9 @@ func Example() {
 
 	ticks := make(chan string, 10)
 	c, err := wsxclient.Dial(ctx, "ws://"+l.Addr().String(), &wsxclient.Options{
-		OnNotify: func(_ context.Context, event string, payload jsontext.Value) { ticks <- event + " " + string(payload) },
+		OnNotify: func(_ context.Context, event string, payload jsontext.Value) {
+			ticks <- event + " " + string(payload)
+		},
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -52,7 +54,7 @@ func Example() {
 	// lift-off <nil>
 	// tick 2
 	// tick 1
-	// INVALID_PARAMS: the params have no such member
+	// INVALID_PARAMS: The request has invalid fields.
 	// <nil>
 	// true
 }

@@ -1,8 +1,10 @@
-// Command wsxclient uses the package wsx/wsxclient alone: it calls one method of a WSX server and prints its result.
+// Command wsxclient uses the package wsx/wsxclient alone: it calls one method of a WSX server and
+// prints its result.
 //
 //	go run ./examples/standalone/wsxclient -url ws://127.0.0.1:8080/ws add '{"a":2,"b":40}'
 //
-// Params are JSON and may be left out. It exits with 1 when the call fails, and prints what the server notifies meanwhile.
+// Params are JSON and may be left out. It exits with 1 when the call fails, and prints what the
+// server notifies meanwhile.
 package main
 
 import (
@@ -30,7 +32,8 @@ func main() {
 func run(ctx context.Context, args []string, out, notified io.Writer) error {
 	flags := flag.NewFlagSet("wsxclient", flag.ContinueOnError)
 	url := flags.String("url", "ws://127.0.0.1:8080/ws", "the server's endpoint")
-	timeout := flags.Duration("timeout", 10*time.Second, "for connecting and the call together; the server learns of it")
+	timeout := flags.Duration("timeout", 10*time.Second,
+		"for connecting and the call together; the server learns of it")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -14,9 +14,23 @@ import (
 
 var benchMessages = []struct{ name, text string }{
 	{"add", `{"type":"rpc.request","id":1,"method":"add","params":{"a":2,"b":40}}`},
-	{"meta", `{"type":"rpc.request","id":"c0ffee-17","method":"orders.get","params":{"id":17,"expand":["lines","customer"]},"meta":{"timeout_ms":5000,"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}}`},
-	{"8KiB", `{"type":"rpc.request","id":1,"method":"store","params":{"rows":[` + strings.Repeat(`{"id":123456,"name":"Ada Lovelace","tags":["a","b"],"at":1.5e3},`, 124) + `null]}}`},
-	{"text64KiB", `{"type":"rpc.request","id":1,"method":"store","params":"` + strings.Repeat("the quick brown fox ", 3200) + `"}`},
+	{
+		"meta",
+		`{"type":"rpc.request","id":"c0ffee-17","method":"orders.get","params":{"id":17,` +
+			`"expand":["lines","customer"]},"meta":{"timeout_ms":5000,` +
+			`"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}}`,
+	},
+	{
+		"8KiB",
+		`{"type":"rpc.request","id":1,"method":"store","params":{"rows":[` +
+			strings.Repeat(`{"id":123456,"name":"Ada Lovelace","tags":["a","b"],"at":1.5e3},`,
+				124) + `null]}}`,
+	},
+	{
+		"text64KiB",
+		`{"type":"rpc.request","id":1,"method":"store","params":"` +
+			strings.Repeat("the quick brown fox ", 3200) + `"}`,
+	},
 }
 
 // v2Envelope and v1Envelope are what the envelope would be read with without the scanner.

@@ -7,12 +7,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// AppendResponse appends an rpc.response. Of result and meta, both JSON, result nil is null and meta nil is absent.
+// AppendResponse appends an rpc.response. Of result and meta, both JSON, result nil is null and
+// meta nil is absent.
 func AppendResponse(dst, id, result, meta []byte) []byte {
 	return AppendEnd(appendValue(AppendResponseStart(dst, id), result), meta)
 }
 
-// AppendResponseStart appends an rpc.response up to its result, which the caller appends and follows with AppendEnd.
+// AppendResponseStart appends an rpc.response up to its result, which the caller appends and
+// follows with AppendEnd.
 func AppendResponseStart(dst, id []byte) []byte {
 	dst = appendID(dst, "rpc.response", id)
 	return append(dst, `,"result":`...)
@@ -28,15 +30,9 @@ func AppendRequest(dst, id []byte, method string, params, meta []byte) []byte {
 	return AppendEnd(dst, meta)
 }
 
-// AppendRequestStart appends an rpc.request up to its params, which the caller appends and follows with AppendEnd.
-func AppendRequestStart(dst, id []byte, method string) []byte {
-	dst = appendID(dst, "rpc.request", id)
-	dst = appendString(dst, `,"method":`, method)
-	return append(dst, `,"params":`...)
-}
-
-// AppendNotifyStart appends a client's rpc.notify up to its params, which the caller appends and follows with AppendEnd.
-func AppendNotifyStart(dst []byte, method string) []byte {
+// appendNotifyStart appends a client's rpc.notify up to its params, which the caller appends and
+// follows with AppendEnd.
+func appendNotifyStart(dst []byte, method string) []byte {
 	dst = appendString(dst, `{"type":"rpc.notify","method":`, method)
 	return append(dst, `,"params":`...)
 }
@@ -50,25 +46,31 @@ func AppendNotify(dst []byte, method string, params, meta []byte) []byte {
 	return AppendEnd(dst, meta)
 }
 
-// AppendServerNotifyStart appends a server's rpc.notify up to its payload, which the caller appends and follows with
-// AppendEnd.
+// AppendServerNotifyStart appends a server's rpc.notify up to its payload, which the caller appends
+// and follows with AppendEnd.
 func AppendServerNotifyStart(dst []byte, event string) []byte {
 	dst = appendString(dst, `{"type":"rpc.notify","event":`, event)
 	return append(dst, `,"payload":`...)
 }
 
-// AppendServerNotify appends a server's rpc.notify. Of payload and meta, both JSON, payload nil is null and meta nil
-// is absent.
+// AppendServerNotify appends a server's rpc.notify. Of payload and meta, both JSON, payload nil is
+// null and meta nil is absent.
 func AppendServerNotify(dst []byte, event string, payload, meta []byte) []byte {
 	return AppendEnd(appendValue(AppendServerNotifyStart(dst, event), payload), meta)
 }
 
-// AppendEvent appends an rpc.event. Of its meta, an epoch of "" leaves epoch and offset out, and a dropped of 0 dropped.
-func AppendEvent(dst []byte, channel string, payload []byte, subID, epoch string, offset, dropped uint64) []byte {
-	return appendEventMembers(append(dst, `{"type":"rpc.event",`...), channel, payload, subID, epoch, offset, dropped)
+// AppendEvent appends an rpc.event. Of its meta, an epoch of "" leaves epoch and offset out, and a
+// dropped of 0 dropped.
+func AppendEvent(dst []byte, channel string, payload []byte, subID, epoch string,
+	offset, dropped uint64,
+) []byte {
+	return appendEventMembers(append(dst, `{"type":"rpc.event",`...), channel, payload, subID,
+		epoch, offset, dropped)
 }
 
-func appendEventMembers(dst []byte, channel string, payload []byte, subID, epoch string, offset, dropped uint64) []byte {
+func appendEventMembers(dst []byte, channel string, payload []byte, subID, epoch string,
+	offset, dropped uint64,
+) []byte {
 	dst = appendString(dst, `"channel":`, channel)
 	dst = append(append(dst, `,"payload":`...), payload...)
 	dst = appendString(dst, `,"meta":{"sub_id":`, subID)
@@ -82,7 +84,8 @@ func appendEventMembers(dst []byte, channel string, payload []byte, subID, epoch
 	return append(dst, '}', '}')
 }
 
-// AppendSubscribe appends an rpc.subscribe. Params and from, its recover member, both JSON, are absent when nil.
+// AppendSubscribe appends an rpc.subscribe. Params and from, its recover member, both JSON, are
+// absent when nil.
 func AppendSubscribe(dst, id []byte, channel string, params, from []byte) []byte {
 	dst = appendID(dst, "rpc.subscribe", id)
 	dst = appendString(dst, `,"channel":`, channel)
@@ -116,28 +119,32 @@ func AppendErrorObject(dst []byte, code, message string, details []byte) []byte 
 	return append(dst, '}')
 }
 
-// AppendErrorStart appends an rpc.error up to its error object, which the caller appends and follows with AppendEnd.
+// AppendErrorStart appends an rpc.error up to its error object, which the caller appends and
+// follows with AppendEnd.
 func AppendErrorStart(dst, id []byte) []byte {
 	dst = append(dst, `{"type":"rpc.error","id":`...)
 	return append(appendValue(dst, id), `,"error":`...)
 }
 
-// AppendStream appends an rpc.stream. Of item and meta, both JSON, item nil is null and meta nil is absent.
+// AppendStream appends an rpc.stream. Of item and meta, both JSON, item nil is null and meta nil is
+// absent.
 func AppendStream(dst, id, item []byte, seq uint64, meta []byte) []byte {
 	dst = append(appendID(dst, "rpc.stream", id), `,"item":`...)
 	dst = append(appendValue(dst, item), `,"seq":`...)
 	return AppendEnd(strconv.AppendUint(dst, seq, 10), meta)
 }
 
-// Ack is the method, of a server the event, of the rpc.notify that acknowledges what came of a stream.
+// Ack is the method, of a server the event, of the rpc.notify that acknowledges what came of a
+// stream.
 const Ack = "wsx.ack"
 
-// AppendAck appends a client's, or a server's, rpc.notify that says that what comes before seq next of that request's stream was taken.
+// AppendAck appends a client's, or a server's, rpc.notify that says that what comes before seq next
+// of that request's stream was taken.
 func AppendAck(dst, id []byte, next uint64, fromServer bool) []byte {
 	if fromServer {
 		dst = AppendServerNotifyStart(dst, Ack)
 	} else {
-		dst = AppendNotifyStart(dst, Ack)
+		dst = appendNotifyStart(dst, Ack)
 	}
 	dst = append(append(dst, `{"id":`...), id...)
 	dst = strconv.AppendUint(append(dst, `,"next":`...), next, 10)
@@ -149,13 +156,11 @@ func AppendCancel(dst, id []byte) []byte {
 	return append(appendID(dst, "rpc.cancel", id), '}')
 }
 
-// AppendPing appends an rpc.ping. An id of nil is absent.
-func AppendPing(dst, id []byte) []byte { return append(appendID(dst, "rpc.ping", id), '}') }
-
 // AppendPong appends an rpc.pong. An id of nil is absent.
 func AppendPong(dst, id []byte) []byte { return append(appendID(dst, "rpc.pong", id), '}') }
 
-// AppendEnd ends a message that a Start function began, after its value. Meta, a JSON object, is absent when nil.
+// AppendEnd ends a message that a Start function began, after its value. Meta, a JSON object, is
+// absent when nil.
 func AppendEnd(dst, meta []byte) []byte {
 	if meta != nil {
 		dst = append(append(dst, `,"meta":`...), meta...)
@@ -163,8 +168,9 @@ func AppendEnd(dst, meta []byte) []byte {
 	return append(dst, '}')
 }
 
-// AppendRequestMeta appends the meta object of a request: timeout_ms, in milliseconds, rounded up and at least 1, unless timeout is zero; window
-// unless that is zero; and progress when it is asked for. It is nothing when all are absent.
+// AppendRequestMeta appends the meta object of a request: timeout_ms, in milliseconds, rounded up
+// and at least 1, unless timeout is zero; window unless that is zero; and progress when it is asked
+// for. It is nothing when all are absent.
 func AppendRequestMeta(dst []byte, timeout time.Duration, window int, progress bool) []byte {
 	start := len(dst)
 	if timeout != 0 {
@@ -199,7 +205,8 @@ func appendID(dst []byte, name string, id []byte) []byte {
 }
 
 func appendString(dst []byte, before, value string) []byte {
-	dst, _ = jsontext.AppendQuote(append(dst, before...), value) // the error tells of bytes that were replaced
+	// the error tells of bytes that were replaced
+	dst, _ = jsontext.AppendQuote(append(dst, before...), value)
 	return dst
 }
 

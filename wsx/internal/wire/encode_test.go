@@ -15,14 +15,18 @@ import (
 
 // FuzzAppend writes every kind of message with hostile strings and values and reads it back.
 func FuzzAppend(f *testing.F) {
-	for _, s := range []string{"add", "", "a\"b\\c", "\x00\x1f\u2028", "é😀", "\xff\xc0", "</script>", strings.Repeat("m", 300)} {
+	for _, s := range []string{
+		"add", "", "a\"b\\c", "\x00\x1f\u2028", "é😀", "\xff\xc0",
+		"</script>", strings.Repeat("m", 300),
+	} {
 		f.Add(s, `1`, `{"a":1}`)
 		f.Add(s, `"x\"y"`, `null`)
 	}
 	f.Fuzz(func(t *testing.T, s, id, value string) {
 		id, value = strings.TrimSpace(id), strings.TrimSpace(value)
 		v := jsontext.Value(value)
-		if k := jsontext.Value(id).Kind(); k != '"' && k != '0' || !jsontext.Value(id).IsValid() || !v.IsValid() {
+		if k := jsontext.Value(id).Kind(); k != '"' && k != '0' || !jsontext.Value(id).IsValid() ||
+			!v.IsValid() {
 			return
 		}
 		if _, depth, _ := oracleValue(v); depth > 30 {
@@ -70,34 +74,62 @@ func roundTrip(t *testing.T, s, id, value string) {
 	start := func(b []byte) []byte { return wire.AppendEnd(append(b, val...), meta) }
 	txt := []byte(text)
 
-	check("response", wire.AppendResponse(dst(), idBytes, val, meta), server, wire.Message{Type: wire.Response, ID: idBytes, Result: val, Meta: meta})
-	check("response in place", start(wire.AppendResponseStart(dst(), idBytes)), server, wire.Message{Type: wire.Response, ID: idBytes, Result: val, Meta: meta})
-	check("empty response", wire.AppendResponse(dst(), idBytes, nil, nil), server, wire.Message{Type: wire.Response, ID: idBytes, Result: []byte("null")})
-	check("error", wire.AppendError(dst(), idBytes, s, s, val), server, wire.Message{Type: wire.Error, ID: idBytes, ErrorCode: txt, ErrorText: txt, ErrorDetails: val})
-	check("error without id", wire.AppendError(dst(), nil, "X", s, nil), server, wire.Message{Type: wire.Error, ErrorCode: []byte("X"), ErrorText: txt})
-	check("request", wire.AppendRequest(dst(), idBytes, s, val, meta), client, wire.Message{Type: wire.Request, ID: idBytes, Method: txt, Params: val, Meta: meta})
-	check("request in place", start(wire.AppendRequestStart(dst(), idBytes, s)), client, wire.Message{Type: wire.Request, ID: idBytes, Method: txt, Params: val, Meta: meta})
-	check("request without params", wire.AppendRequest(dst(), idBytes, s, nil, nil), client, wire.Message{Type: wire.Request, ID: idBytes, Method: txt})
-	check("notification", wire.AppendNotify(dst(), s, val, meta), client, wire.Message{Type: wire.Notify, Method: txt, Params: val, Meta: meta})
-	check("notification in place", start(wire.AppendNotifyStart(dst(), s)), client, wire.Message{Type: wire.Notify, Method: txt, Params: val, Meta: meta})
-	check("server notification", wire.AppendServerNotify(dst(), s, val, meta), server, wire.Message{Type: wire.Notify, Event: txt, Payload: val, Meta: meta})
-	check("server notification in place", start(wire.AppendServerNotifyStart(dst(), s)), server, wire.Message{Type: wire.Notify, Event: txt, Payload: val, Meta: meta})
-	check("error in place", wire.AppendEnd(append(wire.AppendErrorStart(dst(), idBytes), `{"code":"X","message":"y"}`...), nil), server, wire.Message{Type: wire.Error, ID: idBytes, ErrorCode: []byte("X"), ErrorText: []byte("y")})
-	check("stream", wire.AppendStream(dst(), idBytes, val, 7, meta), server, wire.Message{Type: wire.Stream, ID: idBytes, Item: val, Seq: 7, Meta: meta})
-	check("stream of a client", wire.AppendStream(dst(), idBytes, nil, 0, nil), client, wire.Message{Type: wire.Stream, ID: idBytes, Item: []byte("null")})
-	check("progress", wire.AppendStream(dst(), idBytes, nil, 0, wire.AppendProgress(nil, val)), client, wire.Message{
-		Type: wire.Stream, ID: idBytes, Item: []byte("null"), Progress: val, Meta: wire.AppendProgress(nil, val),
-	})
-	check("ack", wire.AppendAck(dst(), idBytes, 9, false), client, wire.Message{Type: wire.Notify, Method: []byte("wsx.ack"), Params: fmt.Appendf(nil, `{"id":%s,"next":9}`, id)})
-	check("ack of a server", wire.AppendAck(dst(), idBytes, 9, true), server, wire.Message{Type: wire.Notify, Event: []byte("wsx.ack"), Payload: fmt.Appendf(nil, `{"id":%s,"next":9}`, id)})
-	check("cancel", wire.AppendCancel(dst(), idBytes), client, wire.Message{Type: wire.Cancel, ID: idBytes})
-	check("ping", wire.AppendPing(dst(), idBytes), client, wire.Message{Type: wire.Ping, ID: idBytes})
-	check("ping without id", wire.AppendPing(dst(), nil), client, wire.Message{Type: wire.Ping})
-	check("pong", wire.AppendPong(dst(), idBytes), server, wire.Message{Type: wire.Pong, ID: idBytes})
+	check("response", wire.AppendResponse(dst(), idBytes, val, meta), server,
+		wire.Message{Type: wire.Response, ID: idBytes, Result: val, Meta: meta})
+	check("response in place", start(wire.AppendResponseStart(dst(), idBytes)), server,
+		wire.Message{Type: wire.Response, ID: idBytes, Result: val, Meta: meta})
+	check("empty response", wire.AppendResponse(dst(), idBytes, nil, nil), server,
+		wire.Message{Type: wire.Response, ID: idBytes, Result: []byte("null")})
+	check("error", wire.AppendError(dst(), idBytes, s, s, val), server,
+		wire.Message{
+			Type: wire.Error, ID: idBytes, ErrorCode: txt, ErrorText: txt,
+			ErrorDetails: val,
+		})
+	check("error without id", wire.AppendError(dst(), nil, "X", s, nil), server,
+		wire.Message{Type: wire.Error, ErrorCode: []byte("X"), ErrorText: txt})
+	check("request", wire.AppendRequest(dst(), idBytes, s, val, meta), client,
+		wire.Message{Type: wire.Request, ID: idBytes, Method: txt, Params: val, Meta: meta})
+	check("request without params", wire.AppendRequest(dst(), idBytes, s, nil, nil), client,
+		wire.Message{Type: wire.Request, ID: idBytes, Method: txt})
+	check("notification", wire.AppendNotify(dst(), s, val, meta), client,
+		wire.Message{Type: wire.Notify, Method: txt, Params: val, Meta: meta})
+	check("server notification", wire.AppendServerNotify(dst(), s, val, meta), server,
+		wire.Message{Type: wire.Notify, Event: txt, Payload: val, Meta: meta})
+	check("server notification in place", start(wire.AppendServerNotifyStart(dst(), s)), server,
+		wire.Message{Type: wire.Notify, Event: txt, Payload: val, Meta: meta})
+	check("error in place",
+		wire.AppendEnd(append(wire.AppendErrorStart(dst(), idBytes),
+			`{"code":"X","message":"y"}`...), nil), server,
+		wire.Message{Type: wire.Error, ID: idBytes, ErrorCode: []byte("X"), ErrorText: []byte("y")})
+	check("stream", wire.AppendStream(dst(), idBytes, val, 7, meta), server,
+		wire.Message{Type: wire.Stream, ID: idBytes, Item: val, Seq: 7, Meta: meta})
+	check("stream of a client", wire.AppendStream(dst(), idBytes, nil, 0, nil), client,
+		wire.Message{Type: wire.Stream, ID: idBytes, Item: []byte("null")})
+	check("progress", wire.AppendStream(dst(), idBytes, nil, 0, wire.AppendProgress(nil, val)),
+		client, wire.Message{
+			Type: wire.Stream, ID: idBytes, Item: []byte("null"), Progress: val,
+			Meta: wire.AppendProgress(nil, val),
+		})
+	check("ack", wire.AppendAck(dst(), idBytes, 9, false), client,
+		wire.Message{
+			Type: wire.Notify, Method: []byte("wsx.ack"),
+			Params: fmt.Appendf(nil, `{"id":%s,"next":9}`, id),
+		})
+	check("ack of a server", wire.AppendAck(dst(), idBytes, 9, true), server,
+		wire.Message{
+			Type: wire.Notify, Event: []byte("wsx.ack"),
+			Payload: fmt.Appendf(nil, `{"id":%s,"next":9}`, id),
+		})
+	check("cancel", wire.AppendCancel(dst(), idBytes), client,
+		wire.Message{Type: wire.Cancel, ID: idBytes})
+	check("pong without id", wire.AppendPong(dst(), nil), server, wire.Message{Type: wire.Pong})
+	check("pong", wire.AppendPong(dst(), idBytes), server,
+		wire.Message{Type: wire.Pong, ID: idBytes})
 }
 
 func sameMessage(a, b wire.Message) bool {
-	same := a.Dialect == b.Dialect && a.Type == b.Type && a.Timeout == b.Timeout && a.Seq == b.Seq && a.Window == b.Window
+	same := a.Dialect == b.Dialect && a.Type == b.Type && a.Timeout == b.Timeout &&
+		a.Seq == b.Seq && a.Window == b.Window
 	for _, pair := range [][2][]byte{
 		{a.ID, b.ID},
 		{a.Method, b.Method},
@@ -118,9 +150,11 @@ func sameMessage(a, b wire.Message) bool {
 
 func TestAppendRequestMeta_HoldsWhatIsAskedFor(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		-time.Hour: "1", 1: "1", time.Millisecond: "1", time.Millisecond + 1: "2", time.Minute: "60000",
+		-time.Hour: "1", 1: "1", time.Millisecond: "1", time.Millisecond + 1: "2",
+		time.Minute: "60000",
 	} {
-		if got := string(wire.AppendRequestMeta(nil, d, 0, false)); got != `{"timeout_ms":`+want+`}` {
+		if got := string(wire.AppendRequestMeta(nil, d, 0, false)); got != `{"timeout_ms":`+want+
+			`}` {
 			t.Errorf("%v: %s", d, got)
 		}
 	}
@@ -133,7 +167,8 @@ func TestAppendRequestMeta_HoldsWhatIsAskedFor(t *testing.T) {
 	if got := string(wire.AppendRequestMeta(nil, 0, 256, false)); got != `{"window":256}` {
 		t.Error(got)
 	}
-	if got := string(wire.AppendRequestMeta([]byte("before"), time.Second, 1, true)); got != `before{"timeout_ms":1000,"window":1,"progress":true}` {
+	if got := string(wire.AppendRequestMeta([]byte("before"), time.Second, 1, true)); got !=
+		`before{"timeout_ms":1000,"window":1,"progress":true}` {
 		t.Error(got)
 	}
 }
@@ -164,8 +199,11 @@ func TestAppend_DoesNotAllocate(t *testing.T) {
 		dst = wire.AppendRequest(dst[:0], id, "add", val, val)
 		dst = wire.AppendNotify(dst[:0], "add", val, nil)
 		dst = wire.AppendServerNotify(dst[:0], "event", val, nil)
-		dst = wire.AppendRequestMeta(wire.AppendPing(wire.AppendCancel(dst[:0], id), id), time.Second, 1, true)
-		dst = wire.AppendEnd(append(wire.AppendErrorStart(wire.AppendStream(dst[:0], id, val, 3, val), id), val...), nil)
+		dst = wire.AppendRequestMeta(wire.AppendPong(wire.AppendCancel(dst[:0], id), id),
+			time.Second, 1, true)
+		dst = wire.AppendEnd(
+			append(wire.AppendErrorStart(wire.AppendStream(dst[:0], id, val, 3, val), id), val...),
+			nil)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

@@ -9,7 +9,8 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
-// seeds are messages good and hostile; the tests run all of them, and every prefix of them, against the oracle.
+// seeds are messages good and hostile; the tests run all of them, and every prefix of them, against
+// the oracle.
 func seeds() []string {
 	nest := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	many := func(n int, last string) string {
@@ -23,7 +24,9 @@ func seeds() []string {
 	}
 	return []string{
 		`{"type":"rpc.request","id":1,"method":"add","params":{"a":2,"b":40}}`,
-		"\t{ \"params\" : [ 1 , true , null ] ,\r\n\"method\":\"User.create\",\"id\":\"x-1\",\"meta\":{\"timeout_ms\":1500,\"trace\":\"t\"},\"type\":\"rpc.request\" } \n",
+		"\t{ \"params\" : [ 1 , true , null ] " +
+			",\r\n\"method\":\"User.create\",\"id\":\"x-1\",\"meta\":{\"timeout_ms\":1500," +
+			"\"trace\":\"t\"},\"type\":\"rpc.request\" } \n",
 		`{"type":"rpc.request","id":-1.50e+10,"method":"m","params":null}`,
 		`{"type":"rpc.request","id":1,"method":"caf\u00e9 \ud83d\ude00"}`,
 		`{"type":"rpc.request","id":1,"method":"` + strings.Repeat("m", 256) + `"}`,
@@ -63,7 +66,8 @@ func seeds() []string {
 		`{"type":"rpc.response","id":1,"result":{"sum":42},"meta":{"x":1}}`,
 		`{"type":"rpc.response","id":"1","result":null}`,
 		`{"type":"rpc.response","id":1}`,
-		`{"type":"rpc.error","id":null,"error":{"code":"X","message":"it's \"bad\"","details":{"path":"/a~1b"}}}`,
+		`{"type":"rpc.error","id":null,"error":{"code":"X","message":"it's ` +
+			`\"bad\"","details":{"path":"/a~1b"}}}`,
 		`{"type":"rpc.error","id":5,"error":{"code":"X","message":""}}`,
 		`{"type":"rpc.error","error":{"code":"X","message":""}}`,
 		`{"type":"rpc.error","id":5,"error":{"code":"X","code":"Y","message":""}}`,
@@ -78,7 +82,8 @@ func seeds() []string {
 		`{"type":"rpc.notify","method":"log","params":"x"}`,
 		`{"type":"rpc.notify","event":"wsx.join","payload":{"channel":"c"}}`,
 		`{"type":"rpc.notify","id":{}}`,
-		`{"type":"rpc.subscribe","id":1,"channel":"room.1","params":{},"recover":{"epoch":"e","offset":3}}`,
+		`{"type":"rpc.subscribe","id":1,"channel":"room.1","params":{},"recover":{"epoch":"e",` +
+			`"offset":3}}`,
 		`{"type":"rpc.subscribe","id":1,"channel":"room.1","recover":3}`,
 		`{"type":"rpc.subscribe","id":1}`,
 		`{"type":"rpc.unsubscribe","id":"s1"}`,
@@ -88,21 +93,34 @@ func seeds() []string {
 		`{"type":"rpc.unsubscribe","id":1,"channel":null}`,
 		`{"type":"rpc.event","channel":"room.1","payload":[1],"meta":{"sub_id":"s","offset":4}}`,
 		`{"type":"rpc.event","channel":"room.1"}`,
-		`{"type":"rpc.ping"}`, `{"type":"rpc.ping","id":7}`, `{"type":"rpc.pong","id":"a"}`, `{"type":"rpc.ping","id":null}`,
-		`{"type":"rpc."}`, `{"type":"rpc.nope","id":3}`, `{"type":"RPC.ping"}`, `{"type":"rpc"}`, `{"type":7}`,
-		`{"jsonrpc":"2.0","id":1,"method":"add","params":[1,2]}`, `{"jsonrpc":"2.0","id":null,"method":5}`,
-		`{"jsonrpc":"2.0","jsonrpc":"2.0"}`, `{"jsonrpc":2.0}`, `{"jsonrpc":"2.0","type":"rpc.ping"}`,
-		`[]`, `[{"jsonrpc":"2.0"}]`, `[1,2`, `{}`, `null`, `true`, `false`, `"x"`, `0`, `-0`, `1e400`, `-1.5E-3`,
+		`{"type":"rpc.ping"}`, `{"type":"rpc.ping","id":7}`, `{"type":"rpc.pong","id":"a"}`,
+		`{"type":"rpc.ping","id":null}`,
+		`{"type":"rpc."}`, `{"type":"rpc.nope","id":3}`, `{"type":"RPC.ping"}`, `{"type":"rpc"}`,
+		`{"type":7}`,
+		`{"jsonrpc":"2.0","id":1,"method":"add","params":[1,2]}`,
+		`{"jsonrpc":"2.0","id":null,"method":5}`,
+		`{"jsonrpc":"2.0","jsonrpc":"2.0"}`, `{"jsonrpc":2.0}`,
+		`{"jsonrpc":"2.0","type":"rpc.ping"}`,
+		`[]`, `[{"jsonrpc":"2.0"}]`, `[1,2`, `{}`, `null`, `true`, `false`, `"x"`, `0`, `-0`,
+		`1e400`, `-1.5E-3`,
 		`WSX://{"id":1,"method":"GET","path":"/"}`, `WSX://`, "WSX://\xff", ` WSX://`, `WSX:/`,
-		``, ` `, `{`, `{"`, `{"a`, `{"a"`, `{"a":`, `{"a":1`, `{"a":1,`, `{"a":1,}`, `[1,]`, `{,}`, `{"a" 1}`, `{1:2}`, `{"a":1 "b":2}`,
-		`01`, `1.`, `.5`, `+1`, `--1`, `1e`, `1e+`, `0x1`, `NaN`, `Infinity`, `nul`, `truex`, `{} {}`, `{}x`, "{}\x00", "\xef\xbb\xbf{}",
-		"\"a\nb\"", "\"a\x00b\"", "\"a\x1f\"", "\"abcdefgh\nij\"", "\"abcdefgh\x1fijklmnop\"", `"\x"`, `"\u12g4"`, `"\u123`, `"\`, "\"\x7f\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"12345678\xff\"",
-		`"abcdefghijklmnop\"qrstuvwxyz"`, `"é€😀 abcdefgh é"`, "{\"\xff\":1}", `[1}`, `{"a":1]`, `{"a":[}`, "\u00a0{}",
-		nest(32), nest(33), nest(64), nest(65), nest(130), strings.Repeat("[", 65), nest(70)[:139], strings.Repeat(`{"a":[`, 40) + strings.Repeat(`]}`, 40),
+		``, ` `, `{`, `{"`, `{"a`, `{"a"`, `{"a":`, `{"a":1`, `{"a":1,`, `{"a":1,}`, `[1,]`, `{,}`,
+		`{"a" 1}`, `{1:2}`, `{"a":1 "b":2}`,
+		`01`, `1.`, `.5`, `+1`, `--1`, `1e`, `1e+`, `0x1`, `NaN`, `Infinity`, `nul`, `truex`,
+		`{} {}`, `{}x`, "{}\x00", "\xef\xbb\xbf{}",
+		"\"a\nb\"", "\"a\x00b\"", "\"a\x1f\"", "\"abcdefgh\nij\"", "\"abcdefgh\x1fijklmnop\"",
+		`"\x"`, `"\u12g4"`, `"\u123`, `"\`, "\"\x7f\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"",
+		"\"12345678\xff\"",
+		`"abcdefghijklmnop\"qrstuvwxyz"`, `"é€😀 abcdefgh é"`, "{\"\xff\":1}", `[1}`, `{"a":1]`,
+		`{"a":[}`, "\u00a0{}",
+		nest(32), nest(33), nest(64), nest(65), nest(130), strings.Repeat("[", 65), nest(70)[:139],
+		strings.Repeat(`{"a":[`, 40) + strings.Repeat(`]}`, 40),
 		`{"type":"rpc.request","params":` + nest(31) + `,"method":"m","id":"deep"}`,
 		`{"type":"rpc.request","params":` + nest(32) + `,"method":"m","id":"deep"}`,
-		`{"type":"rpc.request","params":[` + strings.Repeat(`{"a":`, 70) + `0` + strings.Repeat(`}`, 70) + `,{"b":[]}],"method":"m","id":"deep"}`,
-		many(8, `"n":1`), many(8, `"m":1`), many(12, `"n":1`), many(12, `"m":1`), many(12, `"mxxxxxxx":1`), many(12, `"mxxxxxxxxxx":1`),
+		`{"type":"rpc.request","params":[` + strings.Repeat(`{"a":`, 70) + `0` +
+			strings.Repeat(`}`, 70) + `,{"b":[]}],"method":"m","id":"deep"}`,
+		many(8, `"n":1`), many(8, `"m":1`), many(12, `"n":1`), many(12, `"m":1`),
+		many(12, `"mxxxxxxx":1`), many(12, `"mxxxxxxxxxx":1`),
 	}
 }
 
@@ -128,12 +146,19 @@ func compare(t *testing.T, b []byte) {
 		return // jsontext ends at a depth of 10,000
 	}
 	before := bytes.Clone(b)
-	for _, rules := range []wire.Rules{{}, {FromServer: true}, {Depth: 3}, {JSONRPC: true}} {
+	for _, rules := range []wire.Rules{
+		{},
+		{FromServer: true},
+		{Depth: 3},
+		{JSONRPC: true},
+		{JSONRPC: true, FromServer: true},
+	} {
 		var got wire.Message
 		fault := got.Parse(b, rules)
 		want, wantFault := oracle(before, rules)
 		if fault != wantFault {
-			t.Fatalf("%q %+v: fault %d (%s), the oracle says %d (%s)", b, rules, fault, fault.Text(), wantFault, wantFault.Text())
+			t.Fatalf("%q %+v: fault %d (%s), the oracle says %d (%s)", b, rules, fault,
+				fault.Text(), wantFault, wantFault.Text())
 		}
 		if fault != wire.OK { // then only these mean anything
 			got = wire.Message{Dialect: got.Dialect, Type: got.Type, ID: got.ID}
@@ -144,12 +169,14 @@ func compare(t *testing.T, b []byte) {
 			name := g.Type().Field(i).Name
 			if gb, ok := g.Field(i).Interface().([]byte); ok {
 				wb := w.Field(i).Bytes()
-				texts := name == "Method" || strings.HasPrefix(name, "Error") // nil or empty, as the code under test likes
+				// nil or empty, as the code under test likes
+				texts := name == "Method" || strings.HasPrefix(name, "Error")
 				if !bytes.Equal(gb, wb) || !texts && (gb == nil) != (wb == nil) {
 					t.Fatalf("%q %+v: %s = %q, the oracle says %q", b, rules, name, gb, wb)
 				}
 			} else if g.Field(i).Interface() != w.Field(i).Interface() {
-				t.Fatalf("%q %+v: %s = %v, the oracle says %v", b, rules, name, g.Field(i), w.Field(i))
+				t.Fatalf("%q %+v: %s = %v, the oracle says %v", b, rules, name, g.Field(i),
+					w.Field(i))
 			}
 		}
 	}

@@ -5,36 +5,49 @@ import (
 	"strconv"
 )
 
-// readJSONRPC fills in the members of one JSON-RPC message. A request and a notification have a method; a response has none and a result or
-// an error. An id of null, which the specification allows, is an id here: ID is null then.
+var null = []byte("null")
+
+// typeJSONRPC tells the type of a JSON-RPC message, also of one that breaks the specification where
+// its peers do: an answer may have an error beside its result, null or not, and a server's may have
+// neither. Unknown is what is nothing of it.
+func (e *envelope) typeJSONRPC(fromServer bool) Type {
+	id, result, failure := e.at[mID], e.at[mResult], e.at[mError]
+	switch {
+	case e.at[mMethod] != nil && id != nil:
+		return Request
+	case e.at[mMethod] != nil:
+		return Notify
+	case failure != nil && string(failure) != "null":
+		return Error
+	case result != nil, failure != nil, fromServer && id != nil:
+		return Response
+	}
+	return Unknown
+}
+
+// readJSONRPC fills in the members of one JSON-RPC message, whose type is known. An id of null,
+// which the specification allows, is an id here: ID is null then.
 func (m *Message) readJSONRPC(e *envelope, idFault Fault) Fault {
 	id := e.at[mID]
 	if string(id) == "null" {
 		m.ID, idFault = id, OK
 	}
-	method, result, failure := e.at[mMethod], e.at[mResult], e.at[mError]
 	switch {
-	case method != nil && id != nil:
-		m.Type = Request
-	case method != nil:
-		m.Type, idFault = Notify, OK
-	case result != nil && failure == nil:
-		m.Type = Response
-	case failure != nil && result == nil:
-		m.Type = Error
-	default:
+	case m.Type == Unknown:
 		return BadMember
-	}
-	if idFault != OK {
+	case m.Type != Notify && idFault != OK:
 		return idFault
 	}
 	switch m.Type {
 	case Response:
-		m.Result = result
+		if m.Result = e.at[mResult]; m.Result == nil {
+			m.Result = null
+		}
 		return OK
 	case Error:
-		return m.readJSONRPCError(failure)
+		return m.readJSONRPCError(e.at[mError])
 	}
+	method := e.at[mMethod]
 	if f := m.readMeta(e.at[mMeta]); f != OK {
 		return f
 	}
@@ -52,11 +65,15 @@ func (m *Message) readJSONRPC(e *envelope, idFault Fault) Fault {
 	return OK
 }
 
-// readJSONRPCError reads an error object. Where its data is this protocol's, {code, details?}, these are ErrorCode and ErrorDetails;
-// any other data is ErrorDetails as a whole.
+// readJSONRPCError reads an error object. Where its data is this protocol's, {code, details?},
+// these are ErrorCode and ErrorDetails; any other data is ErrorDetails as a whole. Not every peer
+// keeps to the specification: the code may be a number in a string or missing, the message missing,
+// and an error that is no object is its own message and data.
 func (m *Message) readJSONRPCError(value []byte) Fault {
 	if value[0] != '{' {
-		return BadMember
+		m.ErrorText, _ = text(value)
+		m.ErrorDetails = value
+		return OK
 	}
 	var message, data []byte
 	o := object(value)
@@ -70,12 +87,12 @@ func (m *Message) readJSONRPCError(value []byte) Fault {
 			data = value
 		}
 	}
-	if o.twice {
+	if o.duplicate {
 		return DuplicateName
 	}
-	var ok bool
-	if m.ErrorText, ok = text(message); !ok || len(m.ErrorNumber) == 0 || m.ErrorNumber[0] != '-' && !isDigit(m.ErrorNumber[0]) {
-		return BadMember
+	m.ErrorText, _ = text(message)
+	if number, ok := text(m.ErrorNumber); ok {
+		m.ErrorNumber = number
 	}
 	m.ErrorDetails = data
 	if data == nil || data[0] != '{' {
@@ -91,7 +108,7 @@ func (m *Message) readJSONRPCError(value []byte) Fault {
 			details = value
 		}
 	}
-	if code, ok := text(code); ok && !o.twice {
+	if code, ok := text(code); ok && !o.duplicate {
 		m.ErrorCode, m.ErrorDetails = code, details
 	}
 	return OK
@@ -117,14 +134,15 @@ func Elements(array []byte) iter.Seq[[]byte] {
 	}
 }
 
-// AppendJSONRPCResultStart appends a JSON-RPC response up to its result, which the caller appends and follows with AppendEnd.
+// AppendJSONRPCResultStart appends a JSON-RPC response up to its result, which the caller appends
+// and follows with AppendEnd.
 func AppendJSONRPCResultStart(dst, id []byte) []byte {
 	dst = append(append(dst, `{"jsonrpc":"2.0","id":`...), id...)
 	return append(dst, `,"result":`...)
 }
 
-// AppendJSONRPCError appends a JSON-RPC response with an error whose data is {code, details?}. An id of nil is null; details, JSON,
-// are absent when nil.
+// AppendJSONRPCError appends a JSON-RPC response with an error whose data is {code, details?}. An
+// id of nil is null; details, JSON, are absent when nil.
 func AppendJSONRPCError(dst, id []byte, number int, code, message string, details []byte) []byte {
 	dst = appendValue(append(dst, `{"jsonrpc":"2.0","id":`...), id)
 	dst = strconv.AppendInt(append(dst, `,"error":{"code":`...), int64(number), 10)
@@ -136,7 +154,8 @@ func AppendJSONRPCError(dst, id []byte, number int, code, message string, detail
 	return append(dst, "}}}"...)
 }
 
-// AppendJSONRPC appends a JSON-RPC request, or with an id of nil a notification. Params, JSON, are absent when nil.
+// AppendJSONRPC appends a JSON-RPC request, or with an id of nil a notification. Params, JSON, are
+// absent when nil.
 func AppendJSONRPC(dst, id []byte, method string, params []byte) []byte {
 	dst = append(dst, `{"jsonrpc":"2.0"`...)
 	if id != nil {
@@ -149,14 +168,18 @@ func AppendJSONRPC(dst, id []byte, method string, params []byte) []byte {
 	return append(dst, '}')
 }
 
-// AppendJSONRPCStart is AppendJSONRPC up to the params, which the caller appends and follows with AppendEnd.
+// AppendJSONRPCStart is AppendJSONRPC up to the params, which the caller appends and follows with
+// AppendEnd.
 func AppendJSONRPCStart(dst, id []byte, method string) []byte {
 	dst = AppendJSONRPC(dst, id, method, nil)
 	return append(dst[:len(dst)-1], `,"params":`...)
 }
 
-// AppendJSONRPCEvent appends the notification that an event is in JSON-RPC; its params are the members of an rpc.event.
-func AppendJSONRPCEvent(dst []byte, channel string, payload []byte, subID, epoch string, offset, dropped uint64) []byte {
+// AppendJSONRPCEvent appends the notification that an event is in JSON-RPC; its params are the
+// members of an rpc.event.
+func AppendJSONRPCEvent(dst []byte, channel string, payload []byte, subID, epoch string,
+	offset, dropped uint64,
+) []byte {
 	dst = AppendJSONRPCStart(dst, nil, "rpc.event")
 	dst = appendEventMembers(append(dst, '{'), channel, payload, subID, epoch, offset, dropped)
 	return append(dst, '}')

@@ -4,7 +4,8 @@ import "time"
 
 // The limits of the protocol that are a matter of one message's text.
 const (
-	// DefaultDepth is how deep a message may nest unless [Rules] say otherwise; the message itself is level 1.
+	// DefaultDepth is how deep a message may nest unless [Rules] say otherwise; the message itself
+	// is level 1.
 	DefaultDepth = 32
 	// MaxMethod is the longest method in bytes, unescaped.
 	MaxMethod = 256
@@ -46,24 +47,27 @@ const (
 
 // Rules are what Parse holds a message to. The zero value is a server's rules.
 type Rules struct {
-	// Depth is how many levels of objects and arrays a message may nest, the message itself included.
-	// Zero or less means DefaultDepth.
+	// Depth is how many levels of objects and arrays a message may nest, the message itself
+	// included. Zero or less means DefaultDepth.
 	Depth int
-	// FromServer says that a server sent the message: rpc.notify names an event, and a server's own types are known
-	// while a client's are not. False means that a client sent it.
+	// FromServer says that a server sent the message: rpc.notify names an event, and a server's own
+	// types are known while a client's are not. False means that a client sent it.
 	FromServer bool
-	// JSONRPC says that nothing but JSON-RPC is spoken: a member named type and the tunnel's prefix mean nothing.
+	// JSONRPC says that nothing but JSON-RPC is spoken: a member named type and the tunnel's prefix
+	// mean nothing, and what a server says needs no version.
 	JSONRPC bool
 }
 
-// Message is one message, read. A field is nil or zero when the message has no such member or the type has no use
-// for it. JSON values are as they stood in the message, without the white space around them.
+// Message is one message, read. A field is nil or zero when the message has no such member or the
+// type has no use for it. JSON values are as they stood in the message, without the white space
+// around them.
 type Message struct {
 	Dialect Dialect
 	Type    Type // in the JSON-RPC dialect Request, Notify, Response or Error; Unknown for a batch
 
-	// ID is the id, a JSON string or number, byte for byte; nil when there is none that can be echoed (absent, null,
-	// of another kind, or given twice). It is set also with a fault. In the JSON-RPC dialect null is an id too.
+	// ID is the id, a JSON string or number, byte for byte; nil when there is none that can be
+	// echoed (absent, null, of another kind, or given twice). It is set also with a fault. In the
+	// JSON-RPC dialect null is an id too.
 	ID []byte
 
 	Method       []byte // the method, unescaped
@@ -81,20 +85,22 @@ type Message struct {
 	ErrorCode    []byte // the code of an rpc.error, unescaped
 	ErrorText    []byte // its message, unescaped
 	ErrorDetails []byte // JSON, nil when absent
-	ErrorNumber  []byte // the code of a JSON-RPC error, a JSON number; ErrorCode is what its data names then
+	// the code of a JSON-RPC error, a number as a rule; ErrorCode is what its data names then
+	ErrorNumber []byte
 
 	// Seq is the seq of an rpc.stream.
 	Seq uint64
 	// Timeout is meta.timeout_ms, zero when absent. What exceeds a Duration is the longest one.
 	Timeout time.Duration
-	// Progress is meta.progress, JSON, nil when absent: true in a request asks for progress, and an rpc.stream that has it reports
-	// progress and is no item.
+	// Progress is meta.progress, JSON, nil when absent: true in a request asks for progress, and an
+	// rpc.stream that has it reports progress and is no item.
 	Progress []byte
-	// Window is meta.window, zero when it is absent or no positive integer: how many rpc.stream the sender of a request holds that it
-	// has not acknowledged.
+	// Window is meta.window, zero when it is absent or no positive integer: how many rpc.stream the
+	// sender of a request holds that it has not acknowledged.
 	Window uint64
 
-	// Raw is the whole message without white space around it; for the tunnel, what follows the prefix.
+	// Raw is the whole message without white space around it; for the tunnel, what follows the
+	// prefix.
 	Raw []byte
 }
 

@@ -10,41 +10,50 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
-// oracleJSONRPC is the specification's sections 4 and 5, one condition after the other.
+// oracleType is what a JSON-RPC message is, by the members that it has.
+func oracleType(members map[string]jsontext.Value, fromServer bool) wire.Type {
+	_, isCall := members["method"]
+	_, hasID := members["id"]
+	_, hasResult := members["result"]
+	failure, hasError := members["error"]
+	switch {
+	case isCall && hasID:
+		return wire.Request
+	case isCall:
+		return wire.Notify
+	case hasError && failure.Kind() != 'n':
+		return wire.Error
+	case hasResult || hasError || fromServer && hasID:
+		return wire.Response
+	}
+	return wire.Unknown
+}
+
+// oracleJSONRPC is the specification's sections 4 and 5, one condition after the other, and what is
+// taken beyond them.
 func oracleJSONRPC(m *wire.Message, members map[string]jsontext.Value, idOK bool) wire.Fault {
-	id, hasID := members["id"]
-	if string(id) == "null" {
+	if string(members["id"]) == "null" {
 		m.ID, idOK = []byte("null"), true
 	}
-	method, isCall := members["method"]
-	result, hasResult := members["result"]
-	failure, hasError := members["error"]
-	if !isCall {
-		if hasResult == hasError {
-			return wire.BadMember
-		}
-		if m.Type = wire.Response; hasError {
-			m.Type = wire.Error
-		}
-		if !idOK {
-			return wire.BadID
-		}
-		if m.Result = result; hasResult {
-			return wire.OK
-		}
-		return oracleJSONRPCError(m, failure)
+	if m.Type == wire.Unknown {
+		return wire.BadMember
 	}
-	m.Type = wire.Notify
-	if hasID {
-		m.Type = wire.Request
-		if !idOK {
-			return wire.BadID
+	if m.Type != wire.Notify && !idOK {
+		return wire.BadID
+	}
+	if m.Type == wire.Error {
+		return oracleJSONRPCError(m, members["error"])
+	}
+	if m.Type == wire.Response {
+		if m.Result = members["result"]; m.Result == nil {
+			m.Result = []byte("null")
 		}
+		return wire.OK
 	}
 	if fault := oracleMeta(m, members); fault != wire.OK {
 		return fault
 	}
-	name, ok := oracleText(method)
+	name, ok := oracleText(members["method"])
 	if !ok || name == "" || len(name) > 256 {
 		return wire.BadMethod
 	}
@@ -61,17 +70,19 @@ func oracleJSONRPC(m *wire.Message, members map[string]jsontext.Value, idOK bool
 
 func oracleJSONRPCError(m *wire.Message, failure jsontext.Value) wire.Fault {
 	if failure.Kind() != '{' {
-		return wire.BadMember
+		message, _ := oracleText(failure)
+		m.ErrorText, m.ErrorDetails = []byte(message), failure
+		return wire.OK
 	}
 	in, twice := oracleMembers(failure)
 	if len(twice) > 0 {
 		return wire.DuplicateName
 	}
-	message, ok := oracleText(in["message"])
-	if !ok || in["code"].Kind() != '0' {
-		return wire.BadMember
-	}
+	message, _ := oracleText(in["message"])
 	m.ErrorNumber, m.ErrorText, m.ErrorDetails = in["code"], []byte(message), in["data"]
+	if number, ok := oracleText(in["code"]); ok {
+		m.ErrorNumber = []byte(number)
+	}
 	inData, twice := oracleMembers(in["data"])
 	if code, ok := oracleText(inData["code"]); ok && len(twice) == 0 {
 		m.ErrorCode, m.ErrorDetails = []byte(code), inData["details"]
@@ -130,17 +141,29 @@ func jsonrpcSeeds() []string {
 	return []string{
 		`[]`, ` [ 1 , 2,3 ] `, `[[],[1],{}]`, `["a,]",{"b":"]"}]`,
 		`[` + call(`"id":1,"method":"a"`) + ` , ` + call(`"method":"b","params":[1]`) + `]`,
-		`[` + call(`"id":1,"method":"a","params":{"x":[{"y":"\"],"}]}`) + `,null,` + call(`"id":2,"result":null`) + "\t]",
+		`[` + call(`"id":1,"method":"a","params":{"x":[{"y":"\"],"}]}`) + `,null,` +
+			call(`"id":2,"result":null`) + "\t]",
 		call(`"id":null,"method":"a","params":null`), call(`"id":1.5,"method":"a","params":[]`),
-		call(`"id":{},"method":"a"`), call(`"id":true,"method":"a"`), call(`"id":1,"id":1,"method":"a"`),
-		call(`"method":1,"params":"bar"`), call(`"method":""`), call(`"id":1,"method":"a","params":"bar"`),
-		call(`"id":1,"method":"a","meta":{"timeout_ms":5}`), call(`"id":1,"method":"a","meta":{"timeout_ms":0}`), call(`"id":1,"method":"a","meta":7`),
-		call(`"id":1,"result":5`), call(`"id":1,"result":5,"error":{}`), call(`"id":1`), call(`"result":5`),
+		call(`"id":{},"method":"a"`), call(`"id":true,"method":"a"`),
+		call(`"id":1,"id":1,"method":"a"`),
+		call(`"method":1,"params":"bar"`), call(`"method":""`),
+		call(`"id":1,"method":"a","params":"bar"`),
+		call(`"id":1,"method":"a","meta":{"timeout_ms":5}`),
+		call(`"id":1,"method":"a","meta":{"timeout_ms":0}`), call(`"id":1,"method":"a","meta":7`),
+		call(`"id":1,"result":5`), call(`"id":1,"result":5,"error":{}`), call(`"id":1`),
+		call(`"result":5`),
 		call(`"id":null,"error":{"code":-32700,"message":"Parse error"}`),
 		call(`"id":1,"error":{"code":-32050,"message":"x","data":{"code":"MINE","details":[1]}}`),
 		call(`"id":1,"error":{"code":-32050,"message":"x","data":{"code":"MINE","code":"MINE"}}`),
-		call(`"id":1,"error":{"code":-32050,"message":"x","data":"plain"}`), call(`"id":1,"error":{"code":"1","message":"x"}`),
-		call(`"id":1,"error":{"code":1,"code":2,"message":"x"}`), call(`"id":1,"error":{"code":1}`), call(`"id":1,"error":3`),
-		call(`"type":"rpc.request","id":1,"method":"a"`), `{"jsonrpc":"1.0","id":1,"method":"a"}`, `WSX://{}`,
+		call(`"id":1,"error":{"code":-32050,"message":"x","data":"plain"}`),
+		call(`"id":1,"error":{"code":"1","message":"x"}`),
+		call(`"id":1,"error":{"code":1,"code":2,"message":"x"}`), call(`"id":1,"error":{"code":1}`),
+		call(`"id":1,"error":3`),
+		call(`"id":1,"error":"text"`), call(`"id":1,"error":{}`), call(`"id":1,"error":null`),
+		call(`"id":1,"result":7,"error":null`),
+		call(`"id":1,"result":7,"result":8`), `{"id":1,"result":7}`,
+		`{"jsonrpc":"1.0","id":1,"error":{"code":-1,"message":"no"},"result":null}`, `{}`,
+		call(`"type":"rpc.request","id":1,"method":"a"`), `{"jsonrpc":"1.0","id":1,"method":"a"}`,
+		`WSX://{}`,
 	}
 }

@@ -16,8 +16,12 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx/internal/wire"
 )
 
-// grammarOnly makes jsontext accept what RFC 8259 does: duplicate names and lone surrogate escapes are JSON.
-var grammarOnly = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+// grammarOnly makes jsontext accept what RFC 8259 does: duplicate names and lone surrogate escapes
+// are JSON.
+var grammarOnly = []jsontext.Options{
+	jsontext.AllowDuplicateNames(true),
+	jsontext.AllowInvalidUTF8(true),
+}
 
 // oracle is Message.Parse written the plain way, on jsontext and maps.
 func oracle(b []byte, rules wire.Rules) (m wire.Message, f wire.Fault) {
@@ -47,8 +51,8 @@ func oracle(b []byte, rules wire.Rules) (m wire.Message, f wire.Fault) {
 		m.Dialect = wire.JSONRPC
 	case strings.HasPrefix(name, "rpc.") && !rules.JSONRPC:
 		m.Dialect, m.Type = wire.WSX, oracleTypes[name]
-	case version == "2.0":
-		m.Dialect = wire.JSONRPC
+	case version == "2.0" || rules.JSONRPC && rules.FromServer && raw.Kind() == '{':
+		m.Dialect, m.Type = wire.JSONRPC, oracleType(members, rules.FromServer)
 	default:
 		return m, wire.NotMessage
 	}
@@ -95,7 +99,8 @@ func oracle(b []byte, rules wire.Rules) (m wire.Message, f wire.Fault) {
 		need(idOK, wire.BadID)
 	}
 	clientsOnly := m.Type == wire.Subscribe || m.Type == wire.Unsubscribe
-	if m.Type == wire.Unknown || m.Type == wire.Event && !rules.FromServer || clientsOnly && rules.FromServer {
+	if m.Type == wire.Unknown || m.Type == wire.Event && !rules.FromServer || clientsOnly &&
+		rules.FromServer {
 		return m, wire.UnknownType
 	}
 	if fault != wire.OK {
@@ -201,9 +206,11 @@ func oracleMeta(m *wire.Message, members map[string]jsontext.Value) wire.Fault {
 }
 
 var oracleTypes = map[string]wire.Type{
-	"rpc.request": wire.Request, "rpc.response": wire.Response, "rpc.error": wire.Error, "rpc.stream": wire.Stream,
+	"rpc.request": wire.Request, "rpc.response": wire.Response, "rpc.error": wire.Error,
+	"rpc.stream": wire.Stream,
 	"rpc.cancel": wire.Cancel, "rpc.notify": wire.Notify, "rpc.subscribe": wire.Subscribe,
-	"rpc.unsubscribe": wire.Unsubscribe, "rpc.event": wire.Event, "rpc.ping": wire.Ping, "rpc.pong": wire.Pong,
+	"rpc.unsubscribe": wire.Unsubscribe, "rpc.event": wire.Event, "rpc.ping": wire.Ping,
+	"rpc.pong": wire.Pong,
 }
 
 // oracleValue returns the one value that b holds and how deep it nests.
@@ -230,7 +237,9 @@ func oracleValue(b []byte) (value jsontext.Value, depth int, ok bool) {
 }
 
 // oracleMembers returns the first value of each member, and the names that occur twice.
-func oracleMembers(value jsontext.Value) (members map[string]jsontext.Value, twice map[string]bool) {
+func oracleMembers(value jsontext.Value) (members map[string]jsontext.Value,
+	twice map[string]bool,
+) {
 	members, twice = map[string]jsontext.Value{}, map[string]bool{}
 	if value.Kind() != '{' {
 		return members, twice

@@ -23,16 +23,46 @@ func TestMessage_ParseNamesTheFault(t *testing.T) {
 		{"a type only servers send", `{"type":"rpc.event","id":4}`, "UNSUPPORTED_TYPE", "4"},
 		{"no id", `{"type":"rpc.request","method":"m"}`, "INVALID_REQUEST", ""},
 		{"an id of null", `{"type":"rpc.request","id":null,"method":"m"}`, "INVALID_REQUEST", ""},
-		{"an id without a UTF-8 form", `{"type":"rpc.request","id":"\ud800","method":"m"}`, "INVALID_REQUEST", ""},
+		{
+			"an id without a UTF-8 form", `{"type":"rpc.request","id":"\ud800","method":"m"}`,
+			"INVALID_REQUEST", "",
+		},
 		{"no method", `{"type":"rpc.request","id":"a"}`, "INVALID_REQUEST", `"a"`},
-		{"a duplicate member", `{"type":"rpc.request","method":"m","x":1,"x":1,"id":"a"}`, "INVALID_REQUEST", `"a"`},
-		{"a duplicate through an escape", `{"type":"rpc.request","method":"m","\u0074ype":"rpc.request","id":"a"}`, "INVALID_REQUEST", `"a"`},
-		{"a duplicate id", `{"type":"rpc.request","id":1,"method":"m","id":2}`, "INVALID_REQUEST", ""},
-		{"a duplicate in meta", `{"type":"rpc.ping","id":1,"meta":{"a":1,"a":1}}`, "INVALID_REQUEST", "1"},
-		{"a duplicate in params, which is not for here", `{"type":"rpc.request","id":1,"method":"m","params":{"a":1,"a":1}}`, "", "1"},
-		{"a lone surrogate in params, which is not for here", `{"type":"rpc.request","id":1,"method":"m","params":"\ud83d"}`, "", "1"},
-		{"33 levels, the id after them", `{"type":"rpc.request","method":"m","params":` + deep + `,"id":9}`, "INVALID_REQUEST", "9"},
-		{"a timeout of zero", `{"type":"rpc.ping","id":1,"meta":{"timeout_ms":0}}`, "INVALID_REQUEST", "1"},
+		{
+			"a duplicate member", `{"type":"rpc.request","method":"m","x":1,"x":1,"id":"a"}`,
+			"INVALID_REQUEST", `"a"`,
+		},
+		{
+			"a duplicate through an escape",
+			`{"type":"rpc.request","method":"m","\u0074ype":"rpc.request","id":"a"}`,
+			"INVALID_REQUEST", `"a"`,
+		},
+		{
+			"a duplicate id",
+			`{"type":"rpc.request","id":1,"method":"m","id":2}`, "INVALID_REQUEST",
+			"",
+		},
+		{
+			"a duplicate in meta", `{"type":"rpc.ping","id":1,"meta":{"a":1,"a":1}}`,
+			"INVALID_REQUEST", "1",
+		},
+		{
+			"a duplicate in params, which is not for here",
+			`{"type":"rpc.request","id":1,"method":"m","params":{"a":1,"a":1}}`, "", "1",
+		},
+		{
+			"a lone surrogate in params, which is not for here",
+			`{"type":"rpc.request","id":1,"method":"m","params":"\ud83d"}`, "", "1",
+		},
+		{
+			"33 levels, the id after them",
+			`{"type":"rpc.request","method":"m","params":` + deep + `,"id":9}`, "INVALID_REQUEST",
+			"9",
+		},
+		{
+			"a timeout of zero", `{"type":"rpc.ping","id":1,"meta":{"timeout_ms":0}}`,
+			"INVALID_REQUEST", "1",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var m wire.Message
@@ -48,12 +78,15 @@ func TestMessage_ParseNamesTheFault(t *testing.T) {
 }
 
 func TestMessage_ParseReadsMembersAsTheyStand(t *testing.T) {
-	in := []byte(` { "params" : { "a" : 1.0e2 } , "meta":{"timeout_ms":1500}, "id":1e400, "method":"a.\u0062", "type":"rpc.request"} `)
+	in := []byte(
+		` { "params" : { "a" : 1.0e2 } , "meta":{"timeout_ms":1500}, "id":1e400, ` +
+			`"method":"a.\u0062", "type":"rpc.request"} `)
 	var m wire.Message
 	if f := m.Parse(in, wire.Rules{}); f != wire.OK {
 		t.Fatal(f.Text())
 	}
-	if string(m.Params) != `{ "a" : 1.0e2 }` || string(m.ID) != "1e400" || string(m.Method) != "a.b" || m.Timeout != 1500*time.Millisecond {
+	if string(m.Params) != `{ "a" : 1.0e2 }` || string(m.ID) != "1e400" ||
+		string(m.Method) != "a.b" || m.Timeout != 1500*time.Millisecond {
 		t.Errorf("got params %q id %q method %q timeout %v", m.Params, m.ID, m.Method, m.Timeout)
 	}
 }

@@ -5,14 +5,15 @@ import (
 	"math/bits"
 )
 
-// scanner finds where the values of a JSON text begin and end and checks the grammar (RFC 8259) on the way. Its
-// methods take the index to begin at and return the index after what they read, or -1 when it is not JSON. It does
-// not recurse, so that a deep text costs a bit for each level and no stack. UTF-8 is checked by the caller, once for
-// the whole text, when wide says that it must.
+// scanner finds where the values of a JSON text begin and end and checks the grammar (RFC 8259) on
+// the way. Its methods take the index to begin at and return the index after what they read, or -1
+// when it is not JSON. It does not recurse, so that a deep text costs a bit for each level and no
+// stack. UTF-8 is checked by the caller, once for the whole text, when wide says that it must.
 type scanner struct {
-	b       []byte
-	wide    bool // a byte above 0x7f was seen in a string
-	deepest int  // the deepest level seen; the level of the text's own value is 1 when it is an object or array
+	b    []byte
+	wide bool // a byte above 0x7f was seen in a string
+	// the deepest level seen; the level of the text's own value is 1 when it is an object or array
+	deepest int
 }
 
 // space passes over white space. Most often there is none, and the call is inlined for that.
@@ -35,7 +36,8 @@ func (s *scanner) spaces(i int) int {
 	return i
 }
 
-// value reads one value that stands level levels deep, 0 for the text itself. There must be no space before it.
+// value reads one value that stands level levels deep, 0 for the text itself. There must be no
+// space before it.
 func (s *scanner) value(i, level int) int {
 	if i < len(s.b) {
 		switch s.b[i] {
@@ -49,12 +51,9 @@ func (s *scanner) value(i, level int) int {
 	return s.scalar(i)
 }
 
-// container reads an object or array. The kinds of the levels that are open are bits, 1 for an object: of the
-// innermost 64 in kinds, of those around them in outer.
+// container reads an object or array.
 func (s *scanner) container(i, level int) int {
-	var kinds uint64
-	var outer []uint64
-	open := 0
+	var in nesting
 	for {
 		// A value begins at i.
 		if i >= len(s.b) {
@@ -62,12 +61,8 @@ func (s *scanner) container(i, level int) int {
 		}
 		switch c := s.b[i]; c {
 		case '{', '[':
-			if open > 0 && open%64 == 0 {
-				outer = append(outer, kinds)
-			}
-			open++
-			s.deepest = max(s.deepest, level+open)
-			kinds = kinds<<1 | uint64(c>>5&1) // '{' is 0x7b, '[' is 0x5b
+			in.enter(c)
+			s.deepest = max(s.deepest, level+in.depth)
 			i = s.space(i + 1)
 			if i < len(s.b) && s.b[i] == c+2 { // empty; '}' and ']' are two above their openings
 				break
@@ -93,29 +88,52 @@ func (s *scanner) container(i, level int) int {
 		if i >= len(s.b) {
 			return -1
 		}
-		object := kinds&1 == 1
 		switch c := s.b[i]; {
 		case c == ',':
 			i = s.space(i + 1)
-			if object {
+			if in.object() {
 				if i = s.key(i); i < 0 {
 					return -1
 				}
 			}
-		case c == '}' && object, c == ']' && !object:
+		case c == '}' && in.object(), c == ']' && !in.object():
 			i++
-			open--
-			kinds >>= 1
-			if open == 0 {
+			if in.leave(); in.depth == 0 {
 				return i
-			}
-			if open%64 == 0 {
-				kinds, outer = outer[len(outer)-1], outer[:len(outer)-1]
 			}
 			goto after
 		default:
 			return -1
 		}
+	}
+}
+
+// nesting is which of the levels that are open are objects and which arrays: a bit for each, 1 for
+// an object.
+type nesting struct {
+	depth int
+	inner uint64   // of the innermost 64 levels, or fewer, the innermost lowest
+	outer []uint64 // of those around them
+}
+
+// enter opens a level, whose first byte is c: '{' or '['.
+func (n *nesting) enter(c byte) {
+	if n.depth > 0 && n.depth%64 == 0 {
+		n.outer = append(n.outer, n.inner)
+	}
+	n.depth++
+	n.inner = n.inner<<1 | uint64(c>>5&1) // '{' is 0x7b, '[' is 0x5b
+}
+
+// object reports whether the innermost level is one.
+func (n *nesting) object() bool { return n.inner&1 == 1 }
+
+// leave closes the innermost level.
+func (n *nesting) leave() {
+	n.depth--
+	n.inner >>= 1
+	if last := len(n.outer) - 1; last >= 0 && n.depth%64 == 0 {
+		n.inner, n.outer = n.outer[last], n.outer[:last]
 	}
 }
 
@@ -147,8 +165,9 @@ func (s *scanner) str(i int) (end int, escaped bool) {
 	b := s.b
 	i++
 	for {
-		// Eight bytes at a time to the next that is a quote, a backslash, a control character or above 0x7f. A borrow
-		// can mark a byte wrongly, but only above one that is marked rightly, and the lowest is the one that counts.
+		// Eight bytes at a time to the next that is a quote, a backslash, a control character or
+		// above 0x7f. A borrow can mark a byte wrongly, but only above one that is marked rightly,
+		// and the lowest is the one that counts.
 		for i+8 <= len(b) {
 			w := binary.LittleEndian.Uint64(b[i:])
 			quote, slash := w^'"'*ones, w^'\\'*ones

@@ -2,9 +2,11 @@ package wire
 
 import "unicode/utf8"
 
-// TunnelRequest is a message of the HTTP tunnel, read. Its fields are parts of what was parsed, but for names with escapes.
+// TunnelRequest is a message of the HTTP tunnel, read. Its fields are parts of what was parsed, but
+// for names with escapes.
 type TunnelRequest struct {
-	ID     []byte // a JSON string or number, byte for byte; set also with a fault, where it can be read
+	// a JSON string or number, byte for byte; set also with a fault, where it can be read
+	ID     []byte
 	Method []byte // unescaped
 	Path   []byte // unescaped as JSON, not as a URL
 
@@ -13,7 +15,8 @@ type TunnelRequest struct {
 	Data    []byte
 }
 
-// Parse reads what follows the prefix of a tunnelled request, strictly. Whether its members make an HTTP request is not looked at.
+// Parse reads what follows the prefix of a tunnelled request, strictly. Whether its members make an
+// HTTP request is not looked at.
 func (t *TunnelRequest) Parse(raw []byte, depth int) Fault {
 	*t = TunnelRequest{}
 	s := scanner{b: raw}
@@ -54,7 +57,7 @@ func (t *TunnelRequest) Parse(raw []byte, depth int) Fault {
 	switch {
 	case s.deepest > depth:
 		return TooDeep
-	case o.twice:
+	case o.duplicate:
 		return DuplicateName
 	case fault != OK:
 		return fault
@@ -68,8 +71,8 @@ func (t *TunnelRequest) Parse(raw []byte, depth int) Fault {
 	return OK
 }
 
-// AppendTunnelStart appends an answer of the tunnel up to its id, which the caller follows with its other members and AppendEnd. An id of nil
-// is null.
+// AppendTunnelStart appends an answer of the tunnel up to its id, which the caller follows with its
+// other members and AppendEnd. An id of nil is null.
 func AppendTunnelStart(dst, id []byte) []byte {
 	return appendValue(append(dst, TunnelPrefix+`{"id":`...), id)
 }

@@ -1,5 +1,5 @@
-// Command spawn prints, for rounds of both in turn, how long an empty Go program takes from its start to its end, and an executor from its
-// start to its worker's first answer.
+// Command spawn prints, for rounds of both in turn, how long an empty Go program takes from its
+// start to its end, and an executor from its start to its worker's first answer.
 package main
 
 import (

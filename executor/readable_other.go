@@ -1,8 +1,0 @@
-//go:build !linux
-
-package executor
-
-import "time"
-
-// readable leaves the wait to the poller.
-func readable(int, time.Duration) bool { return false }

@@ -1,0 +1,84 @@
+package wsconn
+
+import (
+	"net"
+)
+
+func (q *queue) offer(frame []byte, tag any, carried uint64, untilEmpty, force, now bool) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.err != nil:
+		return q.err
+	case q.closing:
+		return net.ErrClosed
+	case force:
+	case untilEmpty && q.overflowed, !q.hasRoomLocked(len(frame), kept):
+		q.overflowed = true
+		return ErrQueueFull
+	}
+	q.addLocked(len(frame), false)
+	r := run{b: frame, msgs: 1, tag: tag, carried: carried}
+	switch {
+	case now && q.raw != nil && !q.writing && len(q.runs) == 0:
+		q.writeAtOnceUnlocking(r)
+		return nil
+	case tag == nil:
+		q.appendLocked(frame, kept)
+	default:
+		q.runs = append(q.runs, r)
+	}
+	if now {
+		q.flushUnlocking()
+	}
+	return nil
+}
+
+// writeAtOnceUnlocking writes what nothing waits before, from where it is: without a copy in the
+// queue and a look for what else might go with it (BenchmarkFanOut: event beside wsconn). An event
+// to a connection took 6.4 µs of processor time in place of 7.7 (bench/cmd/wsxbench, fan-out 1).
+func (q *queue) writeAtOnceUnlocking(r run) {
+	q.writing = true
+	q.mu.Unlock()
+	n, err := tryWrite(q.raw, r.b)
+	q.mu.Lock()
+	if n < len(r.b) || err != nil || len(q.runs) > 0 {
+		q.out = r
+		q.wroteUnlocking(n, err)
+		q.writeUnlocking(1)
+		return
+	}
+	q.subLocked(n, r.msgs, false)
+	q.overflowed = q.overflowed && q.bytes > 0
+	q.writing = false
+	q.wakeLocked()
+}
+
+func (q *queue) evict(match func(tag any) bool, n int,
+	recount func(tag any, lost uint64) []byte,
+) (evicted int, lost uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	kept := q.runs[:0]
+	for _, r := range q.runs {
+		switch {
+		case r.tag == nil:
+		case evicted != n && match(r.tag):
+			evicted++
+			lost += 1 + r.carried
+			q.subLocked(len(r.b), r.msgs, false)
+			continue
+		case lost > 0:
+			if b := recount(r.tag, lost+r.carried); b != nil {
+				q.bytes += len(b) - len(r.b)
+				r.b = b
+				r.carried += lost
+				lost = 0
+			}
+		}
+		kept = append(kept, r)
+	}
+	clear(q.runs[len(kept):])
+	q.runs = kept
+	return evicted, lost
+}

@@ -1,9 +1,0 @@
-package outcall_test
-
-import (
-	"testing"
-
-	"github.com/genropy/genro-asgi-go/internal/leakcheck"
-)
-
-func TestMain(m *testing.M) { leakcheck.Main(m) }
