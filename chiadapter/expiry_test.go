@@ -39,7 +39,7 @@ func TestAuthenticator_WhatLastsEndsWithTheCredentials(t *testing.T) {
 					return wsx.Identity{Subject: "ada", Expires: time.Now().Add(time.Minute)}, nil
 				})
 				hub := wsx.NewHub(nil)
-				hub.Configure("news", wsx.ChannelOptions{})
+				hub.Configure("news", nil)
 				jobs := tasks.New(memstore.New(), nil)
 				tasks.Register(jobs, "wait", 1, wait, nil)
 

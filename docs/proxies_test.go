@@ -205,7 +205,7 @@ type behind struct {
 func newBehind(t *testing.T) *behind {
 	t.Helper()
 	b := &behind{hub: wsx.NewHub(nil), served: make(chan error, 1)}
-	b.hub.Configure("news", wsx.ChannelOptions{History: 10})
+	b.hub.Configure("news", &wsx.ChannelOptions{History: 10})
 	methods := wsx.NewDispatcher()
 	wsx.Handle(methods, "double", func(_ context.Context, n int) (int, error) { return 2 * n, nil })
 	server := wsx.NewServer(methods, &wsx.ServerOptions{Hub: b.hub})

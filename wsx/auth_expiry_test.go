@@ -16,7 +16,7 @@ import (
 func TestHubSSE_EndsWithTheCredentials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := wsx.NewHub(nil)
-		hub.Configure("room.>", wsx.ChannelOptions{})
+		hub.Configure("room.>", nil)
 		defer func() { _ = hub.Stop(context.Background()) }()
 		h := wsx.Authenticator(byWord).Middleware(hub.SSE(func(r *http.Request) (string, error) {
 			return "room." + wsx.IdentityFrom(r.Context()).Subject, nil

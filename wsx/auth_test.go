@@ -351,7 +351,7 @@ func TestServer_TellsHandlersTheSubject(t *testing.T) {
 func TestHubSSE_SaysWhenItCannotFlush(t *testing.T) {
 	log := new(logBuffer)
 	hub := wsx.NewHub(nil)
-	hub.Configure("room", wsx.ChannelOptions{})
+	hub.Configure("room", nil)
 	defer func() { _ = hub.Stop(context.Background()) }()
 	w := httptest.NewRecorder()
 	hidden := struct{ http.ResponseWriter }{w}

@@ -62,7 +62,7 @@ func BenchmarkHub_Publish(b *testing.B) {
 			b.Run(fmt.Sprintf("wsx/subscribers=%d/outstanding=%d", subscribers, outstanding),
 				func(b *testing.B) {
 					hub := wsx.NewHub(nil)
-					hub.Configure("a", wsx.ChannelOptions{})
+					hub.Configure("a", nil)
 					// the subscribers answer no pings
 					_, url := newTestServer(b, &wsx.ServerOptions{Hub: hub, KeepaliveAfter: -1})
 					fanOut(b, url, subscribers, outstanding, clientFrame(subscribeTo("1", "a", "")),

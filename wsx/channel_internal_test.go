@@ -42,8 +42,8 @@ func TestHub_NarrowestPatternCounts(t *testing.T) {
 		}
 		hub, again := NewHub(nil), NewHub(&HubOptions{Logger: slog.New(slog.DiscardHandler)})
 		for i := range configured {
-			hub.Configure(configured[i], ChannelOptions{})
-			again.Configure(configured[len(configured)-1-i], ChannelOptions{})
+			hub.Configure(configured[i], nil)
+			again.Configure(configured[len(configured)-1-i], nil)
 		}
 		for _, name := range all {
 			under, opts := hub.options(name)
@@ -66,7 +66,7 @@ func TestHub_NarrowestPatternCounts(t *testing.T) {
 func TestHub_OfOverlappingPatternsTheLeftmostLiteralCounts(t *testing.T) {
 	hub := NewHub(nil)
 	for _, p := range []string{">", "a.>", "*.b", "a.*", "a.*.>", "a.*.c", "*.b.c", "a.b"} {
-		hub.Configure(p, ChannelOptions{})
+		hub.Configure(p, nil)
 	}
 	for name, want := range map[string]string{
 		"a.b": "a.b", "a.x": "a.*", "x.b": "*.b", "a.x.c": "a.*.c", "a.b.c": "a.*.c",
@@ -80,11 +80,11 @@ func TestHub_OfOverlappingPatternsTheLeftmostLiteralCounts(t *testing.T) {
 
 func TestHub_ConfigureRefusesWhatCannotWork(t *testing.T) {
 	for name, configure := range map[string]func(){
-		"bad pattern":        func() { NewHub(nil).Configure("a..b", ChannelOptions{}) },
-		"> that is not last": func() { NewHub(nil).Configure(">.a", ChannelOptions{}) },
+		"bad pattern":        func() { NewHub(nil).Configure("a..b", nil) },
+		"> that is not last": func() { NewHub(nil).Configure(">.a", nil) },
 		"presence without broker": func() {
 			NewHub(&HubOptions{Broker: struct{ broker.Broker }{broker.NewMemory()}}).Configure("a",
-				ChannelOptions{Presence: true})
+				&ChannelOptions{Presence: true})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

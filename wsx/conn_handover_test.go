@@ -91,7 +91,7 @@ func TestServer_HandlersMayWaitForLaterMessages(t *testing.T) {
 	wsx.Handle(d, "quick", func(_ context.Context, n int) (int, error) { return n, nil })
 	hub := wsx.NewHub(nil)
 	hub.Configure("a",
-		wsx.ChannelOptions{Authorize: func(ctx context.Context, s wsx.Subscription) error {
+		&wsx.ChannelOptions{Authorize: func(ctx context.Context, s wsx.Subscription) error {
 			<-gate(ctx, 0)
 			return nil
 		}})

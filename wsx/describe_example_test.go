@@ -24,7 +24,7 @@ func ExampleDispatcher_Documents() {
 	d.Describe("orders.get", "One order.")
 	hub := wsx.NewHub(nil)
 	hub.Configure("orders.*",
-		wsx.ChannelOptions{Doc: "Orders of a region.", Payload: reflect.TypeFor[Order]()})
+		&wsx.ChannelOptions{Doc: "Orders of a region.", Payload: reflect.TypeFor[Order]()})
 
 	openRPC, asyncAPI, err := d.Documents(
 		&wsx.DescribeOptions{Title: "Orders", Version: "1.0.0", Hub: hub})

@@ -82,10 +82,10 @@ func describable() *wsx.Dispatcher {
 func describableHub() *wsx.Hub {
 	hub := wsx.NewHub(nil)
 	hub.Configure("trees.*.>",
-		wsx.ChannelOptions{Doc: "What grows.", Payload: reflect.TypeFor[tree]()})
-	hub.Configure("trees.token1.rest", wsx.ChannelOptions{})
-	hub.Configure("a:b@c", wsx.ChannelOptions{Payload: reflect.TypeFor[[]int]()})
-	hub.Configure("*.x.*", wsx.ChannelOptions{})
+		&wsx.ChannelOptions{Doc: "What grows.", Payload: reflect.TypeFor[tree]()})
+	hub.Configure("trees.token1.rest", nil)
+	hub.Configure("a:b@c", &wsx.ChannelOptions{Payload: reflect.TypeFor[[]int]()})
+	hub.Configure("*.x.*", nil)
 	return hub
 }
 
@@ -433,7 +433,7 @@ func TestDescribe_TellsOfWhatIsNew(t *testing.T) {
 	check()
 	returns[int](d, "late")
 	check()
-	hub.Configure("late.>", wsx.ChannelOptions{})
+	hub.Configure("late.>", nil)
 	check()
 	d.Describe("late", "Better than never.")
 	check()
@@ -443,7 +443,7 @@ func TestDescribe_HidesAndAuthorizes(t *testing.T) {
 	type secret struct{ Canary int }
 	d, hub := describable(), describableHub()
 	returns[secret](d, "admin.secret")
-	hub.Configure("admin.>", wsx.ChannelOptions{Payload: reflect.TypeFor[secret]()})
+	hub.Configure("admin.>", &wsx.ChannelOptions{Payload: reflect.TypeFor[secret]()})
 	c := dialDescribing(t, d, &wsx.ServerOptions{Hub: hub, Describe: &wsx.DescribeOptions{
 		Hide:      func(name string) bool { return strings.HasPrefix(name, "admin.") },
 		Authorize: func(context.Context) error { return nil },

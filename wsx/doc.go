@@ -273,7 +273,7 @@
 // ChannelOptions.AllowPatterns is set.
 //
 //	hub := wsx.NewHub(nil)
-//	hub.Configure("orders.>", wsx.ChannelOptions{
+//	hub.Configure("orders.>", &wsx.ChannelOptions{
 //		History: 100, Authorize: mayWatch, AllowPatterns: true,
 //	})
 //	server := wsx.NewServer(d, &wsx.ServerOptions{Hub: hub})

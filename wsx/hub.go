@@ -98,18 +98,22 @@ func NewHub(opts *HubOptions) *Hub {
 // Configure opens the channels of a pattern to subscribers. Of several patterns that hold a channel
 // the narrowest counts: token by token from the left a literal comes before *, and * before >,
 // so a.*.c before a.>, and a.* before *.b. A pattern configured again gets the new options for
-// subscriptions from then on. It panics when the pattern is not valid, or asks for presence from a
-// broker that has none.
-func (h *Hub) Configure(pattern string, opts ChannelOptions) {
+// subscriptions from then on. opts may be nil; Configure keeps a copy of it. It panics when the
+// pattern is not valid, or asks for presence from a broker that has none.
+func (h *Hub) Configure(pattern string, opts *ChannelOptions) {
 	mustChannel("Configure", pattern, true)
-	if _, ok := h.broker.(broker.PresenceBroker); opts.Presence && !ok {
+	var kept ChannelOptions
+	if opts != nil {
+		kept = *opts
+	}
+	if _, ok := h.broker.(broker.PresenceBroker); kept.Presence && !ok {
 		panic(fmt.Sprintf("wsx: Configure(%q): the broker keeps no presence", pattern))
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	list := slices.DeleteFunc(slices.Clone(*h.config.Load()),
 		func(c configured) bool { return c.pattern == pattern })
-	list = append(list, configured{pattern, &opts})
+	list = append(list, configured{pattern, &kept})
 	slices.SortStableFunc(list, configured.compare)
 	h.config.Store(&list)
 }

@@ -18,7 +18,7 @@ func ExampleHub() {
 		Cents int `json:"cents"`
 	}
 	hub := wsx.NewHub(nil)
-	hub.Configure("prices.*", wsx.ChannelOptions{History: 10, Slow: wsx.SlowLatest})
+	hub.Configure("prices.*", &wsx.ChannelOptions{History: 10, Slow: wsx.SlowLatest})
 	ctx := context.Background()
 	server := wsx.NewServer(wsx.NewDispatcher(), &wsx.ServerOptions{Hub: hub})
 	srv := httptest.NewServer(server)
@@ -63,7 +63,7 @@ func ExampleHub() {
 func ExampleHub_Listen() {
 	ctx := context.Background()
 	hub := wsx.NewHub(nil)
-	hub.Configure("orders.>", wsx.ChannelOptions{History: 100})
+	hub.Configure("orders.>", &wsx.ChannelOptions{History: 100})
 	seen, err := hub.Publish(ctx, "orders.eu", "tea")
 	if err != nil {
 		fmt.Println(err)
@@ -89,7 +89,7 @@ func ExampleHub_Listen() {
 func ExampleHub_Configure() {
 	inbox := func(user string) string { return "inbox." + wsx.Token(user) }
 	hub := wsx.NewHub(nil)
-	hub.Configure("inbox.*", wsx.ChannelOptions{
+	hub.Configure("inbox.*", &wsx.ChannelOptions{
 		Authorize: func(_ context.Context, s wsx.Subscription) error {
 			if s.Channel != inbox(s.Subject) {
 				return errors.New("the inbox of somebody else")
@@ -112,7 +112,7 @@ func ExampleHub_Configure() {
 // A channel as server-sent events, for clients without WebSockets.
 func ExampleHub_SSE() {
 	hub := wsx.NewHub(nil)
-	hub.Configure("rooms.*", wsx.ChannelOptions{
+	hub.Configure("rooms.*", &wsx.ChannelOptions{
 		History:     10,
 		OnSubscribe: func(s wsx.Subscription) { fmt.Println("subscribed to", s.Channel) },
 	})

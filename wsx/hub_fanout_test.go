@@ -25,7 +25,7 @@ type visits struct {
 // visits configures the channel "held", to be held up at a visit.
 func (r *hubRig) visits(at string) *visits {
 	v := &visits{at: at, reached: make(chan struct{}), release: make(chan struct{})}
-	r.hub.Configure("held", wsx.ChannelOptions{Filter: v.filter, Presence: true})
+	r.hub.Configure("held", &wsx.ChannelOptions{Filter: v.filter, Presence: true})
 	return v
 }
 

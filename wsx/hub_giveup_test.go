@@ -53,7 +53,7 @@ func TestHub_NothingStaysOpenThatWasGivenUp(t *testing.T) {
 	var open atomic.Int32
 	hub := wsx.NewHub(nil)
 	t.Cleanup(func() { _ = hub.Stop(context.Background()) })
-	hub.Configure("a", wsx.ChannelOptions{
+	hub.Configure("a", &wsx.ChannelOptions{
 		OnSubscribe:   func(wsx.Subscription) { open.Add(1) },
 		OnUnsubscribe: func(wsx.Subscription) { open.Add(-1) },
 	})
@@ -177,14 +177,16 @@ func TestHub_UnsubscribeFindsWhoIsBeingLetIn(t *testing.T) {
 	begun, step := make(chan struct{}, 1), make(chan struct{})
 	hub := wsx.NewHub(nil)
 	t.Cleanup(func() { _ = hub.Stop(context.Background()) })
-	hub.Configure("a", wsx.ChannelOptions{Authorize: func(context.Context, wsx.Subscription) error {
-		if revoked.Load() {
-			return errors.New("not any more")
-		}
-		begun <- struct{}{}
-		<-step
-		return nil
-	}})
+	hub.Configure("a", &wsx.ChannelOptions{
+		Authorize: func(context.Context, wsx.Subscription) error {
+			if revoked.Load() {
+				return errors.New("not any more")
+			}
+			begun <- struct{}{}
+			<-step
+			return nil
+		},
+	})
 	revoke := func() {
 		<-begun
 		revoked.Store(true)
@@ -216,7 +218,7 @@ func TestHub_AnAuthorizerThatCouldNotAnswerIsAskedAgain(t *testing.T) {
 	hub := wsx.NewHub(nil)
 	t.Cleanup(func() { _ = hub.Stop(context.Background()) })
 	hub.Configure("a",
-		wsx.ChannelOptions{Authorize: func(context.Context, wsx.Subscription) error {
+		&wsx.ChannelOptions{Authorize: func(context.Context, wsx.Subscription) error {
 			return answer.Load().(func() error)()
 		}})
 	_, client := serve(t, callDispatcher(), &wsx.ServerOptions{Hub: hub, Authenticate: byWord})

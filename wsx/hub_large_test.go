@@ -36,7 +36,7 @@ func TestHub_EventsTooLargeFromElsewhereAreCountedAsDropped(t *testing.T) {
 			return p
 		}
 		hub.Configure("a",
-			wsx.ChannelOptions{
+			&wsx.ChannelOptions{
 				History:     10,
 				OnSubscribe: func(wsx.Subscription) { publish(large, "held") },
 			})

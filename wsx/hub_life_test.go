@@ -95,28 +95,28 @@ func TestHub_IsConfiguredWhileItRuns(t *testing.T) {
 		c := r.tap()
 		c.send(subscribeTo("1", "a.b", ""))
 		c.wants(fault("1", "SUBSCRIPTION_DENIED", "subscription denied"))
-		r.hub.Configure("a.>", wsx.ChannelOptions{})
+		r.hub.Configure("a.>", nil)
 		c.send(subscribeTo("1", "a.b", ""))
 		c.wants(subscribedTo("1", "a.b", "1", ""))
-		r.hub.Configure("a.b", wsx.ChannelOptions{History: 2})
+		r.hub.Configure("a.b", &wsx.ChannelOptions{History: 2})
 		r.publish("a.b", 1)
 		c.wants(event("a.b", "1", "1", at("E1", 1)))
 		c.send(subscribeTo("1", "a.b", ""))
 		c.wants(subscribedTo("1", "a.b", "2", at("E1", 1)))
 		r.hub.Configure("a.b",
-			wsx.ChannelOptions{Authorize: func(context.Context, wsx.Subscription) error {
+			&wsx.ChannelOptions{Authorize: func(context.Context, wsx.Subscription) error {
 				return errors.New("no")
 			}})
 		c.send(subscribeTo("1", "a.b", ""))
 		c.wants(fault("1", "SUBSCRIPTION_DENIED", "subscription denied"))
 	})
 	hub := wsx.NewHub(nil) // under the race detector
-	hub.Configure(">", wsx.ChannelOptions{})
+	hub.Configure(">", nil)
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
 			for n := range 100 {
-				hub.Configure(fmt.Sprintf("a%d.*", n%7), wsx.ChannelOptions{History: n})
+				hub.Configure(fmt.Sprintf("a%d.*", n%7), &wsx.ChannelOptions{History: n})
 				if _, err := hub.Publish(t.Context(), "a"+strconv.Itoa(i)+".x", n); err != nil {
 					t.Error(err)
 				}
@@ -189,7 +189,9 @@ func TestHub_ServersMayShareOne(t *testing.T) {
 func TestHub_ServersStopUnderLoad(t *testing.T) {
 	for round := range 20 {
 		hub := wsx.NewHub(nil)
-		hub.Configure("a.>", wsx.ChannelOptions{History: 100, Presence: true, Slow: wsx.SlowLatest})
+		hub.Configure("a.>", &wsx.ChannelOptions{
+			History: 100, Presence: true, Slow: wsx.SlowLatest,
+		})
 		s := wsx.NewServer(callDispatcher(), &wsx.ServerOptions{Hub: hub})
 		client := wsxtest.Serve(t, s)
 		stop := make(chan struct{})
@@ -255,7 +257,7 @@ func TestHub_ServersStopUnderLoad(t *testing.T) {
 func TestHub_AllSubscribersSeeOneOrder(t *testing.T) {
 	const publishers, each, subscribers = 4, 200, 10
 	hub := wsx.NewHub(nil)
-	hub.Configure("a.*", wsx.ChannelOptions{})
+	hub.Configure("a.*", nil)
 	_, url := newTestServer(t, &wsx.ServerOptions{Hub: hub})
 	got := make([][]string, subscribers)
 	var ready, done sync.WaitGroup

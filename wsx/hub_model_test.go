@@ -245,7 +245,7 @@ func TestHub_RecoversUnderLoad(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			hub := wsx.NewHub(nil)
-			hub.Configure("a.*", opts)
+			hub.Configure("a.*", &opts)
 			_, url := newTestServer(t, &wsx.ServerOptions{Hub: hub})
 			var wg sync.WaitGroup
 			tokens := make(chan struct{}, 64)

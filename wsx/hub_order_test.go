@@ -42,7 +42,7 @@ func TestHub_NoEventComesBeforeTheResponse(t *testing.T) {
 
 func TestHub_NoEventFollowsTheEnd(t *testing.T) {
 	hub := wsx.NewHub(nil)
-	hub.Configure("a", wsx.ChannelOptions{History: 50, Presence: true, Slow: wsx.SlowDropOldest})
+	hub.Configure("a", &wsx.ChannelOptions{History: 50, Presence: true, Slow: wsx.SlowDropOldest})
 	_, url := newTestServer(t,
 		&wsx.ServerOptions{Hub: hub, MaxQueueMessages: 1 << 20, MaxQueueBytes: 1 << 30})
 	// for one event each, so that the publishers are busy when it matters

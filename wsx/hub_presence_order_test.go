@@ -66,7 +66,7 @@ func (p *picture) take(message string) {
 // and go, who takes the answer and what comes behind it one by one knows who is there.
 func TestHub_PresenceAndItsChangesAreOneSequence(t *testing.T) {
 	hub := wsx.NewHub(nil)
-	hub.Configure("room", wsx.ChannelOptions{Presence: true})
+	hub.Configure("room", &wsx.ChannelOptions{Presence: true})
 	_, url := newTestServer(t, &wsx.ServerOptions{Hub: hub})
 	watcher := dialSocket(t, nil, url)
 	watcher.send(subscribeTo("1", "room", ""))

@@ -148,7 +148,7 @@ func TestHub_SharesPresenceThroughItsBroker(t *testing.T) {
 // present, and nobody else.
 func TestHub_PresenceIsRightAfterAStorm(t *testing.T) {
 	hub := wsx.NewHub(nil)
-	hub.Configure("a", wsx.ChannelOptions{Presence: true})
+	hub.Configure("a", &wsx.ChannelOptions{Presence: true})
 	_, url := newTestServer(t, &wsx.ServerOptions{Hub: hub})
 	var wg sync.WaitGroup
 	for range 4 {

@@ -47,7 +47,7 @@ func newRig(t *testing.T, shared broker.Broker, channels map[string]wsx.ChannelO
 	// tests of queues have events of any size
 	hub := wsx.NewHub(&wsx.HubOptions{Broker: shared, Logger: o.Logger, MaxEvent: -1})
 	for pattern, c := range channels {
-		hub.Configure(pattern, c)
+		hub.Configure(pattern, &c)
 	}
 	o.Hub = hub
 	t.Cleanup(func() {

@@ -374,8 +374,8 @@ func TestHub_PresenceDoesNotCutWhoMayBeSlow(t *testing.T) {
 // TestHub_MemoryOfSlowConsumersIsBounded: over real sockets, whose buffers are the system's.
 func TestHub_MemoryOfSlowConsumersIsBounded(t *testing.T) {
 	hub := wsx.NewHub(nil)
-	hub.Configure("drop", wsx.ChannelOptions{Slow: wsx.SlowDropOldest})
-	hub.Configure("latest", wsx.ChannelOptions{Slow: wsx.SlowLatest})
+	hub.Configure("drop", &wsx.ChannelOptions{Slow: wsx.SlowDropOldest})
+	hub.Configure("latest", &wsx.ChannelOptions{Slow: wsx.SlowLatest})
 	_, url := newTestServer(t, &wsx.ServerOptions{Hub: hub, MaxQueueBytes: 256 << 10})
 	const clients = 10
 	for i := range clients {

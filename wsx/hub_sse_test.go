@@ -22,13 +22,13 @@ import (
 func sseServer(t *testing.T) (hub *wsx.Hub, url string, stop func()) {
 	t.Helper()
 	hub = wsx.NewHub(nil)
-	hub.Configure("room.>", wsx.ChannelOptions{History: 3})
+	hub.Configure("room.>", &wsx.ChannelOptions{History: 3})
 	hub.Configure("private.>",
-		wsx.ChannelOptions{Authorize: func(_ context.Context, s wsx.Subscription) error {
+		&wsx.ChannelOptions{Authorize: func(_ context.Context, s wsx.Subscription) error {
 			return errors.New("canary: " + s.Channel)
 		}})
 	hub.Configure("even.>",
-		wsx.ChannelOptions{Filter: func(s wsx.Subscription) (func(broker.Event) bool, error) {
+		&wsx.ChannelOptions{Filter: func(s wsx.Subscription) (func(broker.Event) bool, error) {
 			if s.Channel == "even.none" {
 				return nil, errors.New("the params say nothing")
 			}
@@ -140,7 +140,7 @@ func TestHubSSE_StreamsAndRecovers(t *testing.T) {
 
 func TestHubSSE_ListensBeforeItAnswers(t *testing.T) {
 	hub, url, _ := sseServer(t)
-	hub.Configure("plain.>", wsx.ChannelOptions{})
+	hub.Configure("plain.>", nil)
 	for _, channel := range []string{"room.a", "plain.a"} {
 		_, events := sseGet(t, url+"/"+channel, "")
 		if _, err := hub.Publish(t.Context(), channel, 1); err != nil {
@@ -220,8 +220,8 @@ func TestHub_ListenEndsWithItsContextAndWhenItFallsBehind(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	hub.Configure("a", wsx.ChannelOptions{OnSubscribe: begun})
-	hub.Configure("drop", wsx.ChannelOptions{OnSubscribe: begun, Slow: wsx.SlowDropOldest})
+	hub.Configure("a", &wsx.ChannelOptions{OnSubscribe: begun})
+	hub.Configure("drop", &wsx.ChannelOptions{OnSubscribe: begun, Slow: wsx.SlowDropOldest})
 	defer func() { _ = hub.Stop(context.Background()) }()
 	for channel, last := range map[string]string{
 		"a":    wsx.CodeResourceExhausted,
@@ -258,7 +258,7 @@ func TestHub_StopEndsListenersAndStreams(t *testing.T) {
 	if got := sseNext(t, lines); !strings.HasPrefix(got, "id: ") {
 		t.Fatal(got)
 	}
-	hub.Configure("told", wsx.ChannelOptions{OnSubscribe: func(s wsx.Subscription) {
+	hub.Configure("told", &wsx.ChannelOptions{OnSubscribe: func(s wsx.Subscription) {
 		if _, err := hub.Publish(t.Context(), s.Channel, 1); err != nil {
 			t.Error(err)
 		}
@@ -296,7 +296,7 @@ func TestHub_HooksAreToldOfAListenerThatIsTakenBack(t *testing.T) {
 	defer func() { _ = hub.Stop(context.Background()) }()
 	var j journal
 	hub.Configure("a",
-		wsx.ChannelOptions{OnUnsubscribe: j.note("off"), OnSubscribe: func(s wsx.Subscription) {
+		&wsx.ChannelOptions{OnUnsubscribe: j.note("off"), OnSubscribe: func(s wsx.Subscription) {
 			j.note("on")(s)
 			if n := hub.Unsubscribe("a", "GONE"); n != 1 {
 				t.Error(n)

@@ -224,7 +224,7 @@ func TestHub_SendsEventsToNamesAndPatterns(t *testing.T) {
 
 func TestHub_PublishRefusesWhatIsNoEvent(t *testing.T) {
 	hub := wsx.NewHub(nil)
-	hub.Configure("a", wsx.ChannelOptions{})
+	hub.Configure("a", nil)
 	for name, publish := range map[string]func() error{
 		"raw text that is not JSON": func() error {
 			_, err := hub.Publish(t.Context(), "a", jsontext.Value(`{`))
@@ -421,13 +421,13 @@ func TestHub_APatternIsNoWayAroundANarrowerOnesAuthorizer(t *testing.T) {
 		c.send(subscribeTo("2", "room.*", ""))
 		c.all()
 		r.hub.Configure("room.secret",
-			wsx.ChannelOptions{Authorize: func(context.Context, wsx.Subscription) error {
+			&wsx.ChannelOptions{Authorize: func(context.Context, wsx.Subscription) error {
 				return errors.New("no")
 			}})
 		r.publish("room.secret", "canary-7f3a")
 		r.publish("room.a", 1)
 		c.wants(event("room.a", "1", "1", ""), event("room.a", "1", "2", ""))
-		r.hub.Configure("room.>", wsx.ChannelOptions{}) // again: those who are there stay
+		r.hub.Configure("room.>", nil) // again: those who are there stay
 		r.publish("room.a", 2)
 		c.wants(event("room.a", "2", "1", ""), event("room.a", "2", "2", ""))
 	})

@@ -137,7 +137,7 @@ func TestHub_PublishingWaitsForTheBrokerNoLongerThanItsContext(t *testing.T) {
 					holds:  map[string]chan struct{}{"attach": hold},
 				},
 			})
-		hub.Configure("a", wsx.ChannelOptions{})
+		hub.Configure("a", nil)
 		started := make(chan error)
 		go func() { started <- hub.Start(t.Context()) }()
 		synctest.Wait()

@@ -245,7 +245,7 @@ func TestJSONRPC_CancelsByNotificationDeadlineAndEnd(t *testing.T) {
 func TestJSONRPC_SubscribesByMethod(t *testing.T) {
 	hub := wsx.NewHub(nil)
 	t.Cleanup(func() { _ = hub.Stop(context.Background()) })
-	hub.Configure("room.>", wsx.ChannelOptions{History: 10, Presence: true})
+	hub.Configure("room.>", &wsx.ChannelOptions{History: 10, Presence: true})
 	d, contexts, release := handing()
 	_, client := serve(t, d, &wsx.ServerOptions{Hub: hub})
 	s := dialSocket(t, client, "ws://wsx.test/")

@@ -44,7 +44,7 @@ func FuzzToken(f *testing.F) {
 	}
 	one := regexp.MustCompile(`^[A-Za-z0-9_:@-]{1,128}\z`)
 	hub := wsx.NewHub(nil)
-	hub.Configure("*", wsx.ChannelOptions{})
+	hub.Configure("*", nil)
 	f.Fuzz(func(t *testing.T, s string) {
 		token := wsx.Token(s)
 		if !one.MatchString(token) {
@@ -87,7 +87,7 @@ func TestHub_EachUserReadsOneInbox(t *testing.T) {
 		}
 	}
 	hub.Configure("inbox.>",
-		wsx.ChannelOptions{
+		&wsx.ChannelOptions{
 			OnSubscribe: published,
 			Authorize: func(_ context.Context, s wsx.Subscription) error {
 				if s.Channel != inbox(s.Subject) {
@@ -195,7 +195,7 @@ func TestHub_AnAuthorizerOfNamesIsNotAskedOfPatterns(t *testing.T) {
 // TestHub_SaysWhatIsWrongToTheProgram and not to a client that may have had no part in it.
 func TestHub_SaysWhatIsWrongToTheProgram(t *testing.T) {
 	hub := wsx.NewHub(&wsx.HubOptions{MaxEvent: 10})
-	hub.Configure("a.>", wsx.ChannelOptions{})
+	hub.Configure("a.>", nil)
 	publish := func(channel string, payload any) func(context.Context) error {
 		return func(ctx context.Context) error {
 			_, err := hub.Publish(ctx, channel, payload)

@@ -49,7 +49,7 @@ func TestConstructors_RefuseWhatIsNilWithAText(t *testing.T) {
 func TestNewServer_ServesChannelsAndTheTunnelWithoutADispatcher(t *testing.T) {
 	hub := wsx.NewHub(nil)
 	defer func() { _ = hub.Stop(context.Background()) }()
-	hub.Configure("c", wsx.ChannelOptions{})
+	hub.Configure("c", nil)
 	s := dial(t, nil, &wsx.ServerOptions{Hub: hub, HTTP: http.NotFoundHandler()})
 	s.send(request("1", "x", ""), `{"type":"rpc.subscribe","id":2,"channel":"c"}`)
 	s.expect(

@@ -84,7 +84,7 @@ func New(m *tasks.Manager, hub *wsx.Hub, opts *Options) *Bridge {
 				"set Authorize")
 	}
 	if hub != nil {
-		hub.Configure(prefix+">", wsx.ChannelOptions{
+		hub.Configure(prefix+">", &wsx.ChannelOptions{
 			Authorize:     b.maySubscribe,
 			Filter:        b.filter,
 			AllowPatterns: true,

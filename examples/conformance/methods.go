@@ -72,11 +72,11 @@ type publishOut struct {
 // channels are those of section 8.
 func channels() *wsx.Hub {
 	hub := wsx.NewHub(nil)
-	hub.Configure("plain.>", wsx.ChannelOptions{})
-	hub.Configure("room.>", wsx.ChannelOptions{History: 100, Presence: true})
-	hub.Configure("private.>", wsx.ChannelOptions{Authorize: adminOnly, AllowPatterns: true})
-	hub.Configure("latest.>", wsx.ChannelOptions{Slow: wsx.SlowLatest})
-	hub.Configure("lossy.>", wsx.ChannelOptions{Slow: wsx.SlowDropOldest})
+	hub.Configure("plain.>", nil)
+	hub.Configure("room.>", &wsx.ChannelOptions{History: 100, Presence: true})
+	hub.Configure("private.>", &wsx.ChannelOptions{Authorize: adminOnly, AllowPatterns: true})
+	hub.Configure("latest.>", &wsx.ChannelOptions{Slow: wsx.SlowLatest})
+	hub.Configure("lossy.>", &wsx.ChannelOptions{Slow: wsx.SlowDropOldest})
 	return hub
 }
 

@@ -16,7 +16,7 @@ func channelOf(customer string) string { return "orders." + wsx.Token(customer) 
 // openChannels lets a customer watch their own channel, and staff all of them by the pattern
 // orders.*.
 func (s *shop) openChannels() {
-	s.hub.Configure("orders.*", wsx.ChannelOptions{
+	s.hub.Configure("orders.*", &wsx.ChannelOptions{
 		Doc:     "The orders of a customer, each after every change.",
 		Payload: reflect.TypeFor[Order](),
 		// a page that was away gets what it missed; after more than that it is told to read all

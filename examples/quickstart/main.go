@@ -53,7 +53,7 @@ func home(*asgi.Request) (asgi.Response, error) { return asgi.HTML(page), nil }
 func newApp(hooks asgi.Hooks) (*asgi.App, *openapi.Document) {
 	hub := wsx.NewHub(nil)
 	// what a page misses while it reconnects is replayed
-	hub.Configure("sums", wsx.ChannelOptions{History: 100})
+	hub.Configure("sums", &wsx.ChannelOptions{History: 100})
 	calc := calculator{hub}
 	methods := wsx.NewDispatcher()
 	wsx.Handle(methods, "add", calc.add) // a method of the socket

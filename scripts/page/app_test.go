@@ -147,7 +147,7 @@ func newHandler(t *testing.T) http.Handler {
 	t.Helper()
 	hub := wsx.NewHub(nil)
 	hub.Configure("orders.*",
-		wsx.ChannelOptions{
+		&wsx.ChannelOptions{
 			Doc:     "Orders of a region, as they come.",
 			Payload: reflect.TypeFor[order](), History: 10,
 		})

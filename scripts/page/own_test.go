@@ -54,7 +54,7 @@ func store(_ context.Context, in picture) (stored, error) {
 func newOwnHandler(t *testing.T) http.Handler {
 	t.Helper()
 	hub := wsx.NewHub(nil)
-	hub.Configure("orders.*", wsx.ChannelOptions{History: 10})
+	hub.Configure("orders.*", &wsx.ChannelOptions{History: 10})
 	a := app{hub}
 	jobs := tasks.New(memstore.New(), nil)
 	tasks.Register(jobs, "count", 1,

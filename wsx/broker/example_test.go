@@ -18,7 +18,7 @@ func ExampleMemory() {
 	here := wsx.NewHub(&wsx.HubOptions{Broker: shared})
 	there := wsx.NewHub(&wsx.HubOptions{Broker: shared})
 	for _, hub := range []*wsx.Hub{here, there} {
-		hub.Configure("news", wsx.ChannelOptions{History: 10})
+		hub.Configure("news", &wsx.ChannelOptions{History: 10})
 	}
 	first, err := here.Publish(ctx, "news", "one")
 	if err != nil {
@@ -54,7 +54,7 @@ func ExampleBroker() {
 	ctx := context.Background()
 	c := counting{broker.NewMemory(), make(map[string]int)}
 	hub := wsx.NewHub(&wsx.HubOptions{Broker: c})
-	hub.Configure("orders.>", wsx.ChannelOptions{})
+	hub.Configure("orders.>", nil)
 	for _, channel := range []string{"orders.eu", "orders.us", "orders.eu"} {
 		if _, err := hub.Publish(ctx, channel, 1); err != nil {
 			fmt.Println(err)

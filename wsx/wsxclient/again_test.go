@@ -126,7 +126,7 @@ func TestSubscribe_SurvivesARefusalForNow(t *testing.T) {
 				}
 				hub := wsx.NewHub(&wsx.HubOptions{Logger: slog.New(slog.DiscardHandler)})
 				hub.Configure("a",
-					wsx.ChannelOptions{
+					&wsx.ChannelOptions{
 						History: 10,
 						Authorize: func(context.Context, wsx.Subscription) error {
 							if n := asked.Add(1); n > skip && n <= skip+tc.times {
@@ -170,7 +170,7 @@ func TestSubscribe_BeginsAgainUnderARateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const subscriptions = 120
 		hub := wsx.NewHub(nil)
-		hub.Configure("c.>", wsx.ChannelOptions{History: 10})
+		hub.Configure("c.>", &wsx.ChannelOptions{History: 10})
 		c, sever := severing(t, methods(),
 			&wsx.ServerOptions{Hub: hub, MessageRate: 20, MessageBurst: 5}, &wsxclient.Options{})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -239,7 +239,7 @@ func TestCall_RetriesWhenItIsTold(t *testing.T) {
 func TestSubscribe_GivenUpAtAnyMomentEndsOnTheServer(t *testing.T) {
 	var open, began atomic.Int64
 	hub := wsx.NewHub(nil)
-	hub.Configure("c.>", wsx.ChannelOptions{
+	hub.Configure("c.>", &wsx.ChannelOptions{
 		OnSubscribe:   func(wsx.Subscription) { open.Add(1); began.Add(1) },
 		OnUnsubscribe: func(wsx.Subscription) { open.Add(-1) },
 	})

@@ -72,7 +72,7 @@ func ExampleCallWith() {
 // A loop over a channel's events begins once the server has taken the subscription.
 func ExampleSubscribe() {
 	hub := wsx.NewHub(nil)
-	hub.Configure("orders.>", wsx.ChannelOptions{History: 100})
+	hub.Configure("orders.>", &wsx.ChannelOptions{History: 100})
 	server := wsx.NewServer(wsx.NewDispatcher(), &wsx.ServerOptions{Hub: hub})
 	srv := httptest.NewServer(server)
 	defer srv.Close()

@@ -185,7 +185,7 @@ func TestJSONRPC_WithThisServer(t *testing.T) {
 		}
 	})
 	hub := wsx.NewHub(nil)
-	hub.Configure("room.>", wsx.ChannelOptions{History: 100})
+	hub.Configure("room.>", &wsx.ChannelOptions{History: 100})
 	ctx := t.Context()
 	c := wsxtest.New(t, d, &wsx.ServerOptions{Hub: hub}, &wsxclient.Options{JSONRPC: true})
 	for _, params := range []any{point{1, 2}, []int{1, 2}} {

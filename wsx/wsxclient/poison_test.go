@@ -56,7 +56,7 @@ func testGivenUp(t *testing.T, offline int) {
 				return name, nil
 			})
 		hub := wsx.NewHub(nil)
-		hub.Configure("room", wsx.ChannelOptions{History: 10})
+		hub.Configure("room", &wsx.ChannelOptions{History: 10})
 		opts, connects := counting()
 		opts.OfflineMessages = offline
 		c := wsxtest.New(t, d, &wsx.ServerOptions{Hub: hub}, opts)
@@ -202,7 +202,7 @@ func TestSubscribe_GoesOnBehindAnEventThatIsTooBig(t *testing.T) {
 			t.Run(fmt.Sprintf("jsonrpc %t live %t", rpc, live), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					hub := wsx.NewHub(nil)
-					hub.Configure("room", wsx.ChannelOptions{History: 10})
+					hub.Configure("room", &wsx.ChannelOptions{History: 10})
 					opts, connects := counting()
 					opts.JSONRPC, opts.MaxMessage = rpc, 10_000
 					c := wsxtest.New(t, wsx.NewDispatcher(), &wsx.ServerOptions{Hub: hub}, opts)

@@ -48,7 +48,7 @@ func hubServer(t testing.TB, channels map[string]wsx.ChannelOptions) (*wsx.Hub, 
 	t.Helper()
 	hub := wsx.NewHub(nil)
 	for pattern, opts := range channels {
-		hub.Configure(pattern, opts)
+		hub.Configure(pattern, &opts)
 	}
 	s := wsx.NewServer(wsx.NewDispatcher(), &wsx.ServerOptions{Hub: hub})
 	srv := httptest.NewUnstartedServer(s)

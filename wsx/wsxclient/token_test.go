@@ -283,7 +283,7 @@ func TestToken_IsNotInTheLastRefreshsError(t *testing.T) {
 func TestToken_ALoopOutlivesTheConnectionThatNeededANewOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub, i := wsx.NewHub(nil), &issuer{}
-		hub.Configure("room", wsx.ChannelOptions{History: 10})
+		hub.Configure("room", &wsx.ChannelOptions{History: 10})
 		server := wsx.NewServer(methods(),
 			&wsx.ServerOptions{Authenticate: i.authenticate, Hub: hub})
 		defer func() { _ = server.Stop(context.Background()) }()

@@ -21,8 +21,8 @@ type publishParams struct {
 func oursHandler() (http.Handler, error) {
 	log := slog.New(slog.DiscardHandler)
 	hub := wsx.NewHub(&wsx.HubOptions{Logger: log})
-	hub.Configure(channel, wsx.ChannelOptions{})
-	hub.Configure(recoverable, wsx.ChannelOptions{History: 10_000})
+	hub.Configure(channel, nil)
+	hub.Configure(recoverable, &wsx.ChannelOptions{History: 10_000})
 	d := wsx.NewDispatcher()
 	wsx.Handle(d, "add",
 		func(_ context.Context, in addParams) (addResult, error) {
