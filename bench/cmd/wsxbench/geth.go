@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 
 	"github.com/ethereum/go-ethereum/event"
@@ -44,7 +45,10 @@ func (s *gethService) Feed(ctx context.Context) (*rpc.Subscription, error) {
 				if notifier.Notify(sub.ID, e) != nil {
 					return
 				}
-			case <-ended: // why it ended is the peer's business
+			case err := <-ended: // nil: the client unsubscribed
+				if err != nil {
+					slog.Debug("geth: a feed ended", "error", err)
+				}
 				return
 			}
 		}
