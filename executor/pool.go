@@ -180,13 +180,13 @@ func (p *pool) awaitOwners() error {
 // own keeps one process alive until the pool stops.
 func (p *pool) own() {
 	// in a row: processes that did not start, or died by themselves before they had a call
-	failures := 0
+	failedInARow := 0
 	for first := true; ; first = false {
 		w, err := p.spawn()
 		if err != nil {
-			failures++
+			failedInARow++
 			p.noteFailure(err)
-			if !p.backOff(err, failures) {
+			if !p.backOff(err, failedInARow) {
 				return
 			}
 			continue
@@ -202,17 +202,17 @@ func (p *pool) own() {
 		}
 		switch {
 		case w.retired.Load():
-			failures = 0
+			failedInARow = 0
 		case calls == 0 && crash.Kind != CrashKilled:
-			failures++
+			failedInARow++
 			if !p.backOff(&StartError{
 				Reason: "it died before it had a call", Stderr: crash.Stderr,
 				Err: crash,
-			}, failures) {
+			}, failedInARow) {
 				return
 			}
 		default:
-			failures = 0
+			failedInARow = 0
 			p.opts.Logger.LogAttrs(context.Background(), slog.LevelWarn, "executor worker died",
 				crash.attrs()...)
 		}

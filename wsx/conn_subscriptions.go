@@ -334,31 +334,37 @@ func (s *Server) serveUnsubscribe(ctx context.Context, r *Request) error {
 	return json.MarshalWrite(&r.result, unsubscribed{"unsubscribed"})
 }
 
-// offer implements sink.
+// offer implements sink. Where the out-queue has no room for f, the subscription's policy decides:
+// SlowDisconnect closes the connection; SlowDropOldest evicts the oldest events of this
+// subscription, and drops f where none of them waits; SlowLatest evicts all of f's channel and goes
+// on with the subscription's others, so that f is queued in any case. It returns how many new
+// events were dropped, 0 or 1. Those evicted are not among them: the next event of the subscription
+// tells of them, by s.dropped or by what recount makes.
 func (u *subscriptions) offer(s *subscription, f *fanout.Frame, now bool) (lost uint64) {
 	ws := u.conn.ws
-	full := func(untilEmpty bool) bool {
+	rejected := func(untilEmpty bool) bool {
 		frame, carried := u.frame(s, f)
 		return errors.Is(ws.Offer(frame, f, carried, untilEmpty, now), wsconn.ErrQueueFull)
 	}
 	evict := func(n int, channel string) bool {
-		evicted, lost := ws.Evict(func(tag any) bool { return s.waits(tag, channel) }, n, s.recount)
-		s.dropped += lost
+		evicted, evictedEvents := ws.Evict(
+			func(tag any) bool { return s.waits(tag, channel) }, n, s.recount)
+		s.dropped += evictedEvents
 		return evicted > 0
 	}
 	switch s.opts.Slow {
 	case SlowDropOldest:
-		for full(false) {
+		for rejected(false) {
 			if !evict(1, "") {
 				return 1 // what waits is not of this subscription: the new event goes
 			}
 		}
 	case SlowLatest:
-		if !full(true) {
+		if !rejected(true) {
 			break
 		}
 		evict(-1, f.Channel)
-		for full(false) {
+		for rejected(false) {
 			if !evict(1, "") { // of another channel of the pattern
 				frame, carried := u.frame(s, f)
 				_ = ws.Force(frame, f, carried) // the only one of this subscription that waits

@@ -14,8 +14,8 @@ type committer struct {
 	syncFile func(f *os.File) error // makes a file's data durable
 
 	// Its goroutine's alone, and shutDown's after that.
-	segment *segment // that was written to so far
-	synced  uint64   // the number of the latest frame that is on the disk
+	segment     *segment // that was written to so far
+	syncedFrame uint64   // the number of the latest frame that is known to be on the disk
 }
 
 // run writes batches until the store has stopped.
@@ -75,7 +75,7 @@ func (c *committer) write(b *batch) error {
 		}
 		c.segment = b.segment
 	}
-	sealFrame(b.b, b.refs, b.number, c.synced)
+	sealFrame(b.b, b.refs, b.number, c.syncedFrame)
 	at := b.at
 	for piece := range pieces(b.b, b.refs) {
 		if _, err := b.segment.f.WriteAt(piece, at); err != nil {
@@ -87,7 +87,7 @@ func (c *committer) write(b *batch) error {
 		if err := c.syncFile(b.segment.f); err != nil {
 			return err
 		}
-		c.synced = b.number
+		c.syncedFrame = b.number
 	}
 	return c.log.dir.check() // what is acknowledged is where others will look for it
 }
@@ -113,7 +113,7 @@ func (l *log) finish(b *batch, err error) {
 		l.failLocked(err)
 		b.err = l.failed
 	} else if b.sync {
-		l.synced = b.last
+		l.syncedPosition = b.last
 	}
 	if cap(b.b) <= maxScratch && len(l.buffers) < 2 {
 		l.buffers = append(l.buffers, b.b)

@@ -19,14 +19,14 @@ type log struct {
 	wake      chan struct{} // holds one when there is a batch to write; closed when the store stops
 
 	// Guarded by the store's lock. The batches follow one another: writing, filled, filling.
-	writing  *batch
-	filled   []*batch
-	filling  *batch
-	buffers  [][]byte // of batches that were written, for the next
-	frame    uint64   // the number of the latest batch
-	staged   uint64   // the latest position
-	synced   uint64   // the latest position that is on the disk
-	reserved uint64   // the fences up to it may be handed out: that is on the disk
+	writing        *batch
+	filled         []*batch
+	filling        *batch
+	buffers        [][]byte // of batches that were written, for the next
+	frame          uint64   // the number of the latest batch
+	staged         uint64   // the latest position
+	syncedPosition uint64   // the latest position that is known to be on the disk
+	reserved       uint64   // the fences up to it may be handed out: that is on the disk
 }
 
 // batch is a frame that is being filled, or written.
@@ -125,11 +125,12 @@ func (l *log) stageOwn(ctx context.Context, p purpose, record func() []byte) (po
 	}
 }
 
-// wait waits until the change at a position is on the disk, or is written when nobody has to wait
-// for more.
+// wait waits until the batch that has the change at a position is written, and on the disk if any
+// change in it has to be there before its caller goes on. As batches are written in their order,
+// the same holds for all changes before this one. The error is the batch's, or ctx's.
 func (l *log) wait(ctx context.Context, position uint64) error {
 	l.mu.Lock()
-	if position <= l.synced {
+	if position <= l.syncedPosition {
 		l.mu.Unlock()
 		return nil
 	}

@@ -53,7 +53,7 @@ func (s *Store) resume(found *recovery) error {
 	defer s.mu.Unlock()
 	s.compactor.snapshot, s.compactor.logged = found.snapshot, found.logged
 	s.log.frame, s.log.reserved = found.replay.frame, found.replay.reserved
-	s.committer.synced = found.replay.frame
+	s.committer.syncedFrame = found.replay.frame
 	return nil
 }
 

@@ -114,6 +114,8 @@ func (s *Store) Update(ctx context.Context, id string, now time.Time,
 	for {
 		t, err := s.mem.Update(ctx, id, now, change)
 		if err == nil {
+			// A heartbeat leaves Position where it was (stagedLocked): it waits for the change
+			// before it, which is mostly on the disk long since, and never for its own record.
 			if err = s.log.wait(ctx, t.Position); err != nil {
 				return tasks.Task{}, err
 			}
