@@ -48,9 +48,10 @@ type timekeeper struct {
 	searchDue bool          // there may be tasks that wait for longer than they are to
 	setBack   bool          // the clock was set back since they were looked for
 	sweep     time.Duration // until old tasks are deleted again
-	// by how much the clock was set ahead, as long as there are tasks that were done before
+	// By how much the clock was set ahead, 0 when it was not of late. Tasks that had ended before
+	// look older by that, and are kept for longer by it, until none of them is left.
 	ahead    time.Duration
-	aheadFor time.Duration // how much longer that is
+	aheadFor time.Duration // how much longer that takes: Retention from the last time it was set
 }
 
 const (

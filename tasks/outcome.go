@@ -157,7 +157,7 @@ func (o outcome) apply(m *Manager, t *Task, now time.Time) {
 		if !o.retry.IsZero() {
 			t.retryAt(o.retry, now)
 		}
-	case o.death && !t.diedTooOften(m.opts.MaxDeaths):
+	case o.death && !t.diedTooOften(m.opts.MaxDeaths): // suspects.go says which deaths count
 		t.State = Queued
 	case o.death:
 		t.State, t.Finished = Dead, now

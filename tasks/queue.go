@@ -23,8 +23,9 @@ type queue struct {
 	claimFault string // that its tasks cannot be claimed
 	opts       QueueOptions
 
-	claim   Claim      // of whoever claims
-	claimed []*attempt // by it
+	// These two belong to the worker that claims, which claiming says there is.
+	claim   Claim      // what it asks of the store, made once for all claims
+	claimed []*attempt // what the store has given it so far
 
 	mu   lockorder.Mutex
 	idle []worker // the one that idled last is last
@@ -276,7 +277,9 @@ func (q *queue) changed(t *Task) {
 	if t.Fence > 0 { // else nobody has claimed it yet
 		if a := q.runs[t.ID]; a != nil && t.Revision > a.task.Revision &&
 			(t.State != Running || t.Fence != a.task.Fence) {
-			a.endAsLost(t) // or this is its own doing, and it is over
+			// somebody has ended the task or claimed it anew; where the run itself has written its
+			// end, its function has returned, and this does nothing
+			a.endAsLost(t)
 		}
 	}
 	switch {

@@ -13,15 +13,17 @@ import (
 // lease, measured from when this manager saw the last change. It does not go by the time of day,
 // which may jump or differ from the holder's. A holder writes every third of its lease.
 type reaper struct {
-	m          *Manager
-	woken      chan struct{} // capacity 1
-	anySighted atomic.Bool   // held has some, so that a change of what runs here costs no lock
+	m     *Manager
+	woken chan struct{} // capacity 1
+	// sightings is not empty. While it is, a change of what runs here costs no lock (see changed).
+	anySighted atomic.Bool
 
-	looked atomic.Bool // at what was held before this manager began to watch
+	// The store was asked for all that runs, as the watch does not tell of what ran before.
+	looked atomic.Bool
 
 	mu        lockorder.Mutex
-	sightings map[string]*sighting // by others
-	due       []*Task              // their leases are over
+	sightings map[string]*sighting // by id: running tasks that this manager does not run
+	due       []*Task              // those that were among them until their leases ended
 }
 
 // sighting is a task that another holds, as it was last seen.

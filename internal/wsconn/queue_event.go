@@ -4,6 +4,10 @@ import (
 	"net"
 )
 
+// offer is [Conn.Offer], and with force [Conn.Force]. With untilEmpty a frame is refused for want
+// of room also when another was before and the queue has not been empty since: its caller then
+// evicts what waits, so that only the latest does, however much room that makes. carried is how
+// many lost events the frame tells of, which evict counts when the frame is lost too.
 func (q *queue) offer(frame []byte, tag any, carried uint64, untilEmpty, force, now bool) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -54,6 +58,10 @@ func (q *queue) writeAtOnceUnlocking(r run) {
 	q.wakeLocked()
 }
 
+// evict is [Conn.Evict], from the oldest to the newest of the queue's runs. A run with a tag is one
+// event. As many as n that match go: n = −1 is never reached and so is all of them. What they took
+// along, themselves and what they carried, is lost until a later event is recounted, which carries
+// it from then on; what no event carries is returned.
 func (q *queue) evict(match func(tag any) bool, n int,
 	recount func(tag any, lost uint64) []byte,
 ) (evicted int, lost uint64) {

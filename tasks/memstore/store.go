@@ -9,6 +9,9 @@ import (
 
 // Store is a [tasks.Store] in memory.
 type Store struct {
+	// Guards all of the store, but what watch says is of who tells. What others have given the
+	// store runs with it held: the journal, Claim's Full, SkipDied and Claimed, Update's change. So
+	// these are quick, wait for nothing and do not use the store.
 	mu       briefLock
 	byID     idIndex
 	bySeq    seqIndex

@@ -11,13 +11,16 @@ import (
 // watch tells watchers of changes. They are noted under the store's lock, in their order, and
 // told without it, by one at a time: whoever has made a change, unless another tells already, who
 // goes on with it then. So a watcher that takes its time holds up no reader; writers it holds up
-// when they are maxUntold changes ahead.
+// when they are maxPending changes ahead.
 type watch struct {
 	all          []*watcher
 	pending      []tasks.Task
 	pendingCount atomic.Int32    // how many are pending
 	telling      lockorder.Mutex // of who tells; never waited for under the store's lock
-	idle         []tasks.Task    // the other half of pending, of who tells
+	// The memory that becomes pending when that is taken to be told: the two take turns, so that
+	// neither is made anew. It is of who holds telling. nil while a batch is told, and after one
+	// that was too large to be kept.
+	idle []tasks.Task
 }
 
 // maxPending is how many changes may wait for a slow watcher.
