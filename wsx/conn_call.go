@@ -175,7 +175,9 @@ func (c *call) endEarly(err error, e *Error) (ended bool) {
 	}
 	defer c.answering.Unlock()
 	first := c.cancel(err)
-	c.conn.calls.removeWaiting(c)
+	if c.conn.calls.removeWaiting(c) && first && c.req.Notify {
+		c.conn.logError(c.method.Name, e, e, "") // as nobody else learns that it never runs
+	}
 	if c.producer != nil {
 		c.producer.Settle()
 	}

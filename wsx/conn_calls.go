@@ -31,7 +31,7 @@ type callTable struct {
 	paused       int // of those that run: they wait for something from the client and do not count
 	waiting      []*call
 	waitingBytes int           // of the messages of those that wait
-	starting     bool          // somebody takes those up that wait, in their order
+	starting     bool          // a goroutine is in startWaiting: what comes waits behind those
 	room         chan struct{} // closed when there is more room; nil while nobody asks
 	batches      []*batch      // whose answer is not sent yet
 	draining     bool          // takes no new calls
@@ -39,16 +39,26 @@ type callTable struct {
 	idle         chan struct{} // closed when none runs any more; nil while nobody waits
 
 	// The reader's own, which alone admits calls.
-	fullSince  time.Time // it has been at its bounds time and again; zero when it has not
-	stuck      bool      // it waited for room in vain, and there has been none since
-	dropLogged bool      // notifications were dropped since, which the log knows
-	lastWaited bool      // the last call had to wait
+
+	// Since when calls have found no room to wait, time and again; zero once one found half of it
+	// free. A request is not waited for when that is maxRoomWait ago.
+	fullSince time.Time
+	// The reader has waited for room for maxRoomWait in vain, and there has been none since: it
+	// does not wait for it again.
+	stuck      bool
+	dropLogged struct{ overloaded, paused bool } // bursts of dropped notifications, see logDropped
+	lastWaited bool                              // the last call had to wait
 }
 
 // errOverloaded is what a request gets that neither runs nor waits.
 var errOverloaded = &Error{
 	Code: CodeUnavailable, Message: "too many requests of this connection wait",
 	Details: retryDetails{RetryAfterMS: maxRoomWait.Milliseconds()},
+}
+
+// errManyPaused is what a request gets while as many calls run and are paused as may be together.
+var errManyPaused = &Error{
+	Code: CodeResourceExhausted, Message: "too many requests wait for this client",
 }
 
 // errStopping is what a request gets that came too late to run.
@@ -80,17 +90,19 @@ func (t *callTable) tryAdmit(k *call) (now bool, full <-chan struct{}, err error
 	case t.draining:
 		return false, nil, errStopping
 	case len(t.running) >= opts.MaxInFlight+opts.MaxCalls:
-		return false, nil, &Error{
-			Code:    CodeResourceExhausted,
-			Message: "too many requests wait for this client",
-		}
+		// Those that are paused do not count against MaxInFlight, and end when the client pleases:
+		// without this bound it could have any number of handlers by sending none of what they wait
+		// for.
+		return false, nil, errManyPaused
 	case t.findLocked(k.id) != nil || len(t.batches) > 0 && t.batchedLocked(k):
 		return false, nil, NewError(CodeInvalidRequest, "a request with this id is in flight")
 	case len(t.waiting) == 0 && !t.starting && t.mayRunLocked():
+		t.noteRoomLocked()
 		t.running = append(t.running, k)
 		t.lastWaited = false
 		return true, nil, nil
 	case t.mayWaitLocked(k):
+		t.noteRoomLocked()
 		t.waiting = append(t.waiting, k)
 		t.waitingBytes += k.size
 		t.lastWaited = true
@@ -109,16 +121,20 @@ func (t *callTable) mayRunLocked() bool {
 
 // mayWaitLocked reports whether there is room for one more call that waits.
 func (t *callTable) mayWaitLocked(k *call) bool {
-	limit := t.conn.server.opts.MaxWaiting
-	if len(t.waiting) >= limit ||
-		t.waitingBytes+k.size > maxWaitingBytes && len(t.waiting) > 0 {
-		return false
-	}
-	t.stuck, t.dropLogged = false, false
-	if len(t.waiting) <= limit/2 && t.waitingBytes <= maxWaitingBytes/2 {
+	return len(t.waiting) < t.conn.server.opts.MaxWaiting &&
+		(t.waitingBytes+k.size <= maxWaitingBytes || len(t.waiting) == 0)
+}
+
+// noteRoomLocked forgets that there was no room, as far as it is not so any more: a call is let in.
+func (t *callTable) noteRoomLocked() {
+	opts := &t.conn.server.opts
+	t.stuck, t.dropLogged.overloaded = false, false
+	if len(t.waiting) <= opts.MaxWaiting/2 && t.waitingBytes <= maxWaitingBytes/2 {
 		t.fullSince = time.Time{}
 	}
-	return true
+	if len(t.running) <= opts.MaxInFlight+opts.MaxCalls/2 {
+		t.dropLogged.paused = false
+	}
 }
 
 // awaitRoom waits for room among those that wait. It reports false when there is none to be had
@@ -154,17 +170,35 @@ func (t *callTable) refuse(k *call, err error) {
 	if k.timer != nil {
 		k.timer.Stop()
 	}
-	e, told := errors.AsType[*Error](err)
-	switch first := k.cancel(context.Canceled); {
-	case !k.req.Notify:
-		if first && told {
-			k.fail(e)
-		}
-	case e == errOverloaded && !t.dropLogged:
-		t.dropLogged = true
+	first := k.cancel(context.Canceled)
+	switch e, told := errors.AsType[*Error](err); {
+	case !told: // the connection has ended
+	case k.req.Notify:
+		t.logDropped(k, e)
+	case first:
+		k.fail(e)
+	}
+}
+
+// logDropped logs that a notification was not taken in, as nobody else learns of it. Of a burst for
+// want of room it logs the first. A burst ends when a call finds room again, one of errManyPaused
+// when a call comes while half of the room is free.
+func (t *callTable) logDropped(k *call, e *Error) {
+	var logged *bool
+	switch e {
+	case errOverloaded:
+		logged = &t.dropLogged.overloaded
+	case errManyPaused:
+		logged = &t.dropLogged.paused
+	default: // the server is shutting down, which its client is told
+		t.conn.logError(k.method.Name, e, e, "")
+		return
+	}
+	if !*logged {
+		*logged = true
 		t.conn.server.log.LogAttrs(t.conn.ctx, slog.LevelWarn,
-			"wsx: notifications dropped: too many wait, and no call of this connection ends",
-			t.conn.attr(), slog.String("method", k.method.Name))
+			"wsx: notifications dropped: "+e.Message, t.conn.attr(),
+			slog.String("method", k.method.Name))
 	}
 }
 
@@ -205,13 +239,16 @@ func (t *callTable) removeWaitingLocked(i int) {
 	}
 }
 
-// removeWaiting takes a call that has ended early out of those that wait, if it still is one.
-func (t *callTable) removeWaiting(k *call) {
+// removeWaiting takes a call that has ended early out of those that wait, and reports whether it
+// was one.
+func (t *callTable) removeWaiting(k *call) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if i := slices.Index(t.waiting, k); i >= 0 {
+	i := slices.Index(t.waiting, k)
+	if i >= 0 {
 		t.removeWaitingLocked(i)
 	}
+	return i >= 0
 }
 
 // refuseWaiting ends what waits: with an error, or without a word when that is nil.
@@ -260,7 +297,8 @@ func (t *callTable) resume(k *call) {
 	}
 }
 
-// find returns the call in flight with that id, or nil.
+// find returns the call whose id that is, or nil. An id is in flight until its request is answered,
+// also while that waits or is paused.
 func (t *callTable) find(id []byte) *call {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -334,7 +372,8 @@ func (t *callTable) drain() <-chan struct{} {
 	return t.idle
 }
 
-// cancel cancels what is in flight when the connection has ended: there is nobody left to answer.
+// cancel cancels what runs and what waits when the connection has ended: there is nobody left to
+// answer.
 func (t *callTable) cancel() {
 	t.refuseWaiting(nil)
 	t.mu.Lock()

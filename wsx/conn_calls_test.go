@@ -198,6 +198,28 @@ func TestServer_LosesNoNotificationWhileCallsEnd(t *testing.T) {
 	})
 }
 
+// A notification whose deadline has passed before there was room never runs, and the log says so.
+func TestServer_LogsNotificationsThatWaitedForTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, contexts, release := handing()
+		var log logBuffer
+		s := dial(t, d, &wsx.ServerOptions{
+			MaxInFlight: 1, RequestTimeout: 2 * time.Second, Logger: log.logger(),
+		})
+		s.send(request("1", "hand", ""))
+		<-contexts
+		s.send(notification("hand", "{}"))
+		s.expect(fault("1", "DEADLINE_EXCEEDED", "deadline exceeded"))
+		settle()
+		close(release)
+		s.send(request("2", "echo", "2"))
+		s.expect(response("2", "2"))
+		if n := strings.Count(log.String(), "deadline exceeded"); n != 1 || len(contexts) > 0 {
+			t.Errorf("%d lines on the notification:\n%s", n, log.String())
+		}
+	})
+}
+
 // A client that does not read what it asked for can still cancel it, and is closed when what it
 // must be told piles up.
 func TestServer_ReadsOnWhileItsOutQueueIsFull(t *testing.T) {
@@ -253,7 +275,8 @@ func frameOf(m string) string {
 func TestServer_StopRefusesWhatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, contexts, release := handing()
-		server, client := serve(t, d, &wsx.ServerOptions{MaxInFlight: 1})
+		var log logBuffer
+		server, client := serve(t, d, &wsx.ServerOptions{MaxInFlight: 1, Logger: log.logger()})
 		s := dialSocket(t, client, "ws://wsx.test/")
 		s.send(request("1", "hand", ""))
 		<-contexts
@@ -264,6 +287,12 @@ func TestServer_StopRefusesWhatWaits(t *testing.T) {
 		go func() { stopped <- server.Stop(t.Context()) }()
 		s.expect(fault("2", "UNAVAILABLE", "the server is shutting down"),
 			fault("3", "UNAVAILABLE", "the server is shutting down"))
+		s.send(notification("hand", "{}"), ping)
+		s.expect(pong)
+		if n := strings.Count(log.String(), "the server is shutting down"); n != 2 {
+			t.Errorf("%d lines on the notifications, one that waited and one that came:\n%s", n,
+				log.String())
+		}
 		close(release)
 		s.expect(response("1", "null"))
 		s.expectClosed(1001)

@@ -100,12 +100,13 @@
 // client's end comes through, and up to 1,024 requests and notifications of 1 MiB together wait
 // (MaxWaiting). When these are too many too, the reading stops for a second at most; then requests
 // are UNAVAILABLE. For notifications, whose sender would not learn of it, it stops as long as calls
-// end; when none has ended for a second they are dropped, which is logged once. Answers come in the
-// order in which handlers end. The goroutine that reads a connection runs handlers that have been
-// quick so far by itself and goes on reading when they return; when one takes longer than 4 ms,
-// another goroutine takes the reading over. So a handler may always wait, also for a later message
-// of its own client; the first call of a method that waits only holds its connection's other
-// messages up for these 4 ms.
+// end; when none has ended for a second they are dropped. A notification that is dropped is logged:
+// the first of a burst as a warning where there is no room, others (their deadline has passed, or
+// the server shuts down) at level debug. Answers come in the order in which handlers end. The
+// goroutine that reads a connection runs handlers that have been quick so far by itself and goes on
+// reading when they return; when one takes longer than 4 ms, another goroutine takes the reading
+// over. So a handler may always wait, also for a later message of its own client; the first call of
+// a method that waits only holds its connection's other messages up for these 4 ms.
 //
 // A call's context ends when its handler returns, by rpc.cancel (answered CANCELLED), when
 // meta.timeout_ms is over (DEADLINE_EXCEEDED), or with the connection. The answer to the first two

@@ -196,6 +196,55 @@ func TestHandleStream_WaitingDoesNotCountAsInFlight(t *testing.T) {
 	})
 }
 
+// A notification is not answered, so the log tells that it was dropped: once, until many fewer wait
+// for their client.
+func TestServer_LogsNotificationsDroppedWhileTooManyArePaused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logBuffer
+		s := dial(t, streams(nil), &wsx.ServerOptions{
+			KeepaliveAfter: -1, MaxInFlight: 2, MaxCalls: 3, Logger: log.logger(),
+		})
+		const ids = 5
+		pauseAll := func() {
+			for id := range ids {
+				s.send(fmt.Sprintf(`{"type":"rpc.request","id":%d,"method":"count","params":2,`+
+					`"meta":{"window":1}}`, id))
+				s.expect(streamItem(fmt.Sprint(id), "0", 0))
+			}
+		}
+		end := func(id int) {
+			s.send(fmt.Sprintf(
+				`{"type":"rpc.notify","method":"wsx.ack","params":{"next":1,"id":%d}}`, id))
+			s.expect(streamItem(fmt.Sprint(id), "1", 1),
+				response(fmt.Sprint(id), `{"count":2}`))
+		}
+		dropped := func(want int) {
+			t.Helper()
+			s.send(notification("echo", "1"), notification("echo", "2"), ping)
+			s.expect(pong)
+			lines := strings.Count(log.String(), `level=WARN msg="wsx: notifications dropped: `+
+				`too many requests wait for this client"`)
+			if lines != want {
+				t.Errorf("%d lines, not %d, on what was dropped:\n%s", lines, want, log.String())
+			}
+		}
+		pauseAll()
+		dropped(1)
+		end(0)
+		s.send(`{"type":"rpc.request","id":0,"method":"count","params":2,"meta":{"window":1}}`)
+		s.expect(streamItem("0", "0", 0))
+		dropped(1) // one place that was free for a moment is no end of the burst
+		for id := range ids {
+			end(id)
+		}
+		pauseAll()
+		dropped(2)
+		for id := range ids {
+			end(id)
+		}
+	})
+}
+
 func TestProgress_OnTheWire(t *testing.T) {
 	d := streams(nil)
 	late := make(chan error, 1)
