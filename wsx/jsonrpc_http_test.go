@@ -97,3 +97,18 @@ func TestJSONRPC_OverHTTPHasNoConnection(t *testing.T) {
 		t.Error("answered")
 	}
 }
+
+func TestRequest_JSONRPC(t *testing.T) {
+	d := wsx.NewDispatcher()
+	wsx.Handle(d, "spoken", func(ctx context.Context, _ struct{}) (bool, error) {
+		return wsx.RequestFrom(ctx).JSONRPC(), nil
+	})
+	client := wsxtest.Serve(t, wsx.JSONRPC(d, nil))
+	_, _, body := postTo(t, client, "application/json", jsonrpc("1", "spoken", ""))
+	if !strings.Contains(body, `"result":true`) {
+		t.Error(body)
+	}
+	if spoken, err := d.Call(t.Context(), "spoken", nil); string(spoken) != "false" || err != nil {
+		t.Error(string(spoken), err)
+	}
+}

@@ -64,6 +64,10 @@ type Request struct {
 	positional *positional // how Params were an array; nil when they were none
 }
 
+// JSONRPC reports whether the call came as JSON-RPC 2.0, so that its caller reads an error's number
+// and not its code.
+func (r *Request) JSONRPC() bool { return r.dialect == wire.JSONRPC }
+
 // Method describes a registered method.
 type Method struct {
 	// Name is the whole name, the prefixes of mounts included.
