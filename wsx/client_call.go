@@ -49,10 +49,10 @@ func Call[Out any](ctx context.Context, c *Conn, method string, params any) (Out
 	if err != nil {
 		return out, err
 	}
-	call, request := &clientcall.Call{}, clientcall.Request(ctx, method, encoded, 0, false)
+	call, request := &clientcall.Call{}, clientcall.Request(ctx, method, encoded, 0, false, nil)
 	if c.dialect(ctx) == wire.JSONRPC {
 		call.Cancel = clientcall.JSONRPCCancel
-		if request, err = clientcall.JSONRPCRequest(method, encoded); err != nil {
+		if request, err = clientcall.JSONRPCRequest(method, encoded, nil); err != nil {
 			return out, err
 		}
 	}
@@ -107,7 +107,7 @@ func Stream[Item any](ctx context.Context, c *Conn, method string, params any,
 			return
 		}
 		defer c.waitsFor(ctx)()
-		for item, err := range clientcall.Items[Item](ctx, c.clientCallTable, method, params,
+		for item, err := range clientcall.Items[Item](ctx, c.clientCallTable, method, params, nil,
 			clientcall.StreamOptions(*opts)) {
 			if !yield(item, limited(err)) {
 				return

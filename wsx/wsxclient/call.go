@@ -85,6 +85,7 @@ func Stream[Item any](ctx context.Context, c *Client, method string, params any,
 		l := c.current()
 		defer l.served.waitsFor(ctx)()
 		table := func() (*clientcall.Table, error) { return &l.calls, nil }
-		clientcall.Items[Item](ctx, table, method, params, clientcall.StreamOptions(*opts))(yield)
+		o := clientcall.StreamOptions(*opts)
+		clientcall.Items[Item](ctx, table, method, params, nil, o)(yield)
 	}
 }

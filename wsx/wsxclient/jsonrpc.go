@@ -32,9 +32,9 @@ func (c *Client) encodeCall(ctx context.Context, method string,
 	params []byte,
 ) (func(id []byte) []byte, error) {
 	if !c.opts.JSONRPC {
-		return clientcall.Request(ctx, method, params, 0, false), nil
+		return clientcall.Request(ctx, method, params, 0, false, nil), nil
 	}
-	return clientcall.JSONRPCRequest(method, params)
+	return clientcall.JSONRPCRequest(method, params, nil)
 }
 
 func (c *Client) encodeNotify(method string, params []byte) ([]byte, error) {
@@ -42,7 +42,7 @@ func (c *Client) encodeNotify(method string, params []byte) ([]byte, error) {
 		return wire.AppendNotify(nil, method, params, nil), nil
 	}
 	params, err := clientcall.JSONRPCParams(method, params)
-	return wire.AppendJSONRPC(nil, nil, method, params), err
+	return wire.AppendJSONRPC(nil, nil, method, params, nil), err
 }
 
 func (c *Client) appendSubscribe(id []byte, channel string, params, from []byte) []byte {
@@ -54,7 +54,7 @@ func (c *Client) appendSubscribe(id []byte, channel string, params, from []byte)
 		Params  jsontext.Value `json:"params,omitempty"`
 		Recover jsontext.Value `json:"recover,omitempty"`
 	}{channel, params, from})
-	return wire.AppendJSONRPC(nil, id, "rpc.subscribe", p)
+	return wire.AppendJSONRPC(nil, id, "rpc.subscribe", p, nil)
 }
 
 func (c *Client) appendUnsubscribe(id []byte, subscription string) []byte {
@@ -62,7 +62,7 @@ func (c *Client) appendUnsubscribe(id []byte, subscription string) []byte {
 		return wire.AppendUnsubscribe(nil, id, subscription)
 	}
 	p, _ := json.Marshal(map[string]string{"subscription": subscription}) // the server's own id
-	return wire.AppendJSONRPC(nil, id, "rpc.unsubscribe", p)
+	return wire.AppendJSONRPC(nil, id, "rpc.unsubscribe", p, nil)
 }
 
 // appendResult is the answer to a call of this client's methods.

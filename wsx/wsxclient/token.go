@@ -91,7 +91,7 @@ func (l *link) authenticate(ctx context.Context, token string) (time.Duration, e
 		return 0, errors.New("wsx: the token is not UTF-8")
 	}
 	began := time.Now() // what the server counts from is later
-	raw, err := l.request(ctx, nil, clientcall.Request(ctx, "wsx.auth", params, 0, false))
+	raw, err := l.request(ctx, nil, clientcall.Request(ctx, "wsx.auth", params, 0, false, nil))
 	var in struct {
 		ExpiresInMS int64 `json:"expires_in_ms"`
 	}

@@ -14,11 +14,15 @@ import (
 // ErrNoStreams is what a stream gets in JSON-RPC.
 var ErrNoStreams = errors.New("wsx: JSON-RPC has no streams: Call gets the result")
 
-// JSONRPCRequest is [Request] in JSON-RPC, which has no meta. It fails for params that JSON-RPC
-// does not have.
-func JSONRPCRequest(method string, params []byte) (encode func(id []byte) []byte, err error) {
+// JSONRPCRequest is [Request] in JSON-RPC, whose meta is what more has and nothing else. It fails
+// for params that JSON-RPC does not have.
+func JSONRPCRequest(method string, params []byte,
+	more map[string]string,
+) (encode func(id []byte) []byte, err error) {
 	params, err = JSONRPCParams(method, params)
-	return func(id []byte) []byte { return wire.AppendJSONRPC(nil, id, method, params) }, err
+	return func(id []byte) []byte {
+		return wire.AppendJSONRPC(nil, id, method, params, wire.AppendMeta(nil, more))
+	}, err
 }
 
 // JSONRPCParams is params as JSON-RPC has them (specification section 4.2), nil for none.
@@ -53,5 +57,6 @@ func JSONRPCID(id []byte) []byte {
 // JSONRPCCancel is rpc.cancel, which peers of this protocol know and others, as it is a
 // notification, must leave unanswered.
 func JSONRPCCancel(id []byte) []byte {
-	return wire.AppendJSONRPC(nil, nil, "rpc.cancel", append(append([]byte(`{"id":`), id...), '}'))
+	params := append(append([]byte(`{"id":`), id...), '}')
+	return wire.AppendJSONRPC(nil, nil, "rpc.cancel", params, nil)
 }

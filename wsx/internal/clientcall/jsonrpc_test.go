@@ -17,7 +17,7 @@ func TestJSONRPCRequest_HasParamsThatJSONRPCHas(t *testing.T) {
 		`true`:      "",
 		"\t[2] \n ": "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"m\",\"params\":\t[2] \n }",
 	} {
-		encode, err := clientcall.JSONRPCRequest("m", []byte(params))
+		encode, err := clientcall.JSONRPCRequest("m", []byte(params), nil)
 		if want == "" {
 			if err == nil {
 				t.Errorf("%s are no params", params)
@@ -27,6 +27,14 @@ func TestJSONRPCRequest_HasParamsThatJSONRPCHas(t *testing.T) {
 		if got := string(encode([]byte("7"))); got != want || err != nil {
 			t.Errorf("%s, want %s; %v", got, want, err)
 		}
+	}
+	encode, err := clientcall.JSONRPCRequest("m", nil, map[string]string{"traceparent": "00-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(encode([]byte("7"))); got !=
+		`{"jsonrpc":"2.0","id":7,"method":"m","meta":{"traceparent":"00-1"}}` {
+		t.Error(got)
 	}
 	if got := string(clientcall.JSONRPCCancel([]byte("7"))); got !=
 		`{"jsonrpc":"2.0","method":"rpc.cancel","params":{"id":7}}` {

@@ -42,16 +42,16 @@ func Decode(what, method string, raw []byte, out any) error {
 const frameRoom = 64
 
 // Request encodes an rpc.request whose meta holds what is left until ctx's deadline, if it has one,
-// and what else is asked for.
+// what else is asked for, and what more has.
 func Request(ctx context.Context, method string, params []byte, window int,
-	progress bool,
+	progress bool, more map[string]string,
 ) func(id []byte) []byte {
 	return func(id []byte) []byte {
 		var left time.Duration
 		if deadline, ok := ctx.Deadline(); ok {
 			left = max(1, time.Until(deadline))
 		}
-		meta := wire.AppendRequestMeta(nil, left, window, progress)
+		meta := wire.AppendRequestMeta(nil, left, window, progress, more)
 		// as a rule all that it takes
 		message := make([]byte, 0, frameRoom+len(id)+len(method)+len(params)+len(meta))
 		return wire.AppendRequest(message, id, method, params, meta)
@@ -66,12 +66,12 @@ type StreamOptions struct {
 }
 
 // Items yields the items of a call, decoded, and keeps its result in o.Result. table is asked when
-// the loop begins.
+// the loop begins. more is for the request's meta.
 func Items[T any](ctx context.Context, table func() (*Table, error), method string, params any,
-	o StreamOptions,
+	more map[string]string, o StreamOptions,
 ) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		if err := items(ctx, table, method, params, o, yield); err != nil {
+		if err := items(ctx, table, method, params, more, o, yield); err != nil {
 			var none T
 			yield(none, err)
 		}
@@ -81,7 +81,7 @@ func Items[T any](ctx context.Context, table func() (*Table, error), method stri
 // items returns nil when the loop has ended: the last item is out and the result decoded, or the
 // loop was left.
 func items[T any](ctx context.Context, table func() (*Table, error), method string, params any,
-	o StreamOptions, yield func(T, error) bool,
+	more map[string]string, o StreamOptions, yield func(T, error) bool,
 ) error {
 	encoded, err := EncodeParams(method, params)
 	if err != nil {
@@ -100,7 +100,7 @@ func items[T any](ctx context.Context, table func() (*Table, error), method stri
 		progress = func(report []byte) { o.OnProgress(report) }
 	}
 	result, finished, err := t.Stream(ctx, o.Buffer,
-		Request(ctx, method, encoded, o.Buffer, progress != nil), func(raw []byte) bool {
+		Request(ctx, method, encoded, o.Buffer, progress != nil, more), func(raw []byte) bool {
 			var item T
 			if wrong = Decode("an item", method, raw, &item); wrong != nil {
 				return false

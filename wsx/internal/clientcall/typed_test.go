@@ -68,13 +68,14 @@ func TestRequest_Meta(t *testing.T) {
 			},
 		} {
 			if got := clientcall.Request(row.ctx, "m", row.params, row.window,
-				row.progress)([]byte("1")); string(got) != row.want {
+				row.progress, nil)([]byte("1")); string(got) != row.want {
 				t.Errorf("%s, want %s", got, row.want)
 			}
 		}
 		<-time.After(2 * time.Second) // of the bubble's clock
-		if got := string(clientcall.Request(ctx, "m", nil, 0,
-			false)([]byte("1"))); !strings.Contains(got, `"timeout_ms":1}`) {
+		more := map[string]string{"a": "b"}
+		got := string(clientcall.Request(ctx, "m", nil, 0, false, more)([]byte("1")))
+		if !strings.Contains(got, `"timeout_ms":1,"a":"b"}`) {
 			t.Error(got) // a deadline that is past is not one that is absent
 		}
 	})
@@ -90,7 +91,7 @@ func items(t *testing.T, o clientcall.StreamOptions, messages ...string) (got []
 		go func() {
 			defer close(done)
 			for item, itemErr := range clientcall.Items[int](t.Context(),
-				func() (*clientcall.Table, error) { return table, nil }, "m", nil, o) {
+				func() (*clientcall.Table, error) { return table, nil }, "m", nil, nil, o) {
 				if err = itemErr; err == nil {
 					got = append(got, item)
 				}
@@ -144,7 +145,7 @@ func TestItems_NotBegun(t *testing.T) {
 	none := func() (*clientcall.Table, error) { return nil, errLost }
 	for _, params := range []any{nil, func() {}} {
 		n := 0
-		for _, err := range clientcall.Items[int](t.Context(), none, "m", params,
+		for _, err := range clientcall.Items[int](t.Context(), none, "m", params, nil,
 			clientcall.StreamOptions{}) {
 			if n++; err == nil {
 				t.Error("no error")

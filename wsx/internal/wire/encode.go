@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -169,9 +171,12 @@ func AppendEnd(dst, meta []byte) []byte {
 }
 
 // AppendRequestMeta appends the meta object of a request: timeout_ms, in milliseconds, rounded up
-// and at least 1, unless timeout is zero; window unless that is zero; and progress when it is asked
-// for. It is nothing when all are absent.
-func AppendRequestMeta(dst []byte, timeout time.Duration, window int, progress bool) []byte {
+// and at least 1, unless timeout is zero; window unless that is zero; progress when it is asked
+// for; and what more has under other names than these, in their order. It is nothing when all are
+// absent.
+func AppendRequestMeta(dst []byte, timeout time.Duration, window int, progress bool,
+	more map[string]string,
+) []byte {
 	start := len(dst)
 	if timeout != 0 {
 		ms := max(1, int64((timeout-1)/time.Millisecond)+1)
@@ -183,11 +188,35 @@ func AppendRequestMeta(dst []byte, timeout time.Duration, window int, progress b
 	if progress {
 		dst = append(dst, `,"progress":true`...)
 	}
+	if len(more) > 0 {
+		dst = appendMore(dst, more)
+	}
 	if len(dst) == start {
 		return dst
 	}
 	dst[start] = '{'
 	return append(dst, '}')
+}
+
+// AppendMeta appends a meta object with what more has, as AppendRequestMeta does; it is nothing
+// when that is nothing.
+func AppendMeta(dst []byte, more map[string]string) []byte {
+	if len(more) == 0 {
+		return dst
+	}
+	return AppendRequestMeta(dst, 0, 0, false, more)
+}
+
+func appendMore(dst []byte, more map[string]string) []byte {
+	for _, name := range slices.Sorted(maps.Keys(more)) {
+		switch name {
+		case "timeout_ms", "window", "progress": // they have a meaning, and are no strings
+			continue
+		}
+		dst = appendString(dst, ",", name)
+		dst = appendString(dst, ":", more[name])
+	}
+	return dst
 }
 
 // AppendProgress appends a meta object that holds only progress, which is JSON.

@@ -153,23 +153,40 @@ func TestAppendRequestMeta_HoldsWhatIsAskedFor(t *testing.T) {
 		-time.Hour: "1", 1: "1", time.Millisecond: "1", time.Millisecond + 1: "2",
 		time.Minute: "60000",
 	} {
-		if got := string(wire.AppendRequestMeta(nil, d, 0, false)); got != `{"timeout_ms":`+want+
-			`}` {
+		got := string(wire.AppendRequestMeta(nil, d, 0, false, nil))
+		if got != `{"timeout_ms":`+want+`}` {
 			t.Errorf("%v: %s", d, got)
 		}
 	}
-	if got := wire.AppendRequestMeta(nil, 0, 0, false); got != nil {
+	if got := wire.AppendRequestMeta(nil, 0, 0, false, nil); got != nil {
 		t.Errorf("%s for nothing", got)
 	}
-	if got := string(wire.AppendRequestMeta(nil, 0, 0, true)); got != `{"progress":true}` {
+	if got := string(wire.AppendRequestMeta(nil, 0, 0, true, nil)); got != `{"progress":true}` {
 		t.Error(got)
 	}
-	if got := string(wire.AppendRequestMeta(nil, 0, 256, false)); got != `{"window":256}` {
+	if got := string(wire.AppendRequestMeta(nil, 0, 256, false, nil)); got != `{"window":256}` {
 		t.Error(got)
 	}
-	if got := string(wire.AppendRequestMeta([]byte("before"), time.Second, 1, true)); got !=
+	if got := string(wire.AppendRequestMeta([]byte("before"), time.Second, 1, true, nil)); got !=
 		`before{"timeout_ms":1000,"window":1,"progress":true}` {
 		t.Error(got)
+	}
+	more := map[string]string{
+		"tracestate": `a="1"`, "traceparent": "00-1", "timeout_ms": "no", "window": "no",
+		"progress": "no",
+	}
+	const members = `"traceparent":"00-1","tracestate":"a=\"1\""}`
+	if got := string(wire.AppendRequestMeta(nil, time.Second, 0, false, more)); got !=
+		`{"timeout_ms":1000,`+members {
+		t.Error(got)
+	}
+	if got := string(wire.AppendMeta([]byte("before"), more)); got != `before{`+members {
+		t.Error(got)
+	}
+	for _, more := range []map[string]string{nil, {}, {"window": "no"}} {
+		if got := wire.AppendMeta(nil, more); got != nil {
+			t.Errorf("%s for %v", got, more)
+		}
 	}
 }
 
@@ -200,7 +217,7 @@ func TestAppend_DoesNotAllocate(t *testing.T) {
 		dst = wire.AppendNotify(dst[:0], "add", val, nil)
 		dst = wire.AppendServerNotify(dst[:0], "event", val, nil)
 		dst = wire.AppendRequestMeta(wire.AppendPong(wire.AppendCancel(dst[:0], id), id),
-			time.Second, 1, true)
+			time.Second, 1, true, nil)
 		dst = wire.AppendEnd(
 			append(wire.AppendErrorStart(wire.AppendStream(dst[:0], id, val, 3, val), id), val...),
 			nil)

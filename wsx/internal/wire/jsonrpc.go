@@ -154,9 +154,9 @@ func AppendJSONRPCError(dst, id []byte, number int, code, message string, detail
 	return append(dst, "}}}"...)
 }
 
-// AppendJSONRPC appends a JSON-RPC request, or with an id of nil a notification. Params, JSON, are
-// absent when nil.
-func AppendJSONRPC(dst, id []byte, method string, params []byte) []byte {
+// AppendJSONRPC appends a JSON-RPC request, or with an id of nil a notification. Params and meta,
+// both JSON, are absent when nil.
+func AppendJSONRPC(dst, id []byte, method string, params, meta []byte) []byte {
 	dst = append(dst, `{"jsonrpc":"2.0"`...)
 	if id != nil {
 		dst = append(append(dst, `,"id":`...), id...)
@@ -165,13 +165,13 @@ func AppendJSONRPC(dst, id []byte, method string, params []byte) []byte {
 	if params != nil {
 		dst = append(append(dst, `,"params":`...), params...)
 	}
-	return append(dst, '}')
+	return AppendEnd(dst, meta)
 }
 
 // AppendJSONRPCStart is AppendJSONRPC up to the params, which the caller appends and follows with
 // AppendEnd.
 func AppendJSONRPCStart(dst, id []byte, method string) []byte {
-	dst = AppendJSONRPC(dst, id, method, nil)
+	dst = AppendJSONRPC(dst, id, method, nil, nil)
 	return append(dst[:len(dst)-1], `,"params":`...)
 }
 
