@@ -65,22 +65,23 @@ type StreamOptions struct {
 	OnProgress func(report jsontext.Value)
 }
 
-// Items yields the items of a call, decoded, and keeps its result in o.Result. table is asked when
-// the loop begins. more is for the request's meta.
+// Items yields the items of a call, decoded, as [Each] does, and at last its error. table is asked
+// when the loop begins.
 func Items[T any](ctx context.Context, table func() (*Table, error), method string, params any,
 	more map[string]string, o StreamOptions,
 ) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		if err := items(ctx, table, method, params, more, o, yield); err != nil {
+		if err := Each(ctx, table, method, params, more, o, yield); err != nil {
 			var none T
 			yield(none, err)
 		}
 	}
 }
 
-// items returns nil when the loop has ended: the last item is out and the result decoded, or the
-// loop was left.
-func items[T any](ctx context.Context, table func() (*Table, error), method string, params any,
+// Each calls a method with more in the request's meta, yields the items, decoded and with an error
+// of nil, and keeps the result in o.Result. It returns nil when the loop has ended: the last item
+// is out and the result decoded, or yield has returned false.
+func Each[T any](ctx context.Context, table func() (*Table, error), method string, params any,
 	more map[string]string, o StreamOptions, yield func(T, error) bool,
 ) error {
 	encoded, err := EncodeParams(method, params)
