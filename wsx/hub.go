@@ -156,7 +156,7 @@ func (h *Hub) Publish(ctx context.Context, channel string, payload any) (broker.
 	if err := h.Start(ctx); err != nil {
 		return broker.Position{}, err
 	}
-	return h.broker.Publish(ctx, channel, raw, opts.history())
+	return h.broker.Publish(ctx, broker.Event{Channel: channel, Payload: raw}, opts.history())
 }
 
 // encodeEvent is a payload as JSON, which is nobody else's.

@@ -178,7 +178,10 @@ func TestMemory_AHubThatIsBusyHoldsUpItsPublishersAlone(t *testing.T) {
 	}
 	kept := broker.History{Size: 10}
 	published := make(chan error)
-	go func() { _, err := b.Publish(t.Context(), "a", []byte("1"), kept); published <- err }()
+	go func() {
+		_, err := b.Publish(t.Context(), broker.Event{Channel: "a", Payload: []byte("1")}, kept)
+		published <- err
+	}()
 	<-r.begun
 	if since, err := b.Since(t.Context(), "a", broker.Position{}, kept); err != nil ||
 		since.Newest.Offset != 1 {
@@ -187,7 +190,8 @@ func TestMemory_AHubThatIsBusyHoldsUpItsPublishersAlone(t *testing.T) {
 	if _, err := b.Members(t.Context(), "a"); err != nil {
 		t.Error(err)
 	}
-	if _, err := b.Publish(t.Context(), "b", []byte("1"), kept); err != nil {
+	other := broker.Event{Channel: "b", Payload: []byte("1")}
+	if _, err := b.Publish(t.Context(), other, kept); err != nil {
 		t.Error(err)
 	}
 	close(r.hold)

@@ -362,12 +362,12 @@ type heldBroker struct {
 	listened chan struct{}
 }
 
-func (b *heldBroker) Publish(ctx context.Context, channel string, payload jsontext.Value,
-	h broker.History,
-) (broker.Position, error) {
+func (b *heldBroker) Publish(ctx context.Context, e broker.Event, h broker.History) (
+	broker.Position, error,
+) {
 	b.gate.Lock()
 	defer b.gate.Unlock()
-	return b.Memory.Publish(ctx, channel, payload, h)
+	return b.Memory.Publish(ctx, e, h)
 }
 
 func (b *heldBroker) Interest(ctx context.Context, r broker.Receiver, name string, on bool) error {

@@ -14,6 +14,16 @@ type Event struct {
 	Payload jsontext.Value
 	// Position is the event's place in the channel's history; zero in a channel without.
 	Position Position
+	// Trace is the trace that the event belongs to; zero for none.
+	Trace Trace
+}
+
+// Trace is the context of a trace as W3C Trace Context has it: the values of traceparent and
+// tracestate. Whoever gets it goes on with it as it is; nothing here reads it. A State without a
+// Parent says nothing.
+type Trace struct {
+	Parent string
+	State  string
 }
 
 // Position is a place in the numbering of a channel's history: offsets 1, 2, 3 … under an epoch
@@ -65,9 +75,9 @@ type Broker interface {
 
 	// Publish sends an event to every hub with an interest in its channel, this one included, and
 	// returns when the broker has it. With history it numbers and keeps the event and returns its
-	// position.
-	Publish(ctx context.Context, channel string, payload jsontext.Value, h History) (Position,
-		error)
+	// position; that of e is of no account. Everything else of e is delivered, and comes back from
+	// Since, as it is.
+	Publish(ctx context.Context, e Event, h History) (Position, error)
 
 	// Interest says that an attached hub wants, or no longer wants, what matches a name or pattern.
 	// When it has returned with on, every event published from then on, through any node, is

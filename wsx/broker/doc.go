@@ -12,8 +12,8 @@
 // The hub attaches itself as a [Receiver], says in which names and patterns it has an interest, and
 // publishes. Every event of a channel comes to every hub with an interest in it once, in the order
 // of its publishing where one node published; with a [History] it has a [Position] and can be asked
-// for again. What a broker returns as an error, a program that publishes gets as it is, and a
-// client that subscribes as UNAVAILABLE.
+// for again. With it goes the [Trace] that it belongs to. What a broker returns as an error, a
+// program that publishes gets as it is, and a client that subscribes as UNAVAILABLE.
 //
 // # Memory
 //

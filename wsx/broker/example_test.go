@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/genropy/genro-asgi-go/wsx"
 	"github.com/genropy/genro-asgi-go/wsx/broker"
 )
@@ -43,11 +41,11 @@ type counting struct {
 	events map[string]int
 }
 
-func (c counting) Publish(ctx context.Context, channel string, payload jsontext.Value,
-	h broker.History,
-) (broker.Position, error) {
-	c.events[channel]++
-	return c.Memory.Publish(ctx, channel, payload, h)
+func (c counting) Publish(ctx context.Context, e broker.Event, h broker.History) (broker.Position,
+	error,
+) {
+	c.events[e.Channel]++
+	return c.Memory.Publish(ctx, e, h)
 }
 
 func ExampleBroker() {

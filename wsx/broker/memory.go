@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/genropy/genro-asgi-go/internal/lockorder"
 	"github.com/genropy/genro-asgi-go/wsx/internal/pattern"
 )
@@ -176,15 +174,13 @@ func (b *Memory) receivers(channel string, call func(Receiver)) {
 }
 
 // Publish implements Broker.
-func (b *Memory) Publish(_ context.Context, channel string, payload jsontext.Value,
-	h History,
-) (Position, error) {
-	e := Event{Channel: channel, Payload: payload}
+func (b *Memory) Publish(_ context.Context, e Event, h History) (Position, error) {
 	if h.Size <= 0 {
-		b.receivers(channel, func(r Receiver) { r.Event(e) })
+		e.Position = Position{}
+		b.receivers(e.Channel, func(r Receiver) { r.Event(e) })
 		return Position{}, nil
 	}
-	c := b.lockOrdered(channel)
+	c := b.lockOrdered(e.Channel)
 	defer c.deliver.Unlock()
 	c.newest++
 	e.Position = Position{Epoch: c.epoch, Offset: c.newest}
@@ -193,7 +189,7 @@ func (b *Memory) Publish(_ context.Context, channel string, payload jsontext.Val
 	c.events = append(c.events, memEvent{e, now})
 	c.trim(h, now)
 	c.mu.Unlock()
-	b.receivers(channel, func(r Receiver) { r.Event(e) })
+	b.receivers(e.Channel, func(r Receiver) { r.Event(e) })
 	return e.Position, nil
 }
 

@@ -53,7 +53,8 @@ func TestMemory_KeepsNothingOfWhatNobodyUsed(t *testing.T) {
 		if n := len(b.channels); n != 1 {
 			t.Fatalf("%d channels are left", n)
 		}
-		if p, err := b.Publish(t.Context(), channel, []byte("1"), History{Size: 1}); err != nil ||
+		e := Event{Channel: channel, Payload: []byte("1")}
+		if p, err := b.Publish(t.Context(), e, History{Size: 1}); err != nil ||
 			p != (Position{was.Epoch, 1}) {
 			t.Fatal(p, was, err)
 		}

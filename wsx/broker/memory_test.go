@@ -10,6 +10,11 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx/wsxtest"
 )
 
+// one is an event of a channel.
+func one(channel string) broker.Event {
+	return broker.Event{Channel: channel, Payload: []byte("1")}
+}
+
 func TestMemory_KeepsTheContract(t *testing.T) {
 	wsxtest.ExerciseBroker(t, func(testing.TB) func() broker.Broker {
 		b := broker.NewMemory()
@@ -53,7 +58,7 @@ func TestMemory_ForgetsWhatIsOutOfDate(t *testing.T) {
 				h.Age = 0
 			}
 			if channel != "kept.empty" {
-				if _, err := b.Publish(t.Context(), channel, []byte("1"), h); err != nil {
+				if _, err := b.Publish(t.Context(), one(channel), h); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -117,12 +122,14 @@ func TestMemory_ABusyChannelHoldsUpNoOther(t *testing.T) {
 	if err := b.Interest(t.Context(), hub, "busy", true); err != nil {
 		t.Fatal(err)
 	}
-	go func() { _, _ = b.Publish(t.Context(), "busy", []byte("1"), broker.History{}) }()
+	go func() {
+		_, _ = b.Publish(t.Context(), one("busy"), broker.History{})
+	}()
 	<-hub.has
 	others := make(chan error)
 	go func() {
 		others <- b.Interest(t.Context(), hub, "other", true)
-		_, err := b.Publish(t.Context(), "idle", []byte("1"), broker.History{Size: 1})
+		_, err := b.Publish(t.Context(), one("idle"), broker.History{Size: 1})
 		others <- err
 	}()
 	for range 2 {
@@ -154,7 +161,9 @@ func TestMemory_DetachWaitsForAnEventUnderWay(t *testing.T) {
 		if err := b.Interest(t.Context(), hub, "busy", true); err != nil {
 			t.Fatal(err)
 		}
-		go func() { _, _ = b.Publish(t.Context(), "busy", []byte("1"), broker.History{}) }()
+		go func() {
+			_, _ = b.Publish(t.Context(), one("busy"), broker.History{})
+		}()
 		<-hub.has
 		detached := make(chan error, 1)
 		go func() { detached <- detach() }()

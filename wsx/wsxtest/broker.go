@@ -52,6 +52,7 @@ var brokerRules = []struct {
 	{"keeps as many events as asked, and none older", ruleKeeps},
 	{"replays what was missed, or nothing", ruleSince},
 	{"hands over from history to live without a gap", ruleHandover},
+	{"carries the trace with the event and with its replay", ruleTrace},
 	{"keeps who is present", rulePresence},
 }
 
@@ -176,7 +177,8 @@ func publish(t testing.TB, b broker.Broker, channel, payload string,
 	h broker.History,
 ) broker.Position {
 	t.Helper()
-	p, err := b.Publish(t.Context(), channel, jsontext.Value(payload), h)
+	p, err := b.Publish(t.Context(),
+		broker.Event{Channel: channel, Payload: jsontext.Value(payload)}, h)
 	if err != nil {
 		t.Errorf("publish to %q: %v", channel, err) // not Fatal: also called by goroutines
 	}

@@ -168,3 +168,60 @@ func ruleHandover(t testing.TB, open func() broker.Broker) {
 	}
 	wg.Wait()
 }
+
+// ruleTrace publishes events with a trace and without, and with a position, which is of no account.
+func ruleTrace(t testing.TB, open func() broker.Broker) {
+	here, there := open(), open()
+	a := attach(t, there)
+	a.wants("plain", true)
+	a.wants("kept", true)
+	traces := []broker.Trace{
+		{Parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+		{},
+		{
+			Parent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00",
+			State:  `rojo=00f067aa0ba902b7,congo="t61 \\`,
+		},
+	}
+	elsewhere := broker.Position{Epoch: "another", Offset: 77}
+	var from broker.Position // before the first event
+	for i, trace := range traces {
+		e := broker.Event{
+			Channel: "plain", Payload: []byte("1"), Position: elsewhere, Trace: trace,
+		}
+		p, err := here.Publish(t.Context(), e, noHistory)
+		if err != nil || p != (broker.Position{}) {
+			t.Errorf("published without history at %v, %v", p, err)
+		}
+		e.Channel = "kept"
+		p, err = here.Publish(t.Context(), e, kept)
+		if err != nil || p.Epoch == elsewhere.Epoch || p.Offset != uint64(i+1) {
+			t.Errorf("published at %v, %v", p, err)
+		}
+		from.Epoch = p.Epoch
+	}
+	if !a.until("six events", func() bool { return len(a.events) == 2*len(traces) }) {
+		return
+	}
+	got := map[string][]broker.Event{"replayed": since(t, there, "kept", from, kept).Events}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, e := range a.events {
+		got[e.Channel] = append(got[e.Channel], e)
+		if e.Channel == "plain" && e.Position != (broker.Position{}) {
+			t.Errorf("delivered without history at %v", e.Position)
+		}
+	}
+	for _, which := range []string{"plain", "kept", "replayed"} {
+		if len(got[which]) != len(traces) {
+			t.Errorf("%s: %d events, want %d", which, len(got[which]), len(traces))
+			continue
+		}
+		for i, e := range got[which] {
+			if e.Trace != traces[i] {
+				t.Errorf("%s: event %d has the trace %+v, want %+v", which, i, e.Trace, traces[i])
+			}
+		}
+	}
+	checkOffsets(t, got["kept"], 1, len(traces))
+}

@@ -75,10 +75,8 @@ func judge(t *testing.T, check func(testing.TB, func() broker.Broker),
 // mutant is a memory broker with a fault.
 type mutant struct {
 	*broker.Memory
-	attach  func(b *mutant, r broker.Receiver) (func() error, error)
-	publish func(b *mutant, channel string, payload jsontext.Value,
-		h broker.History) (broker.Position,
-		error)
+	attach   func(b *mutant, r broker.Receiver) (func() error, error)
+	publish  func(b *mutant, e broker.Event, h broker.History) (broker.Position, error)
 	interest func(b *mutant, r broker.Receiver, name string, on bool) error
 	since    func(b *mutant, channel string, from broker.Position, h broker.History) (broker.Replay,
 		error)
@@ -101,13 +99,13 @@ func (b *mutant) Attach(r broker.Receiver) (func() error, error) {
 	return b.Memory.Attach(r)
 }
 
-func (b *mutant) Publish(ctx context.Context, channel string, payload jsontext.Value,
-	h broker.History,
-) (broker.Position, error) {
+func (b *mutant) Publish(ctx context.Context, e broker.Event, h broker.History) (broker.Position,
+	error,
+) {
 	if b.publish != nil {
-		return b.publish(b, channel, payload, h)
+		return b.publish(b, e, h)
 	}
-	return b.Memory.Publish(ctx, channel, payload, h)
+	return b.Memory.Publish(ctx, e, h)
 }
 
 func (b *mutant) Interest(ctx context.Context, r broker.Receiver, name string, on bool) error {
@@ -178,46 +176,46 @@ func TestExerciseBroker_FailsEveryMutant(t *testing.T) {
 		"delivers to hubs without an interest": {
 			"delivers to every hub",
 			&mutant{
-				publish: func(b *mutant, channel string, p jsontext.Value,
+				publish: func(b *mutant, e broker.Event,
 					h broker.History,
 				) (broker.Position, error) {
 					for _, r := range b.all() {
-						r.Event(broker.Event{Channel: channel, Payload: p})
+						r.Event(e)
 					}
-					return b.Memory.Publish(ctx, channel, p, h)
+					return b.Memory.Publish(ctx, e, h)
 				},
 			},
 		},
 		"changes the payload": {
 			"delivers to every hub",
 			&mutant{
-				publish: func(b *mutant, channel string, p jsontext.Value,
+				publish: func(b *mutant, e broker.Event,
 					h broker.History,
 				) (broker.Position, error) {
-					p = p.Clone()
-					_ = p.Compact()
-					return b.Memory.Publish(ctx, channel, p, h)
+					e.Payload = e.Payload.Clone()
+					_ = e.Payload.Compact()
+					return b.Memory.Publish(ctx, e, h)
 				},
 			},
 		},
 		"numbers without history": {
 			"delivers to every hub",
 			&mutant{
-				publish: func(b *mutant, channel string, p jsontext.Value,
+				publish: func(b *mutant, e broker.Event,
 					_ broker.History,
 				) (broker.Position, error) {
-					return b.Memory.Publish(ctx, channel, p, kept)
+					return b.Memory.Publish(ctx, e, kept)
 				},
 			},
 		},
 		"delivers twice": {
 			"delivers by pattern",
 			&mutant{
-				publish: func(b *mutant, channel string, p jsontext.Value,
+				publish: func(b *mutant, e broker.Event,
 					h broker.History,
 				) (broker.Position, error) {
-					_, _ = b.Memory.Publish(ctx, channel, p, h)
-					return b.Memory.Publish(ctx, channel, p, h)
+					_, _ = b.Memory.Publish(ctx, e, h)
+					return b.Memory.Publish(ctx, e, h)
 				},
 			},
 		},
@@ -253,7 +251,7 @@ func TestExerciseBroker_FailsEveryMutant(t *testing.T) {
 		"swaps events": {
 			"keeps the order",
 			&mutant{
-				publish: func(b *mutant, channel string, p jsontext.Value,
+				publish: func(b *mutant, e broker.Event,
 					h broker.History,
 				) (broker.Position, error) {
 					b.mu.Lock()
@@ -261,32 +259,33 @@ func TestExerciseBroker_FailsEveryMutant(t *testing.T) {
 					late := b.n == 200
 					b.mu.Unlock()
 					if late {
-						_, _ = b.Memory.Publish(ctx, channel,
-							jsontext.Value(strings.Replace(string(p), ",", ",1", 1)), h)
+						first := e
+						first.Payload = jsontext.Value(
+							strings.Replace(string(e.Payload), ",", ",1", 1))
+						_, _ = b.Memory.Publish(ctx, first, h)
 					}
-					return b.Memory.Publish(ctx, channel, p, h)
+					return b.Memory.Publish(ctx, e, h)
 				},
 			},
 		},
 		"begins at 0": {
 			"numbers the events",
 			&mutant{
-				publish: func(b *mutant, channel string, p jsontext.Value,
+				publish: func(b *mutant, e broker.Event,
 					h broker.History,
 				) (broker.Position, error) {
-					pos, err := b.Memory.Publish(ctx, channel, p, h)
+					pos, err := b.Memory.Publish(ctx, e, h)
 					pos.Offset--
 					return pos, err
 				},
 			},
 		},
 		"keeps too much": {"keeps as many", &mutant{
-			publish: func(b *mutant, channel string, p jsontext.Value,
-				h broker.History) (broker.Position,
-				error,
-			) {
+			publish: func(b *mutant, e broker.Event,
+				h broker.History,
+			) (broker.Position, error) {
 				h.Size++
-				return b.Memory.Publish(ctx, channel, p, h)
+				return b.Memory.Publish(ctx, e, h)
 			},
 			since: func(b *mutant, channel string, from broker.Position,
 				h broker.History) (broker.Replay,
@@ -297,12 +296,11 @@ func TestExerciseBroker_FailsEveryMutant(t *testing.T) {
 			},
 		}},
 		"forgets no age": {"keeps as many", &mutant{
-			publish: func(b *mutant, channel string, p jsontext.Value,
-				h broker.History) (broker.Position,
-				error,
-			) {
+			publish: func(b *mutant, e broker.Event,
+				h broker.History,
+			) (broker.Position, error) {
 				h.Age = 0
-				return b.Memory.Publish(ctx, channel, p, h)
+				return b.Memory.Publish(ctx, e, h)
 			},
 			since: func(b *mutant, channel string, from broker.Position,
 				h broker.History) (broker.Replay,
@@ -348,6 +346,45 @@ func TestExerciseBroker_FailsEveryMutant(t *testing.T) {
 						r.Events = r.Events[:n-1]
 					}
 					return r, err
+				},
+			},
+		},
+		"loses the trace": {
+			"carries the trace",
+			&mutant{
+				publish: func(b *mutant, e broker.Event,
+					h broker.History,
+				) (broker.Position, error) {
+					e.Trace = broker.Trace{}
+					return b.Memory.Publish(ctx, e, h)
+				},
+			},
+		},
+		"keeps no trace": {
+			"carries the trace",
+			&mutant{
+				since: func(b *mutant, channel string, from broker.Position,
+					h broker.History,
+				) (broker.Replay, error) {
+					r, err := b.Memory.Since(ctx, channel, from, h)
+					for i := range r.Events {
+						r.Events[i].Trace.State = ""
+					}
+					return r, err
+				},
+			},
+		},
+		"believes the position that it is given": {
+			"carries the trace",
+			&mutant{
+				publish: func(b *mutant, e broker.Event,
+					h broker.History,
+				) (broker.Position, error) {
+					p, err := b.Memory.Publish(ctx, e, h)
+					if h.Size == 0 {
+						p = e.Position
+					}
+					return p, err
 				},
 			},
 		},

@@ -55,6 +55,9 @@ func (f *Frame) encode(d wire.Dialect, lost uint64) *wsconn.Frame {
 	if d == wire.JSONRPC {
 		encode = wire.AppendJSONRPCEvent
 	}
-	out.B = encode(out.B, f.Channel, f.Payload, f.Label.ID, p.Epoch, p.Offset, lost)
+	out.B = encode(out.B, &wire.EventMembers{
+		Channel: f.Channel, Payload: f.Payload, SubID: f.Label.ID, Epoch: p.Epoch, Offset: p.Offset,
+		Dropped: lost, TraceParent: f.Trace.Parent, TraceState: f.Trace.State,
+	})
 	return wsconn.NewFrame(websocket.MessageText, out.B)
 }

@@ -61,27 +61,37 @@ func AppendServerNotify(dst []byte, event string, payload, meta []byte) []byte {
 	return AppendEnd(appendValue(AppendServerNotifyStart(dst, event), payload), meta)
 }
 
-// AppendEvent appends an rpc.event. Of its meta, an epoch of "" leaves epoch and offset out, and a
-// dropped of 0 dropped.
-func AppendEvent(dst []byte, channel string, payload []byte, subID, epoch string,
-	offset, dropped uint64,
-) []byte {
-	return appendEventMembers(append(dst, `{"type":"rpc.event",`...), channel, payload, subID,
-		epoch, offset, dropped)
+// EventMembers are those of an rpc.event. Of its meta, an Epoch of "" leaves epoch and offset out,
+// a Dropped of 0 dropped, and a TraceParent of "" what tells of the trace.
+type EventMembers struct {
+	Channel                 string
+	Payload                 []byte // JSON
+	SubID, Epoch            string
+	Offset, Dropped         uint64
+	TraceParent, TraceState string
 }
 
-func appendEventMembers(dst []byte, channel string, payload []byte, subID, epoch string,
-	offset, dropped uint64,
-) []byte {
-	dst = appendString(dst, `"channel":`, channel)
-	dst = append(append(dst, `,"payload":`...), payload...)
-	dst = appendString(dst, `,"meta":{"sub_id":`, subID)
-	if epoch != "" {
-		dst = appendString(dst, `,"epoch":`, epoch)
-		dst = strconv.AppendUint(append(dst, `,"offset":`...), offset, 10)
+// AppendEvent appends an rpc.event.
+func AppendEvent(dst []byte, e *EventMembers) []byte {
+	return e.appendTo(append(dst, `{"type":"rpc.event",`...))
+}
+
+func (e *EventMembers) appendTo(dst []byte) []byte {
+	dst = appendString(dst, `"channel":`, e.Channel)
+	dst = append(append(dst, `,"payload":`...), e.Payload...)
+	dst = appendString(dst, `,"meta":{"sub_id":`, e.SubID)
+	if e.Epoch != "" {
+		dst = appendString(dst, `,"epoch":`, e.Epoch)
+		dst = strconv.AppendUint(append(dst, `,"offset":`...), e.Offset, 10)
 	}
-	if dropped > 0 {
-		dst = strconv.AppendUint(append(dst, `,"dropped":`...), dropped, 10)
+	if e.Dropped > 0 {
+		dst = strconv.AppendUint(append(dst, `,"dropped":`...), e.Dropped, 10)
+	}
+	if e.TraceParent != "" {
+		dst = appendString(dst, `,"traceparent":`, e.TraceParent)
+		if e.TraceState != "" {
+			dst = appendString(dst, `,"tracestate":`, e.TraceState)
+		}
 	}
 	return append(dst, '}', '}')
 }

@@ -177,10 +177,7 @@ func AppendJSONRPCStart(dst, id []byte, method string) []byte {
 
 // AppendJSONRPCEvent appends the notification that an event is in JSON-RPC; its params are the
 // members of an rpc.event.
-func AppendJSONRPCEvent(dst []byte, channel string, payload []byte, subID, epoch string,
-	offset, dropped uint64,
-) []byte {
+func AppendJSONRPCEvent(dst []byte, e *EventMembers) []byte {
 	dst = AppendJSONRPCStart(dst, nil, "rpc.event")
-	dst = appendEventMembers(append(dst, '{'), channel, payload, subID, epoch, offset, dropped)
-	return append(dst, '}')
+	return append(e.appendTo(append(dst, '{')), '}')
 }

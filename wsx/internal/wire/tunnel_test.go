@@ -48,12 +48,23 @@ func TestTunnelRequest_ReadsItsMembers(t *testing.T) {
 }
 
 func TestAppendEvent_LeavesOutWhatIsNotThere(t *testing.T) {
+	one := []byte("1")
 	for want, got := range map[string][]byte{
-		`{"type":"rpc.event","channel":"c","payload":1,` +
-			`"meta":{"sub_id":"s"}}`: wire.AppendEvent(nil, "c", []byte("1"), "s", "", 9, 0),
+		`{"type":"rpc.event","channel":"c","payload":1,"meta":{"sub_id":"s"}}`: wire.AppendEvent(
+			nil, &wire.EventMembers{
+				Channel: "c", Payload: one, SubID: "s", Offset: 9, TraceState: "without a parent",
+			}),
 		`{"type":"rpc.event","channel":"c","payload":1,"meta":{"sub_id":"s","epoch":"e",` +
-			`"offset":12,"dropped":10}}`: wire.AppendEvent(
-			nil, "c", []byte("1"), "s", "e", 12, 10),
+			`"offset":12,"dropped":10,"traceparent":"00-1"}}`: wire.AppendEvent(
+			nil, &wire.EventMembers{
+				Channel: "c", Payload: one, SubID: "s", Epoch: "e", Offset: 12, Dropped: 10,
+				TraceParent: "00-1",
+			}),
+		`{"jsonrpc":"2.0","method":"rpc.event","params":{"channel":"c","payload":1,` +
+			`"meta":{"sub_id":"s","traceparent":"00-1","tracestate":"a=\"b"}}}`: wire.
+			AppendJSONRPCEvent(nil, &wire.EventMembers{
+				Channel: "c", Payload: one, SubID: "s", TraceParent: "00-1", TraceState: `a="b`,
+			}),
 		`{"type":"rpc.stream","id":1,"item":null,"seq":11}`: wire.AppendStream(nil, []byte("1"),
 			nil, 11, nil),
 	} {
