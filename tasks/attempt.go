@@ -52,13 +52,44 @@ type claimed struct {
 	Fence      uint64
 	Checkpoint jsontext.Value
 	Revision   uint64
+	Waited     time.Duration // see Run.Waited
+	created    instant
+}
+
+// instant is a time of day in less room than a time.Time takes.
+type instant struct {
+	seconds     int64 // since 1970
+	nanoseconds int32
+}
+
+func (i instant) time() time.Time {
+	if i == (instant{}) {
+		return time.Time{}
+	}
+	return time.Unix(i.seconds, int64(i.nanoseconds)).UTC()
+}
+
+func instantOf(t time.Time) instant {
+	if t.IsZero() {
+		return instant{}
+	}
+	return instant{t.Unix(), int32(t.Nanosecond())} //nolint:gosec // below 1,000,000,000
+}
+
+// waited is how long t was due when it was claimed.
+func (t *Task) waited() time.Duration {
+	due := t.RunAt
+	if t.Error != nil && t.Error.At.After(due) { // it died, and kept its place
+		due = t.Error.At
+	}
+	return max(t.Started.Sub(due), 0)
 }
 
 // bind makes the attempt one of t, which was claimed.
 func (a *attempt) bind(t *Task) {
 	a.task = claimed{
 		t.ID, t.Kind, t.Version, t.Key, t.Metadata, t.Payload, t.Retry, t.Timeout, t.Attempt,
-		t.Fence, t.Checkpoint, t.Revision,
+		t.Fence, t.Checkpoint, t.Revision, t.waited(), instantOf(t.Created),
 	}
 	if t.Deaths > 0 {
 		a.deaths = deathRecordOf(t, a.q.m.opts.DeathWindow)

@@ -72,7 +72,11 @@
 // Functions run in goroutines of the manager, bounded by each queue's concurrency, or, registered
 // with [RegisterIsolated], in the process pool of an executor: cancel and timeout kill the process,
 // and a crash is a death and not the server's end. In the function [RunFrom] gives the [Run]: id,
-// attempt, fence, progress, checkpoint.
+// attempt, fence, metadata, progress, checkpoint.
+//
+// A [Middleware] is around each run (Options.Middleware, KindOptions.Middleware), and
+// Options.SubmitMiddleware around each submit: what that puts into the metadata of a task, the
+// middleware of its runs finds there, in whichever process and after whatever restart.
 //
 // A function may wait for another task ([Manager.Wait], [Manager.Result], [Manager.Follow], with
 // its context) that is in another queue. It holds its place meanwhile, so waiting for one of its

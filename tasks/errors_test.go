@@ -89,6 +89,9 @@ func TestErrors_RefusedAtOnce(t *testing.T) {
 			})
 		})
 
+	panics(t, "SubmitMiddleware", func() {
+		tasks.New(memstore.New(), &tasks.Options{SubmitMiddleware: []around{nil}})
+	})
 	panics(t, "Middleware", func() {
 		tasks.Register(m, "around", 1, nothing,
 			&tasks.KindOptions{Middleware: []tasks.Middleware{nil}})

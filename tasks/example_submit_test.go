@@ -115,3 +115,36 @@ func ExampleKind_SubmitMany() {
 	fmt.Println(len(sent), err)
 	// Output: 2 <nil>
 }
+
+// The trace of the request that submits a task goes with it, and its run finds it again: after a
+// restart, and in another process too.
+func ExampleOptions_submitMiddleware() {
+	type trace struct{} // of a context, as a tracing library keeps it
+	jobs := tasks.New(memstore.New(), &tasks.Options{
+		SubmitMiddleware: []func(context.Context, *tasks.Submission,
+			func(context.Context) error) error{
+			func(ctx context.Context, s *tasks.Submission, next func(context.Context) error) error {
+				s.Options.Metadata["traceparent"], _ = ctx.Value(trace{}).(string)
+				return next(ctx)
+			},
+		},
+		Middleware: []tasks.Middleware{
+			func(ctx context.Context, run *tasks.Run, next func(context.Context) error) error {
+				fmt.Println(run.Kind(), "belongs to", run.Metadata()["traceparent"])
+				return next(ctx)
+			},
+		},
+	})
+	shipping := tasks.Register(jobs, "ship", 1, ship, nil)
+
+	ctx := context.WithValue(context.Background(), trace{},
+		"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	if _, err := shipping.Submit(ctx, order{Number: 7}, nil); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := jobs.RunNext(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// ship belongs to 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+}

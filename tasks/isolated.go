@@ -28,6 +28,9 @@ type envelope struct {
 	Kind       string            `json:"kind"`
 	Attempt    int               `json:"attempt"`
 	Fence      uint64            `json:"fence"`
+	Queue      string            `json:"queue"`
+	Created    time.Time         `json:"created,omitzero"`
+	Waited     int64             `json:"waited,omitzero"` // nanoseconds
 	Metadata   map[string]string `json:"metadata,omitzero"`
 	Checkpoint jsontext.Value    `json:"checkpoint,omitzero"`
 	Payload    jsontext.Value    `json:"payload,omitzero"`
@@ -64,12 +67,13 @@ func NewIsolated[In, Out any](name string,
 	return &Isolated[In, Out]{
 		name: name,
 		fn: executor.NewFunc("tasks:"+name, func(ctx context.Context, e envelope) (reply, error) {
-			to := &workerReporter{ctx: ctx}
+			to := &workerReporter{ctx: ctx, queue: e.Queue}
 			defer to.close()
 			run := &Run{
 				task: &claimed{
 					ID: e.ID, Kind: e.Kind, Attempt: e.Attempt, Fence: e.Fence,
 					Metadata: e.Metadata, Checkpoint: e.Checkpoint,
+					Waited: time.Duration(e.Waited), created: instantOf(e.Created),
 				}, to: to,
 			}
 			result, err := call(context.WithValue(ctx, runKey{}, run), input, fn, e.Payload)
@@ -103,6 +107,7 @@ func RegisterIsolated[In, Out any](m *Manager, version int, f *Isolated[In, Out]
 	k.run = func(ctx context.Context, a *attempt, payload jsontext.Value) (jsontext.Value, error) {
 		r, err := f.fn.RunWith(ctx, ex, envelope{
 			ID: a.task.ID, Kind: a.task.Kind, Attempt: a.task.Attempt, Fence: a.task.Fence,
+			Queue: a.q.name, Created: a.run.Created(), Waited: int64(a.task.Waited),
 			Metadata:   maps.Clone(a.task.Metadata),
 			Checkpoint: a.task.Checkpoint, Payload: payload, MaxResult: m.opts.MaxPayload,
 		}, &executor.CallOptions{Wait: true, Progress: a.receiveNote})
@@ -196,9 +201,12 @@ func (a *attempt) receiveNote(value jsontext.Value) {
 // workerReporter is the reporter in a worker process. It throttles progress there, so that the pipe
 // holds few notes and none of them has to be dropped.
 type workerReporter struct {
-	ctx  context.Context
-	said throttle.Throttle[Progress]
+	ctx   context.Context
+	queue string // of the task
+	said  throttle.Throttle[Progress]
 }
+
+func (r *workerReporter) queueName() string { return r.queue }
 
 func (r *workerReporter) report(p *Progress) error { return sayOf(&r.said, r, p) }
 

@@ -76,6 +76,11 @@ func New(store Store, opts *Options) *Manager {
 						"0-9 and _.:@-", name, maxName))
 		}
 	}
+	for _, around := range o.SubmitMiddleware {
+		if around == nil {
+			panic("tasks: New: Options.SubmitMiddleware has one that is nil")
+		}
+	}
 	m := &Manager{
 		faults: faults.New(o.Logger, "tasks: "),
 		opts:   o, store: store, clock: o.Clock, log: o.Logger, owner: o.Owner,

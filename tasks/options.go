@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"context"
 	"crypto/rand"
 	"log/slog"
 	"os"
@@ -50,6 +51,21 @@ type Options struct {
 	// Middleware is called around each run of a task of any kind, the first of them outermost;
 	// default none.
 	Middleware []Middleware
+	// SubmitMiddleware is called around each submit, the first of them outermost: Submit's, that of
+	// each task of SubmitMany, and of each occurrence of a schedule, ahead of its time; default
+	// none. It is for what is to go with the task, such as the trace that it belongs to: what it
+	// puts into s.Options.Metadata is the task's, and its runs have it (Run.Metadata), after a
+	// restart and in worker processes too. It counts for the limits of metadata.
+	//
+	// It gets what is of a known kind, with a payload that fits. s.Options are a copy of the
+	// caller's, never nil and with Metadata that may be added to; of the rest of s nothing is to be
+	// changed. It calls next once, with ctx or one made of it, and returns next's error or another
+	// in its place, which is the submit's; after next the task is in s.Task, which may be one that
+	// was there already. An error that it makes of a success takes nothing back. Without next
+	// nothing is submitted. The calls for the tasks of a batch are inside of each other, around
+	// the one write that adds all, each with SubmitMany's own ctx, which is the write's too.
+	SubmitMiddleware []func(ctx context.Context, s *Submission,
+		next func(ctx context.Context) error) error
 	// OnFinish is told of every task that this manager has brought to its end, once it is in the
 	// store: succeeded, failed, dead, or cancelled by this manager. It is called by the goroutine
 	// that did so, several at once, and should be quick: the task's place is taken until it

@@ -178,7 +178,8 @@ func (p *planner) locate(ctx context.Context, s *plan, now time.Time) (ran bool,
 		if err != nil {
 			return false, err
 		}
-		if at, ok := occurrenceOf(s.Name, t.ID); ok && at.After(now) && !s.submits(t, at, now) {
+		if at, ok := occurrenceOf(s.Name, t.ID); ok && at.After(now) &&
+			!s.submits(t, at, now, len(p.m.opts.SubmitMiddleware) > 0) {
 			if err := p.withdraw(ctx, t.ID); err != nil { // of a schedule that has been changed
 				return false, err
 			}
@@ -237,15 +238,17 @@ func (s *plan) options(id string, at time.Time) *SubmitOptions {
 }
 
 // submits reports whether t, which waits for the occurrence at a time, is as this schedule submits
-// it.
-func (s *plan) submits(t *Task, at, now time.Time) bool {
+// it. What SubmitMiddleware adds to its metadata is another each time.
+func (s *plan) submits(t *Task, at, now time.Time, middleware bool) bool {
 	o := s.options(t.ID, at)
 	want, _, err := newTask(s.name, s.kind, s.payload, o, now)
 	return err == nil && s.occurs(at.Add(-1)).Equal(at) &&
 		t.Kind == want.Kind && t.Version == want.Version && t.Queue == want.Queue &&
 		t.Priority == want.Priority && t.Key == want.Key &&
 		t.Retry == want.Retry && t.Timeout == want.Timeout &&
-		maps.Equal(t.Metadata, want.Metadata) && canonical.Equal(t.Payload, want.Payload) &&
+		(maps.Equal(t.Metadata, want.Metadata) ||
+			middleware && (&Filter{Metadata: want.Metadata}).Matches(t)) &&
+		canonical.Equal(t.Payload, want.Payload) &&
 		(t.Unique == nil && o.Unique == nil || t.Unique != nil && o.Unique != nil &&
 			t.Unique.While == o.Unique.While)
 }

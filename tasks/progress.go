@@ -15,6 +15,9 @@ func (a *attempt) report(p *Progress) error {
 	return sayOf(&a.progress, a, p)
 }
 
+// queueName is the reporter of Run.Queue.
+func (a *attempt) queueName() string { return a.q.name }
+
 // sayOf says p by way of a throttle. The error is ErrStale after the run's end.
 func sayOf(said *throttle.Throttle[Progress], to throttle.Receiver[Progress], p *Progress) error {
 	if err := said.Say(to, p); !errors.Is(err, throttle.ErrEnded) {

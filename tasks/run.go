@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -21,6 +22,7 @@ type Run struct {
 type reporter interface {
 	report(p *Progress) error
 	save(checkpoint jsontext.Value) error
+	queueName() string
 }
 
 type runKey struct{}
@@ -40,6 +42,22 @@ func (r *Run) ID() string { return r.task.ID }
 
 // Kind is the task's.
 func (r *Run) Kind() string { return r.task.Kind }
+
+// Queue is where the task waited.
+func (r *Run) Queue() string {
+	if r.to == nil {
+		return ""
+	}
+	return r.to.queueName()
+}
+
+// Created is when the task was submitted.
+func (r *Run) Created() time.Time { return r.task.created.time() }
+
+// Waited is how long the task was due before it was claimed for this run: since it was submitted,
+// or since the time until which it was put off, its retry's too, or its latest death; what it ran
+// before it was interrupted counts.
+func (r *Run) Waited() time.Duration { return r.task.Waited }
 
 // Attempt counts from 1.
 func (r *Run) Attempt() int { return r.task.Attempt }

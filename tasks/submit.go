@@ -92,6 +92,16 @@ func (m *Manager) receive(ctx context.Context, kind string, k *kind,
 func (m *Manager) submit(ctx context.Context, name string, k *kind, payload jsontext.Value,
 	opts *SubmitOptions,
 ) (*Task, error) {
+	if len(m.opts.SubmitMiddleware) > 0 {
+		return m.submitOne(ctx, k, Submission{Kind: name, Payload: payload, Options: opts})
+	}
+	return m.submitNow(ctx, name, k, payload, opts)
+}
+
+// submitNow is submit inside of the middleware.
+func (m *Manager) submitNow(ctx context.Context, name string, k *kind, payload jsontext.Value,
+	opts *SubmitOptions,
+) (*Task, error) {
 	if m.stopping.Load() {
 		return nil, fmt.Errorf("%w: a task of kind %q for a manager that is stopped", ErrNotRunning,
 			name)

@@ -17,11 +17,15 @@ import (
 // MaxBatch is how many tasks SubmitMany takes at once.
 const MaxBatch = 10_000
 
-// Submission is a task that is submitted with others.
+// Submission is a task that is submitted with others, or that is on its way through
+// Options.SubmitMiddleware.
 type Submission struct {
 	Kind    string
 	Payload jsontext.Value
 	Options *SubmitOptions // nil are the defaults
+	// Task is what became of it, for SubmitMiddleware: nil until next has returned, and where it
+	// returned an error. It must not be changed.
+	Task *Task
 }
 
 // BatchError says which tasks of a batch were refused, so that none was added.
@@ -56,7 +60,7 @@ func (k *Kind[In, Out]) SubmitMany(ctx context.Context, in []In, opts *SubmitOpt
 	all := make([]Submission, len(in))
 	for i := range in {
 		var err error
-		if all[i], err = k.Submission(in[i], opts); err != nil {
+		if all[i], err = k.submission(ctx, in[i], opts); err != nil {
 			return nil, &BatchError{map[int]error{i: err}}
 		}
 	}
@@ -65,8 +69,14 @@ func (k *Kind[In, Out]) SubmitMany(ctx context.Context, in []In, opts *SubmitOpt
 
 // Submission is one for Manager.SubmitMany with in as payload. The error is an *InputError.
 func (k *Kind[In, Out]) Submission(in In, opts *SubmitOptions) (Submission, error) {
-	payload, err := k.m.encodeInput(context.Background(), &in)
-	return Submission{k.kind.Name, payload, opts}, err
+	return k.submission(context.Background(), in, opts)
+}
+
+func (k *Kind[In, Out]) submission(ctx context.Context, in In, opts *SubmitOptions) (Submission,
+	error,
+) {
+	payload, err := k.m.encodeInput(ctx, &in)
+	return Submission{Kind: k.kind.Name, Payload: payload, Options: opts}, err
 }
 
 // SubmitMany is Submit of many tasks, of any kinds, all or none: it returns them in the order of
@@ -130,17 +140,36 @@ func (m *Manager) submitMany(ctx context.Context, all []Submission, own bool) ([
 	case len(all) > MaxBatch:
 		return nil, tooManyTasks(len(all))
 	}
+	refused := map[int]error{}
+	if !own {
+		all = slices.Clone(all)
+		for i := range all {
+			s := &all[i]
+			var err error
+			if s.Payload, err = m.receive(ctx, s.Kind, m.kinds.get(s.Kind), s.Payload); err != nil {
+				refused[i] = err
+			}
+		}
+	}
+	if len(m.opts.SubmitMiddleware) > 0 && len(refused) == 0 {
+		return m.submitManyThrough(ctx, all)
+	}
+	return m.addBatch(ctx, all, refused)
+}
+
+// addBatch adds tasks whose payloads are checked, but for those that are refused already, and
+// nobody else's.
+func (m *Manager) addBatch(ctx context.Context, all []Submission, refused map[int]error) ([]*Task,
+	error,
+) {
 	now := m.now()
-	drafts, refused := make([]draft, len(all)), map[int]error{}
+	drafts := make([]draft, len(all))
 	for i, s := range all {
-		k := m.kinds.get(s.Kind)
+		if refused[i] != nil {
+			continue
+		}
 		var err error
-		if !own {
-			s.Payload, err = m.receive(ctx, s.Kind, k, s.Payload)
-		}
-		if err == nil {
-			drafts[i], err = m.draft(s.Kind, k, s.Payload, s.Options, now)
-		}
+		drafts[i], err = m.draft(s.Kind, m.kinds.get(s.Kind), s.Payload, s.Options, now)
 		if err == nil && drafts[i].taken == UniqueReplace {
 			err = invalid("UniqueReplace is not for a batch")
 		}
