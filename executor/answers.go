@@ -154,7 +154,7 @@ func (w *process) await(ctx context.Context, c *call, progress func(jsontext.Val
 				c.canceling = false
 			}
 			for len(c.logs) > 0 {
-				c.log(<-c.logs)
+				c.log(ctx, <-c.logs)
 			}
 			for len(c.events) > 0 {
 				progress(<-c.events)
@@ -163,7 +163,7 @@ func (w *process) await(ctx context.Context, c *call, progress func(jsontext.Val
 		case value := <-c.events:
 			progress(value)
 		case record := <-c.logs:
-			c.log(record)
+			c.log(ctx, record)
 		case <-gone:
 			gone, c.canceling = nil, true
 			go w.cancel(c)

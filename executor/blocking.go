@@ -26,10 +26,33 @@ func RunBlocking[T any](ctx context.Context, ex *Executor, fn func(context.Conte
 func RunBlockingWith[T any](ctx context.Context, ex *Executor, fn func(context.Context) (T, error),
 	opts *CallOptions,
 ) (T, error) {
-	var none T
 	if ex == nil || fn == nil {
+		var none T
 		return none, errNil
 	}
+	if len(ex.opts.Middleware) > 0 {
+		return throughBlocking(ctx, ex, "", opts,
+			func(ctx context.Context) (T, error) { return block(ctx, ex, fn, opts) })
+	}
+	return block(ctx, ex, fn, opts)
+}
+
+// throughBlocking calls run, a call of the blocking pool, with the middleware of ex around it.
+func throughBlocking[T any](ctx context.Context, ex *Executor, name string, opts *CallOptions,
+	run func(context.Context) (T, error),
+) (T, error) {
+	c := &CallInfo{Func: name, Blocking: true}
+	if opts != nil {
+		c.Class = opts.Class
+	}
+	return through(ctx, ex.opts.Middleware, c, run)
+}
+
+// block is a call of the blocking pool.
+func block[T any](ctx context.Context, ex *Executor, fn func(context.Context) (T, error),
+	opts *CallOptions,
+) (T, error) {
+	var none T
 	if opts == nil {
 		opts = &defaultCall
 	}

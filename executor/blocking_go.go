@@ -92,12 +92,33 @@ func (c *goCall) run() (how outcome) {
 		}
 	}()
 	if c.Err() != nil {
-		c.ex.unrun.add(c.ex.opts.Logger, 1, contextError(c, "function of Go not begun"))
-	} else if err = c.fn(c); err == nil {
+		c.ex.unrun.add(c, c.ex.opts.Logger, 1, contextError(c, "function of Go not begun"))
+	} else if err = c.call(); err == nil {
 		how = outcomeDone
 	}
 	returned = true
 	return how
+}
+
+// call calls the function, with the middleware around it.
+func (c *goCall) call() error {
+	if len(c.ex.opts.Middleware) == 0 {
+		return c.fn(c)
+	}
+	info := &CallInfo{Class: c.class, Blocking: true}
+	_, err := through(c, c.ex.opts.Middleware, info,
+		func(ctx context.Context) (_ struct{}, err error) {
+			returned := false
+			defer func() {
+				if !returned {
+					err = panicked(recover())
+				}
+			}()
+			err = c.fn(ctx)
+			returned = true
+			return struct{}{}, err
+		})
+	return err
 }
 
 // unrun counts functions of Go that never ran. They may be many at once: it logs the first, and
@@ -110,7 +131,7 @@ type unrun struct {
 	last   time.Duration // when, on clock
 }
 
-func (u *unrun) add(logger *slog.Logger, n int, err error) {
+func (u *unrun) add(ctx context.Context, logger *slog.Logger, n int, err error) {
 	u.mu.Lock()
 	u.count, u.err = u.count+n, err
 	now := clock()
@@ -120,17 +141,17 @@ func (u *unrun) add(logger *slog.Logger, n int, err error) {
 	}
 	u.mu.Unlock()
 	if !early {
-		u.flush(logger)
+		u.flush(ctx, logger)
 	}
 }
 
-func (u *unrun) flush(logger *slog.Logger) {
+func (u *unrun) flush(ctx context.Context, logger *slog.Logger) {
 	u.mu.Lock()
 	n, err := u.count, u.err
 	u.count = 0
 	u.mu.Unlock()
 	if n > 0 {
-		logger.LogAttrs(context.Background(), slog.LevelError,
+		logger.LogAttrs(ctx, slog.LevelError,
 			"executor: functions of Go did not run", slog.Int("functions", n),
 			slog.Any("error", err))
 	}

@@ -33,8 +33,10 @@ type call struct {
 	name    string
 	request bytes.Buffer // the frame
 	head    frame.CallHead
+	meta    []byte          // of head
 	bodyAt  int             // where the body begins in request
 	opened  [4]*shared.File // by the constants below
+	ctx     context.Context // of the caller, for the log; set when it is sent
 	logger  *slog.Logger
 	events  chan []byte // progress, nil if not wanted
 	logs    chan []byte // log records, for the goroutine of the caller
@@ -47,6 +49,7 @@ type call struct {
 
 	nextSlot uint8 // of next
 
+	pid       int // of the worker that had it, 0 before its end
 	id        uint64
 	sent      time.Duration // when, on clock
 	at        time.Duration // when its answer came, on clock; 0 before
@@ -103,19 +106,29 @@ func (c *call) recycle() {
 	if c.request.Cap() > 64<<10 || cap(c.answer) > 64<<10 {
 		return
 	}
-	c.head, c.logger, c.events, c.dropped, c.crash, c.result, c.from, c.next = frame.CallHead{},
-		nil, nil,
-		0, nil, nil, nil, nil
+	c.head, c.ctx, c.logger, c.events, c.dropped = frame.CallHead{}, nil, nil, nil, 0
+	c.crash, c.result, c.from, c.next, c.pid = nil, nil, nil, nil, 0
 	calls.Put(c)
 }
 
-// prepare sets up the streams and writes the frame's beginning.
-func (c *call) prepare(ex *Executor, opts *CallOptions) error {
+// prepare sets up the streams and writes the frame's beginning, with what info has for the worker,
+// if there is any.
+func (c *call) prepare(ctx context.Context, ex *Executor, opts *CallOptions, info *CallInfo) error {
 	c.logger = opts.Logger
 	if c.logger == nil {
 		c.logger = ex.opts.Logger
 	}
-	c.head = frame.CallHead{Name: c.name, Progress: opts.Progress != nil, Level: levelOf(c.logger)}
+	c.head = frame.CallHead{
+		Name: c.name, Progress: opts.Progress != nil, Level: levelOf(ctx, c.logger),
+	}
+	if info != nil && len(info.Meta) > 0 {
+		var ok bool
+		if c.meta, ok = frame.AppendMeta(c.meta[:0], info.Meta); !ok {
+			return fmt.Errorf("%w: function %q: CallInfo.Meta of more than %d bytes",
+				ErrTooLarge, c.name, frame.MaxMeta)
+		}
+		c.head.Meta = c.meta
+	}
 	if opts.Progress != nil {
 		c.events = make(chan []byte, eventsMax)
 	}
@@ -146,9 +159,9 @@ func (c *call) prepare(ex *Executor, opts *CallOptions) error {
 }
 
 // levelOf is the least of slog's levels that l takes, so that the others need not travel.
-func levelOf(l *slog.Logger) int8 {
+func levelOf(ctx context.Context, l *slog.Logger) int8 {
 	level := slog.LevelDebug
-	for level <= slog.LevelError && !l.Enabled(context.Background(), level) {
+	for level <= slog.LevelError && !l.Enabled(ctx, level) {
 		level += 4
 	}
 	return int8(level)
@@ -235,18 +248,19 @@ func (c *call) deliver(ex *Executor, opts *CallOptions) error {
 	return nil
 }
 
-// log replays a record of the worker, in the goroutine of the call's caller.
-func (c *call) log(payload []byte) {
+// log replays a record of the worker, in the goroutine of the call's caller and with its context,
+// of which a handler may want values.
+func (c *call) log(ctx context.Context, payload []byte) {
 	var in logRecord
 	if err := json.Unmarshal(payload, &in, allowInvalid); err != nil ||
-		!c.logger.Enabled(context.Background(), slog.Level(in.Level)) {
+		!c.logger.Enabled(ctx, slog.Level(in.Level)) {
 		return
 	}
 	r := slog.NewRecord(in.Time, slog.Level(in.Level), in.Message, 0)
 	for _, a := range in.Attrs {
 		r.AddAttrs(slog.Any(a.Key, a.Value))
 	}
-	_ = c.logger.Handler().Handle(context.Background(), r) // as slog.Logger does
+	_ = c.logger.Handler().Handle(ctx, r) // as slog.Logger does
 }
 
 // outcome reads the answer of w, or what became of the call without one.

@@ -30,9 +30,9 @@
 //
 // Main comes first in main: whatever stands before it runs in every worker too, as do package
 // variables and init functions. In tests TestMain is the place (see package executortest).
-// Functions are registered by NewFunc in package variables, so that both processes know them; that
-// registry is the only global state of this package, and it is not changed after the variables are
-// set up.
+// Functions are registered by NewFunc in package variables, so that both processes know them, and
+// what is to be around them in workers by [UseWorker], which alone comes before Main. That registry
+// is the only global state of this package, and it is not changed after Main.
 //
 // # Contract of a call
 //
@@ -87,6 +87,16 @@
 // those that wait for it beyond 64 the oldest values and the newest records are dropped, the latter
 // with a line in the log.
 //
+// # Middleware
+//
+// [Options] Middleware is around every call: [Func.Run], [RunBlocking], the functions of
+// [Executor.Go] and the requests of the handlers. What it puts into [CallInfo] Meta travels with
+// the call to the worker, where the middleware of [UseWorker] finds it, so that a trace goes on in
+// the worker. Without middleware a call costs no allocation and no byte on the pipe for it.
+//
+// What functions log by [Logger] is logged with the context of the call: a handler that adds the
+// ids of a trace finds them there.
+//
 // # Isolation
 //
 // A worker sees the environment variables PATH, HOME, TMPDIR, TZ, LANG and LC_ALL, and what
@@ -117,6 +127,7 @@
 //   - Blocking pool, and each class: 64 running, 1,024 queued.
 //   - A value, or a stream, in either direction: 64 MiB. A frame on a pipe: 1 MiB and a header. A
 //     progress value or a log record: 64 KiB.
+//   - What middleware sends along, CallInfo.Meta: 4 KiB.
 //   - An error's text: 64 KiB. An error with its problem: 1 MiB; of a larger problem the status,
 //     the code and the detail remain.
 //   - Memory of a worker beyond what it starts with: 1 GiB; its Go memory limit is 85 % of that. It

@@ -20,8 +20,8 @@ var (
 	// ErrNotRunning: the executor has not been started, or is stopped or stopping (status 503). The
 	// call had no effect, unless it was running when Stop's deadline passed.
 	ErrNotRunning error = &condition{"executor: not running", http.StatusServiceUnavailable}
-	// ErrTooLarge: a value or stream given to a call exceeds Options.MaxPayload (status 413). The
-	// call had no effect.
+	// ErrTooLarge: a value or stream given to a call exceeds Options.MaxPayload, or CallInfo.Meta
+	// its limit (status 413). The call had no effect.
 	ErrTooLarge error = &condition{"executor: payload too large", http.StatusRequestEntityTooLarge}
 	// ErrResult: the function returned a value, but it could not be brought back: it cannot be
 	// JSON, it exceeds Options.MaxPayload, or this machine lacked memory or descriptors for it

@@ -122,3 +122,44 @@ func stop(ex *executor.Executor) {
 		log.Fatal(err)
 	}
 }
+
+type requestKey struct{}
+
+// continueRequest is around the functions in worker processes: main gives it to executor.UseWorker,
+// before executor.Main(); here TestMain does.
+func continueRequest(ctx context.Context, c *executor.CallInfo,
+	next func(ctx context.Context) error,
+) error {
+	return next(context.WithValue(ctx, requestKey{}, c.Meta["request"]))
+}
+
+// whose is a function that wants to know whose request it works for.
+var whose = executor.NewFunc("example: whose",
+	func(ctx context.Context, _ struct{}) (string, error) {
+		return fmt.Sprint("request ", ctx.Value(requestKey{})), nil
+	})
+
+// What the middleware of the caller puts into Meta the middleware of the worker finds there.
+func ExampleMiddleware() {
+	ctx := context.Background()
+	sendRequest := func(ctx context.Context, c *executor.CallInfo,
+		next func(ctx context.Context) error,
+	) error {
+		c.Meta = map[string]string{"request": ctx.Value(requestKey{}).(string)}
+		err := next(ctx)
+		fmt.Printf("%s in a worker: %t, error: %v\n", c.Func, c.PID != 0, err)
+		return err
+	}
+	ex := executor.New(&executor.Options{
+		Workers: 1, Middleware: []executor.Middleware{sendRequest},
+	})
+	if err := ex.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+	defer stop(ex)
+
+	fmt.Println(whose.Run(context.WithValue(ctx, requestKey{}, "4711"), ex, struct{}{}))
+	// Output:
+	// example: whose in a worker: true, error: <nil>
+	// request 4711 <nil>
+}

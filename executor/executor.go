@@ -28,9 +28,10 @@ type Executor struct {
 }
 
 // New makes an Executor. Nil options are the defaults. Nothing is started: RunBlocking works from
-// now on, the process pool from Start.
+// now on, the process pool from Start. It panics when an Options.Middleware is nil.
 func New(opts *Options) *Executor {
 	o := withDefaults(opts)
+	mustNotBeNil("New: Options.Middleware", o.Middleware)
 	ex := &Executor{
 		opts: o, classes: make(map[string]*gate), killed: make(chan struct{}),
 		stopDone: make(chan struct{}),
@@ -118,11 +119,11 @@ func (ex *Executor) Stop(ctx context.Context) error {
 			unheard += g.refuse()
 		}
 		if unheard > 0 {
-			ex.unrun.add(ex.opts.Logger, unheard,
+			ex.unrun.add(ctx, ex.opts.Logger, unheard,
 				fmt.Errorf("%w: Stop's time was up", ErrNotRunning))
 		}
 	}
-	ex.unrun.flush(ex.opts.Logger)
+	ex.unrun.flush(ctx, ex.opts.Logger)
 	return errors.Join(err, ex.pool.stop(err != nil))
 }
 

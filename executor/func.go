@@ -69,6 +69,10 @@ func NewFunc[In, Out any](name string, fn func(context.Context, In) (Out, error)
 			}
 			return nil
 		},
+		empty: func(reply *bytes.Buffer) error {
+			var out Out
+			return f.out.write(reply, &out)
+		},
 	}
 	return f
 }
@@ -96,6 +100,25 @@ func (f *Func[In, Out]) RunWith(ctx context.Context, ex *Executor, in In,
 	if ex == nil || f == nil {
 		return out, errNil
 	}
+	if len(ex.opts.Middleware) == 0 {
+		return f.run(ctx, ex, in, opts, nil)
+	}
+	return f.runThrough(ctx, ex, in, opts)
+}
+
+// runThrough runs the function with the middleware of ex around the call.
+func (f *Func[In, Out]) runThrough(ctx context.Context, ex *Executor, in In,
+	opts *CallOptions,
+) (Out, error) {
+	c := &CallInfo{Func: f.name}
+	return through(ctx, ex.opts.Middleware, c,
+		func(ctx context.Context) (Out, error) { return f.run(ctx, ex, in, opts, c) })
+}
+
+// run runs the function. info is what the middleware has of the call, nil where there is none.
+func (f *Func[In, Out]) run(ctx context.Context, ex *Executor, in In, opts *CallOptions,
+	info *CallInfo,
+) (out Out, err error) {
 	if !ex.pool.running.Load() {
 		return out, fmt.Errorf("%w: function %q: Start comes first, Stop last", ErrNotRunning,
 			f.name)
@@ -106,7 +129,7 @@ func (f *Func[In, Out]) RunWith(ctx context.Context, ex *Executor, in In,
 	c := calls.Get().(*call)
 	c.name = f.name
 	defer c.recycle()
-	if err := c.prepare(ex, opts); err != nil {
+	if err := c.prepare(ctx, ex, opts, info); err != nil {
 		return out, err
 	}
 	if err := f.in.send(&c.request, &in); err != nil {
@@ -115,7 +138,11 @@ func (f *Func[In, Out]) RunWith(ctx context.Context, ex *Executor, in In,
 	if err := c.seal(ex); err != nil {
 		return out, err
 	}
-	if err := ex.pool.do(ctx, c, opts); err != nil {
+	err = ex.pool.do(ctx, c, opts)
+	if info != nil {
+		info.PID = c.pid
+	}
+	if err != nil {
 		return out, err
 	}
 	if err := f.out.read(c.result, &out); err != nil {
@@ -124,22 +151,35 @@ func (f *Func[In, Out]) RunWith(ctx context.Context, ex *Executor, in In,
 	return out, c.deliver(ex, opts)
 }
 
-// registered are the functions a worker knows. The registry is global by nature: package variables
-// fill it, in this process and in every worker alike, before main begins.
+// registered are the functions a worker knows, and what is around them. The registry is global by
+// nature: package variables fill it, and main does until Main, in this process and in every worker
+// alike.
 var registered struct {
 	lockorder.RWMutex
-	funcs map[string]registration
+	funcs  map[string]registration
+	around []Middleware // of worker processes, outermost first
+	served bool         // Main was called
 }
 
 type registration struct {
 	call  func(ctx context.Context, in []byte, reply *bytes.Buffer) error
+	empty func(reply *bytes.Buffer) error // writes the zero value
 	types string
 }
 
-func lookup(name string) func(context.Context, []byte, *bytes.Buffer) error {
+// lookup is the function of a name, without a call where none is registered.
+func lookup(name string) registration {
 	registered.RLock()
 	defer registered.RUnlock()
-	return registered.funcs[name].call
+	return registered.funcs[name]
+}
+
+// workerMiddleware is what UseWorker was given; from now on it takes no more.
+func workerMiddleware() []Middleware {
+	registered.Lock()
+	defer registered.Unlock()
+	registered.served = true
+	return registered.around
 }
 
 func registryEmpty() bool {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -76,13 +77,19 @@ func BlockingHandler[In, Out any](ex *Executor, fn func(context.Context, In) (Ou
 	if err != nil {
 		panic(fmt.Sprintf("executor: BlockingHandler: %v", err))
 	}
+	run := func(ctx context.Context, in In, call *CallOptions) (out Out, err error) {
+		if err := f.in.validate(ctx, ex, "", &in); err != nil {
+			return out, err
+		}
+		return block(ctx, ex, func(ctx context.Context) (Out, error) { return fn(ctx, in) }, call)
+	}
 	return newHandler(opts, f,
-		func(ctx context.Context, in In, call *CallOptions) (out Out, err error) {
-			if err := f.in.validate(ctx, ex, "", &in); err != nil {
-				return out, err
+		func(ctx context.Context, in In, call *CallOptions) (Out, error) {
+			if len(ex.opts.Middleware) == 0 {
+				return run(ctx, in, call)
 			}
-			return RunBlockingWith(ctx, ex,
-				func(ctx context.Context) (Out, error) { return fn(ctx, in) }, call)
+			return throughBlocking(ctx, ex, f.name, call,
+				func(ctx context.Context) (Out, error) { return run(ctx, in, call) })
 		})
 }
 
@@ -219,4 +226,36 @@ func (h *handler[In, Out]) public(err error) error {
 		}
 	}
 	return err
+}
+
+// endpoint is what the handler serves.
+func (h *handler[In, Out]) endpoint() operations.Endpoint {
+	raw := reflect.TypeFor[[]byte]()
+	in := operations.Media{Type: "application/json", Of: []reflect.Type{reflect.TypeFor[In]()}}
+	if in.Of[0] == raw {
+		in = operations.Media{Type: "application/octet-stream", Schema: []byte(`{}`)}
+	}
+	out := operations.Media{Type: "application/json", Of: []reflect.Type{reflect.TypeFor[Out]()}}
+	if out.Of[0] == raw {
+		out = operations.Media{Type: h.opts.ContentType, Schema: []byte(`{}`)}
+	}
+	answer := operations.Answer{Status: http.StatusOK, Body: []operations.Media{out}}
+	if h.opts.Stream {
+		answer.Description = "The result, or for a client that accepts text/event-stream the " +
+			"events progress, result and error"
+		answer.Body = append(answer.Body,
+			operations.Media{
+				Type: "text/event-stream",
+				Of:   []reflect.Type{reflect.TypeFor[string]()},
+			})
+	}
+	return operations.Endpoint{
+		Function: h.of.name, Body: []operations.Media{in}, Responses: []operations.Answer{answer},
+		Errors: []int{
+			http.StatusBadRequest, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge,
+			http.StatusUnsupportedMediaType,
+			http.StatusUnprocessableEntity, http.StatusInternalServerError,
+			http.StatusServiceUnavailable, http.StatusGatewayTimeout,
+		},
+	}
 }

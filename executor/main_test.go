@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +40,10 @@ func TestMain(m *testing.M) {
 		changing(how)
 	}
 	switch as {
+	case "": // of examples
+		executor.UseWorker(continueRequest)
+	case "middleware":
+		executor.UseWorker(tracesInWorker, meddlesInWorker)
 	case "raw echo":
 		rawEcho()
 	case "no main": // a program that forgot executor.Main
@@ -263,7 +268,8 @@ func start(t testing.TB, o *executor.Options) *executor.Executor {
 	if o != nil {
 		options = *o
 	}
-	options.Env = append(options.Env, noRaceSleep...)
+	// a worker without middleware, unless o says otherwise
+	options.Env = slices.Concat([]string{role + "=plain"}, options.Env, noRaceSleep)
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -45,6 +46,12 @@ type Options struct {
 	// would. Default none, or that of the call's context (asgi.ContextWithValidator). It is called
 	// by many goroutines at a time.
 	Validator func(v any) error
+
+	// Middleware is called around every call of this Executor, whichever way it comes, the first
+	// one outermost; default none. It is around the wait in the queue, too, in the caller's
+	// goroutine, but for functions of Go: around those it is in the pool's, when they begin. A
+	// panic of the function is a PanicError to it.
+	Middleware []Middleware
 
 	// MaxPayload is the size in bytes that one value or stream may have, in either direction;
 	// default 64 MiB.
@@ -133,6 +140,7 @@ func withDefaults(in *Options) Options {
 	o.StartTimeout = orDefault(o.StartTimeout, 10*time.Second)
 	o.CancelGrace = orDefault(o.CancelGrace, 30*time.Millisecond)
 	o.TermGrace = orDefault(o.TermGrace, 20*time.Millisecond)
+	o.Middleware = slices.Clone(o.Middleware)
 	if o.Stderr == nil {
 		o.Stderr = os.Stderr
 	}

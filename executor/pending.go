@@ -36,6 +36,7 @@ func (p *pendingCalls) add(ctx context.Context, c *call) bool {
 		return false
 	}
 	p.latest++
+	c.ctx = ctx
 	c.id, c.kind, c.crash, c.settled, c.at = p.latest, 0, nil, false, 0
 	c.others = len(p.byID) > 0
 	c.sent = clock()

@@ -195,7 +195,7 @@ func (p *pool) own() {
 			w.awaitDeath()
 		}
 		calls := p.removeReady(w)
-		crash := w.endCalls(w.reap())
+		end := w.endCalls(w.reap())
 		p.rebalance()
 		if p.quitting() {
 			return
@@ -203,18 +203,18 @@ func (p *pool) own() {
 		switch {
 		case w.retired.Load():
 			failedInARow = 0
-		case calls == 0 && crash.Kind != CrashKilled:
+		case calls == 0 && end.crash.Kind != CrashKilled:
 			failedInARow++
 			if !p.backOff(&StartError{
-				Reason: "it died before it had a call", Stderr: crash.Stderr,
-				Err: crash,
+				Reason: "it died before it had a call", Stderr: end.crash.Stderr,
+				Err: end.crash,
 			}, failedInARow) {
 				return
 			}
 		default:
 			failedInARow = 0
-			p.opts.Logger.LogAttrs(context.Background(), slog.LevelWarn, "executor worker died",
-				crash.attrs()...)
+			p.opts.Logger.LogAttrs(end.ctx, slog.LevelWarn, "executor worker died",
+				end.crash.attrs()...)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func (p *pool) do(ctx context.Context, c *call, opts *CallOptions) (err error) {
 	if err != nil {
 		return fmt.Errorf("function %q: %w", c.name, err)
 	}
-	run = clock() - begun
+	run, c.pid = clock()-begun, w.pid
 	how, err = c.outcome(ctx, w)
 	return err
 }

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -109,10 +110,16 @@ func (w *process) crash(killed bool, from uint64) *CrashError {
 	return crash
 }
 
+// death is a crash with the context of a call that it ended, for the log.
+type death struct {
+	crash *CrashError
+	ctx   context.Context
+}
+
 // endCalls ends all calls in the dead worker with its crash, but those whose answer is still in the
 // pipe, and those that have not begun, which go to another worker. It returns the crash as it is
-// for the log, and the function that it ended, if there was one.
-func (w *process) endCalls(killed bool) (crash *CrashError) {
+// for the log, of a call that it ended, if there was one.
+func (w *process) endCalls(killed bool) (end death) {
 	w.answers.reading <- struct{}{}
 	for {
 		if err := w.answers.receive(); err != nil && !errors.Is(err, errWoken) {
@@ -129,13 +136,12 @@ func (w *process) endCalls(killed bool) (crash *CrashError) {
 		if e.Func = c.name; e.Reason == "" {
 			e.Reason = w.group.fault()
 		}
-		c.crash = e
-		c.finish(0)
-		crash = e
+		c.crash, end = e, death{e, c.ctx}
+		c.finish(0) // c is not ours any more
 	}
-	if crash == nil {
-		crash = w.crash(killed, 0)
+	if end.crash == nil {
+		end = death{w.crash(killed, 0), context.Background()}
 	}
 	w.close()
-	return crash
+	return end
 }

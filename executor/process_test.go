@@ -360,7 +360,7 @@ func TestWorker_SeesOnlyWhatIsAllowed(t *testing.T) {
 	}
 	allowed := []string{
 		"PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL", "GOMAXPROCS", "GORACE",
-		"EXECUTOR_TEST_WANTED", "EXECUTOR_TEST_SET",
+		"EXECUTOR_TEST_WANTED", "EXECUTOR_TEST_SET", role,
 	}
 	for _, entry := range got["env"] {
 		if name, _, _ := strings.Cut(entry, "="); !slices.Contains(allowed, name) {

@@ -24,7 +24,7 @@ import (
 // shared.Open.
 const marker = "GENRO_ASGI_EXECUTOR_WORKER"
 
-const protocol = 2
+const protocol = 3
 
 // hello is what a worker is told first.
 type hello struct {
@@ -43,13 +43,15 @@ type welcome struct {
 }
 
 // Main makes this process a worker if an Executor started it as one: then it serves calls and never
-// returns. In any other process it does nothing. It stands first in main, and in TestMain.
+// returns. In any other process it does nothing. It stands first in main, and in TestMain, after
+// UseWorker alone.
 func Main() {
+	around := workerMiddleware()
 	value, ok := os.LookupEnv(marker)
 	if !ok {
 		return
 	}
-	if err := workerMain(value); err != nil {
+	if err := workerMain(value, around); err != nil {
 		fmt.Fprintln(os.Stderr, "executor: worker:", err)
 		os.Exit(1)
 	}
@@ -59,7 +61,7 @@ func Main() {
 // errMarker is a marker that no Executor set.
 var errMarker = errors.New("the environment variable " + marker + " is not for you to set")
 
-func workerMain(value string) error {
+func workerMain(value string, around []Middleware) error {
 	var numbers []uintptr
 	for _, field := range strings.Fields(value) {
 		n, err := strconv.ParseUint(field, 10, 64)
@@ -85,6 +87,7 @@ func workerMain(value string) error {
 		return fmt.Errorf("%w: %w", errMarker, err)
 	}
 	s := newServer(in, out, control, with)
+	s.around = around
 	if err := s.greet(proc.Limit); err != nil {
 		return err
 	}
@@ -104,7 +107,8 @@ type server struct {
 	out     *frame.Writer
 	control *bufio.Reader
 	shared  *shared.Side
-	dir     string // for files, where they need one
+	around  []Middleware // around each function
+	dir     string       // for files, where they need one
 	max     int64
 	done    chan struct{} // closed when the parent has ended the pipe of calls, and err says how
 	err     error

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/go-json-experiment/json"
 
@@ -89,7 +90,7 @@ func (s *server) call(id uint64, head *frame.CallHead, body []byte, reply *bytes
 		}
 	}
 	fn := lookup(head.Name)
-	if fn == nil {
+	if fn.call == nil {
 		return fmt.Errorf(
 			"executor: function %q is not registered in the worker: NewFunc belongs into a "+
 				"package variable", head.Name)
@@ -118,7 +119,34 @@ func (s *server) call(id uint64, head *frame.CallHead, body []byte, reply *bytes
 	reply.Reset()
 	reply.Write(frame.Begin(reply.AvailableBuffer(), frame.Result, id))
 	reply.WriteByte(0)
-	return fn(ctx, body, reply)
+	if len(s.around) == 0 {
+		return fn.call(ctx, body, reply)
+	}
+	return s.callThrough(ctx, head, fn, body, reply)
+}
+
+// callThrough calls fn with the middleware around it.
+func (s *server) callThrough(ctx context.Context, head *frame.CallHead, fn registration,
+	body []byte, reply *bytes.Buffer,
+) error {
+	meta, err := frame.ParseMeta(head.Meta)
+	if err != nil {
+		return err
+	}
+	begin := reply.Len()
+	done := false
+	_, err = through(ctx, s.around, &CallInfo{Func: head.Name, Meta: meta, PID: os.Getpid()},
+		func(ctx context.Context) (_ struct{}, err error) {
+			reply.Truncate(begin)
+			err = fn.call(ctx, body, reply)
+			done = err == nil
+			return struct{}{}, err
+		})
+	if err == nil && !done { // the middleware made a success of a failure
+		reply.Truncate(begin)
+		err = fn.empty(reply)
+	}
+	return err
 }
 
 // forget takes a call out of those that can be cancelled, and reports whether others are under way.

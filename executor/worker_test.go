@@ -307,10 +307,10 @@ func TestServer_RefusesWhatIsNoGreeting(t *testing.T) {
 		})
 	}
 	for _, value := range []string{
-		"", "2 1 3", "1 1 3 4 5 6 7 8 9", "2 1 0 0 0 0 0 0 0",
-		"2 1 a b c d e f g",
+		"", "3 1 3", "2 1 3 4 5 6 7 8 9", "3 1 0 0 0 0 0 0 0",
+		"3 1 a b c d e f g",
 	} {
-		if err := workerMain(value); err == nil {
+		if err := workerMain(value, nil); err == nil {
 			t.Errorf("marker %q accepted", value)
 		}
 	}

@@ -198,3 +198,39 @@ func TestIsolated_StopKills(t *testing.T) {
 		t.Errorf("task %+v", task)
 	}
 }
+
+// traced is the trace that the function of a run belongs to.
+var traced = tasks.NewIsolated("traced", func(ctx context.Context, _ struct{}) (string, error) {
+	return fmt.Sprint(ctx.Value(traceKey{})), nil
+})
+
+// What a middleware of runs puts into the context is there for that of the executor, and what that
+// sends along for the one in the worker.
+func TestIsolated_TraceReachesTheWorker(t *testing.T) {
+	ex := executortest.New(t, &executor.Options{
+		Workers: 1, Stderr: t.Output(),
+		Middleware: []executor.Middleware{
+			func(ctx context.Context, c *executor.CallInfo,
+				next func(context.Context) error,
+			) error {
+				c.Meta = map[string]string{"traceparent": ctx.Value(traceKey{}).(string)}
+				return next(ctx)
+			},
+		},
+	})
+	m := tasks.New(memstore.New(), &tasks.Options{
+		Executor: ex,
+		Middleware: []tasks.Middleware{
+			func(ctx context.Context, r *tasks.Run, next func(context.Context) error) error {
+				return next(context.WithValue(ctx, traceKey{}, r.Metadata()["traceparent"]))
+			},
+		},
+	})
+	k := tasks.RegisterIsolated(m, 1, traced, nil)
+	start(t, m)
+	id := must[*tasks.Task](t)(k.Submit(t.Context(), struct{}{},
+		&tasks.SubmitOptions{Metadata: map[string]string{"traceparent": "00-1-2-01"}})).ID
+	if got := must[string](t)(k.Result(t.Context(), id)); got != "tasks:traced of 00-1-2-01" {
+		t.Errorf("the function ran in the trace %q", got)
+	}
+}

@@ -27,7 +27,7 @@ import (
 const stopTimeout = 10 * time.Second
 
 // Main serves calls if this process is a worker, and otherwise runs the tests and exits. Nothing
-// stands before it in TestMain.
+// stands before it in TestMain but executor.UseWorker.
 func Main(m *testing.M) {
 	executor.Main()
 	os.Exit(m.Run())

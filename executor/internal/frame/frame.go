@@ -14,7 +14,7 @@ const (
 	// MaxValue is how many bytes a value in a frame may have; a larger one goes by file.
 	MaxValue = 1 << 20
 	// maxLength is the longest length accepted: a value and the head of a call.
-	maxLength = MaxValue + 4<<10
+	maxLength = MaxValue + 4<<10 + MaxMeta
 )
 
 // Type says what a frame is.

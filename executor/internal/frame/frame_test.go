@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"maps"
 	"math"
 	"strings"
 	"testing"
@@ -61,6 +62,51 @@ func TestRead_ChecksTheSizeBeforeItAllocates(t *testing.T) {
 	}
 }
 
+func FuzzParseMeta(f *testing.F) {
+	meta, _ := AppendMeta(nil, map[string]string{"key": "value", "\xff": "\x00"})
+	f.Add(meta)
+	f.Add([]byte{0, 0, 0, 0, 1, 0, 'a', 0, 0})
+	f.Add([]byte{1, 0})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		meta, err := ParseMeta(data)
+		if err != nil {
+			if !errors.Is(err, ErrMalformed) {
+				t.Fatal(err)
+			}
+			return
+		}
+		size := 0
+		for key, value := range meta {
+			size += 4 + len(key) + len(value)
+		}
+		again, ok := AppendMeta(nil, meta)
+		if ok != (size <= MaxMeta) || ok && len(again) != size || size > len(data) {
+			t.Fatalf("%d bytes of %x became %t, %x", size, data, ok, again)
+		}
+		if back, err := ParseMeta(again); ok && (err != nil || !maps.Equal(meta, back)) {
+			t.Fatalf("%q became %q, %v", meta, back, err)
+		}
+	})
+}
+
+// The limit holds to the byte, and a head without meta has not a byte for it.
+func TestAppendMeta_HasALimit(t *testing.T) {
+	for size, want := range map[int]bool{MaxMeta - 4 - 1: true, MaxMeta - 4: false} {
+		b, ok := AppendMeta([]byte("x"), map[string]string{"k": strings.Repeat("v", size)})
+		if ok != want || ok && len(b) != 1+MaxMeta || !ok && string(b) != "x" {
+			t.Errorf("%d bytes: %t, %d appended", size, ok, len(b))
+		}
+	}
+	h := CallHead{Name: "name"}
+	if got := len(h.Append(nil)); got != 11+4+len(h.Name) {
+		t.Errorf("%d bytes without meta", got)
+	}
+	h.Meta = make([]byte, MaxMeta+1)
+	if _, _, err := ParseCallHead(h.Append(nil)); !errors.Is(err, ErrMalformed) {
+		t.Errorf("more than the limit: %v", err)
+	}
+}
+
 func FuzzParseCallHead(f *testing.F) {
 	h := CallHead{
 		Progress: true, Timeout: time.Second, Level: -4, Name: "name", Input: "3",
@@ -72,8 +118,11 @@ func FuzzParseCallHead(f *testing.F) {
 		Output: strings.Repeat("o", math.MaxUint8),
 	}
 	f.Add(append(longest.Append(nil), "body"...))
+	meta, _ := AppendMeta(nil, map[string]string{"key": "value", "": ""})
+	withMeta := CallHead{Name: "name", Meta: meta}
+	f.Add(append(withMeta.Append(nil), "body"...))
 	f.Add([]byte{})
-	f.Add([]byte{2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte{3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		h, body, err := ParseCallHead(data)
 		if err != nil {
