@@ -1,15 +1,20 @@
 package chiadapter_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/genropy/genro-asgi-go/asgi"
 	"github.com/genropy/genro-asgi-go/chiadapter"
+	"github.com/genropy/genro-asgi-go/middleware"
 )
 
 func labels(to func(string)) func(http.Handler) http.Handler {
@@ -100,6 +105,54 @@ func TestRoute_StaysGoodWhenChiReusesItsContext(t *testing.T) {
 	for i := range routes {
 		if label := fmt.Sprintf("GET /r%d/{id}", i); seen[label] != rounds {
 			t.Errorf("%s: %d", label, seen[label])
+		}
+	}
+}
+
+// The whole pattern is known below a Mount, of an App with a router of its own too, and whatever of
+// this module's middleware is around or between.
+func TestRoute_ThroughMountsAndMiddleware(t *testing.T) {
+	inner := chi.NewRouter()
+	inner.Use(middleware.Errors(nil))
+	inner.Get("/items/{id}", ok)
+	inner.Get("/panic/{id}", func(http.ResponseWriter, *http.Request) { panic("boom") })
+	app := asgi.New(inner)
+	app.Logger = slog.New(slog.DiscardHandler)
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /a/{b}", ok)
+
+	var got []string
+	note := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(w, r)
+			got = append(got, chiadapter.Route(r))
+		})
+	}
+	r := chi.NewRouter()
+	r.Use(note)
+	r.Use(middleware.Base(func(w *middleware.Writer, r *http.Request, next http.Handler) {
+		next.ServeHTTP(w, r.WithContext(r.Context())) // a copy, as many a middleware makes one
+	}))
+	r.Use(middleware.Errors(&asgi.ErrorOptions{Logger: app.Logger}))
+	r.Use(middleware.CORS(&middleware.CORSOptions{AllowedOrigins: []string{"https://a.example"}}))
+	r.Use(note)
+	chiadapter.Problems(r)
+	chiadapter.Mount(r, "/apps/{name}", app)
+	chiadapter.Mount(r, "/mux", mux)
+	r.Get("/timed/{id}", asgi.Handle(
+		func(context.Context, struct{}) (struct{}, error) { return struct{}{}, nil }))
+	for path, want := range map[string]string{
+		"/apps/shop/items/7": "GET /apps/{name}/items/{id}",
+		"/apps/shop/panic/7": "GET /apps/{name}/panic/{id}",
+		"/apps/shop/none":    "GET /apps/{name}/*",
+		"/mux/a/b":           "GET /mux/*",
+		"/timed/7":           "GET /timed/{id}",
+		"/none":              "GET unmatched",
+	} {
+		got = nil
+		if do(r, "GET", path); !slices.Equal(got, []string{want, want}) {
+			t.Errorf("%s: %q, want %q twice", path, got, want)
 		}
 	}
 }
