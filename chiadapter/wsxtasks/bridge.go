@@ -98,7 +98,7 @@ func New(m *tasks.Manager, hub *wsx.Hub, opts *Options) *Bridge {
 // Start begins to publish changes. Without a hub there are none to publish. It may come before the
 // manager's Start, and best does. The error is that the manager cannot tell of changes, or that the
 // Bridge was started or stopped before.
-func (b *Bridge) Start(context.Context) error {
+func (b *Bridge) Start(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.stopped || b.done != nil {
@@ -109,7 +109,7 @@ func (b *Bridge) Start(context.Context) error {
 		close(b.done)
 		return nil
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx)) // its values go into the log
 	b.stop = stop
 	changes, err := b.m.Events(ctx, nil) // from here on, not from when the goroutine gets to run
 	if err != nil {
@@ -161,8 +161,8 @@ func (b *Bridge) publish(ctx context.Context, changes iter.Seq2[*tasks.Task, err
 		}
 		if err != nil && ctx.Err() == nil {
 			// a broker that is away, or the store: what was to be told is lost
-			b.opts.Logger.Error("wsxtasks: changes of tasks could not be published",
-				slog.Any("error", err))
+			b.opts.Logger.LogAttrs(ctx, slog.LevelError,
+				"wsxtasks: changes of tasks could not be published", slog.Any("error", err))
 			b.resubscribe()
 		}
 	}
