@@ -1,18 +1,15 @@
 package asgi
 
 import (
-	"bufio"
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/genropy/genro-asgi-go/internal/describe"
+	"github.com/genropy/genro-asgi-go/internal/counting"
 	"github.com/genropy/genro-asgi-go/internal/httpconn"
-	"github.com/genropy/genro-asgi-go/internal/respwriter"
 	"github.com/genropy/genro-asgi-go/internal/stopping"
 )
 
@@ -89,6 +86,8 @@ type App struct {
 	readiness  readiness
 	shutdown   shutdown
 	conns      httpconn.Tracker
+	requests   requestCounts
+	counts     counting.Counts
 }
 
 const (
@@ -174,65 +173,28 @@ func (a *App) checks() []check {
 	return a.readiness.checks
 }
 
-// ServeHTTP serves a request by the App's handler, with the App's error options and shutdown signal
-// in its context. It works before Start too; once Stop has drained the App, it answers 503.
-func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if p, ok := w.(*describe.Probe); ok {
-		p.Enter(a.handler)
-		return
-	}
-	if appOf(r.Context()) == nil { // else whoever put the App there has seen to it
-		if paced := httpconn.Pace(w, r, a.sendTimeout()); paced != nil {
-			w = paced
-			defer paced.Extend()
-		}
-	}
-	a.serve(w, r)
-}
-
-func (a *App) serve(w http.ResponseWriter, r *http.Request) {
-	a.configure()
-	if !a.shutdown.requests.acquire() {
-		w.Header().Set("Connection", "close")
-		WriteError(w, r, NewHTTPError(http.StatusServiceUnavailable, ""))
-		return
-	}
-	if outer := appOf(r.Context()); outer != a {
-		if outer != nil { // what ends the outer one's streams ends those of the inner
-			a.linked.Do(func() { a.shutdown.follow(&outer.shutdown) })
-		}
-		r = r.WithContext(a.context(r.Context()))
-	}
-	if a.shutdown.unready.Load() {
-		w.Header().Set("Connection", "close") // in HTTP/2 too: net/http turns it into GOAWAY
-	}
-	if r.ProtoMajor == 1 && r.Header["Upgrade"] != nil {
-		release := sync.OnceFunc(a.shutdown.requests.release)
-		defer release()
-		w = &upgradeWriter{respwriter.New(w, nil), release}
-	} else {
-		defer a.shutdown.requests.release()
-	}
-	a.handler.ServeHTTP(w, r)
-}
-
-// upgradeWriter stops counting a request whose connection is hijacked: as with
-// http.Server.Shutdown, who hijacked it sees to its end. A WebSocket of this module holds the App
-// by itself (see attach).
-type upgradeWriter struct {
-	*respwriter.Writer
-	hijacked func()
-}
-
-func (w *upgradeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := w.Writer.Hijack()
-	if err == nil {
-		w.hijacked()
-	}
-	return conn, rw, err
-}
-
 type appKey struct{}
+
+// appContext is the context of a request with what belongs to its App itself. It takes the place of
+// four contexts of one value each.
+type appContext struct {
+	context.Context
+	app *App
+}
+
+func (c *appContext) Value(key any) any {
+	switch key.(type) {
+	case appKey:
+		return c.app
+	case stopping.Key:
+		return c.app.shutdown.begun
+	case stopping.AttachKey:
+		return c.app.shutdown.attach
+	case counting.Key:
+		return &c.app.counts
+	}
+	return c.Context.Value(key)
+}
 
 // context adds to a request's context what handlers of this App find in it.
 func (a *App) context(ctx context.Context) context.Context {
@@ -243,8 +205,7 @@ func (a *App) context(ctx context.Context) context.Context {
 	if a.Validator != nil {
 		ctx = ContextWithValidator(ctx, a.Validator)
 	}
-	ctx = stopping.WithAttach(ContextWithShutdown(ctx, a.shutdown.begun), a.attach)
-	return context.WithValue(ctx, appKey{}, a)
+	return &appContext{ctx, a}
 }
 
 func appOf(ctx context.Context) *App {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/genropy/genro-asgi-go/internal/httpconn"
 )
 
 // Run listens on the TCP address addr (as net.Listen takes it, such as ":8080") and serves as Serve
@@ -118,7 +120,9 @@ func watchSignals(signals chan os.Signal, returned <-chan struct{},
 // prepare completes the http.Server.
 func (a *App) prepare(ctx context.Context) {
 	srv := &a.Server
-	srv.Handler = http.HandlerFunc(a.serve)
+	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.serve(w.(*httpconn.PacedWriter), r, true) // as Watch has it
+	})
 	srv.ReadHeaderTimeout = orDefault(srv.ReadHeaderTimeout, defaultReadHeaderTimeout)
 	srv.ReadTimeout = orDefault(srv.ReadTimeout, defaultReadTimeout)
 	srv.IdleTimeout = orDefault(srv.IdleTimeout, defaultIdleTimeout)

@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/genropy/genro-asgi-go/internal/histogram"
 )
 
 // BackgroundOptions bound a Background. Nil and the zero value are the defaults.
@@ -43,13 +45,21 @@ type Background struct {
 	mu       sync.Mutex // guards what follows; not held while a function runs
 	accepted int        // functions that have a place: reserved, queued and running
 	running  int        // goroutines that run functions, at most Workers
+	busy     int        // functions that run now
 	queue    []work     // accepted and not yet begun
 	stopped  bool       // nothing more is accepted
+	refused  uint64     // functions that were not accepted
+	done     uint64     // functions that have returned
+	failed   uint64     // of done: with an error or a panic
+	panics   uint64     // of failed: with a panic
+
+	waits, runs histogram.Recorder
 }
 
 type work struct {
-	ctx context.Context
-	run func(context.Context) error
+	ctx    context.Context
+	run    func(context.Context) error
+	queued time.Time // set by submit
 }
 
 // What Background cannot take is refused with one of these; the status is 503.
@@ -96,7 +106,7 @@ func (b *Background) Go(ctx context.Context, fn func(context.Context) error) err
 	if err := b.reserve(); err != nil {
 		return err
 	}
-	b.submit(work{detach(ctx), fn})
+	b.submit(work{ctx: detach(ctx), run: fn})
 	return nil
 }
 
@@ -116,8 +126,10 @@ func (b *Background) reserve() error {
 	defer b.mu.Unlock()
 	switch {
 	case b.stopped:
+		b.refused++
 		return ErrBackgroundStopped
 	case b.accepted >= b.opts.Queue:
+		b.refused++
 		return ErrBackgroundFull
 	}
 	b.accepted++
@@ -138,6 +150,7 @@ func (b *Background) releaseLocked() {
 }
 
 func (b *Background) submit(w work) {
+	w.queued = time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.queue = append(b.queue, w)
@@ -155,16 +168,19 @@ func (b *Background) drain() {
 		next := b.queue[0]
 		b.queue[0] = work{}
 		b.queue = b.queue[1:]
+		b.busy++
 		b.mu.Unlock()
-		b.run(next)
+		panicked, err := b.run(next)
 		b.mu.Lock()
+		b.busy--
+		b.countLocked(panicked, err)
 		b.releaseLocked()
 	}
 	b.queue = nil
 	b.running--
 }
 
-func (b *Background) run(w work) {
+func (b *Background) run(w work) (panicked bool, err error) {
 	ctx, cancel := context.WithCancelCause(w.ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(b.life, func() { cancel(context.Cause(b.life)) })()
@@ -173,20 +189,27 @@ func (b *Background) run(w work) {
 		ctx, stop = context.WithTimeout(ctx, b.opts.Timeout)
 		defer stop()
 	}
-	if err := protect(ctx, w.run); err != nil {
-		b.opts.Logger.LogAttrs(ctx, slog.LevelError, "background work failed",
+	began := time.Now()
+	b.waits.Observe(began.Sub(w.queued))
+	panicked, err = protect(ctx, w.run)
+	b.runs.Observe(time.Since(began))
+	if err != nil {
+		// with the values of the request, and without the end of the time that it had
+		b.opts.Logger.LogAttrs(w.ctx, slog.LevelError, "background work failed",
 			slog.Any("error", err))
 	}
+	return panicked, err
 }
 
 // protect turns a panic into an error.
-func protect(ctx context.Context, fn func(context.Context) error) (err error) {
+func protect(ctx context.Context, fn func(context.Context) error) (panicked bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
+			panicked = true
 			err = fmt.Errorf("asgi: panic in background work: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return fn(ctx)
+	return false, fn(ctx)
 }
 
 // Start does nothing: a Background is ready once it is made.
@@ -251,7 +274,7 @@ func After(ctx context.Context, fn func(context.Context) error) error {
 	if err := b.reserve(); err != nil {
 		return err
 	}
-	r.after = append(r.after, heldWork{b, work{detach(ctx), fn}})
+	r.after = append(r.after, heldWork{b, work{ctx: detach(ctx), run: fn}})
 	return nil
 }
 

@@ -155,6 +155,20 @@
 // and 30 s for each 128 KiB of an answer (App.SendTimeout). Any http.Server option can be set
 // there.
 //
+// A panic that no middleware has caught cuts the connection; where the App serves by itself, it is
+// logged by Errors.Logger with the request's context, else it goes on to whoever is around the App.
+//
+// # Counts
+//
+// App.Stats is a snapshot of what the App has counted: requests in flight, by status and with a
+// histogram of how long they took, connections, streams, WebSockets, panics and background work
+// (Background.Stats). It is a plain struct with nothing in it that a client has named, it is JSON,
+// and it is read without stopping anything. Counting costs a request some tens of nanoseconds and
+// no allocation.
+//
+// Whatever is logged of a request, its errors, its WebSocket and its background work, is logged
+// with its context, so that a slog.Handler can add the id of a trace.
+//
 // # Shutdown
 //
 // When its context ends, on SIGINT or SIGTERM (Run) or by Stop, an App

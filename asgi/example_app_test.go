@@ -149,6 +149,23 @@ func ExampleShutdownContext() {
 	// Output: true
 }
 
+func ExampleApp_Stats() {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /tea", asgi.Respond(func(*asgi.Request) (asgi.Response, error) {
+		return asgi.Text("a cup of tea"), nil
+	}))
+	app := asgi.New(mux)
+	for _, path := range []string{"/tea", "/tea", "/coffee"} {
+		app.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
+	}
+	s := app.Stats()
+	fmt.Println(s.State, s.Requests.Status2xx, s.Requests.Status4xx, s.Requests.InFlight)
+	fmt.Println(s.Requests.Latency.Quantile(0.99) < time.Minute)
+	// Output:
+	// new 2 1 0
+	// true
+}
+
 func ExampleBackground() {
 	jobs := asgi.NewBackground(&asgi.BackgroundOptions{Workers: 2})
 	for range 3 {

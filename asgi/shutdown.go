@@ -11,17 +11,6 @@ import (
 	"github.com/genropy/genro-asgi-go/internal/stopping"
 )
 
-// attach tells the App of a connection that is about to leave net/http, such as a WebSocket, which
-// calls it by stopping.To before it hijacks the connection. The shutdown waits for release, for as
-// long as it waits for requests. begun and cut end with the cause ErrShutdown and outlive the
-// request. It is false when the App takes nothing any more.
-func (a *App) attach() (begun, cut context.Context, release func(), ok bool) {
-	if !a.shutdown.requests.acquire() {
-		return nil, nil, nil, false
-	}
-	return a.shutdown.begun, a.shutdown.cut, a.shutdown.requests.release, true
-}
-
 // shutdown is how far an App's shutdown has come. It needs no lock: each of its parts goes one way.
 type shutdown struct {
 	unready  atomic.Bool             // no more traffic is wanted
@@ -30,6 +19,10 @@ type shutdown struct {
 	cut      context.Context         // it ends when nothing is waited for any more
 	cutOff   context.CancelCauseFunc // of cut
 	requests inflight
+	attached atomic.Int64 // how many of requests are sockets
+
+	// attach is attachSocket, as a func that is made once
+	attach stopping.Attach
 
 	// cancelBase ends the requests' contexts; nil when the App is not serving
 	cancelBase atomic.Pointer[context.CancelCauseFunc]
@@ -44,6 +37,46 @@ func (s *shutdown) init() {
 	s.cut, s.cutOff = context.WithCancelCause(context.Background())
 	s.requests.idle = make(chan struct{}, 1)
 	s.stopped = make(chan struct{})
+	s.attach = s.attachSocket
+}
+
+// attachSocket tells the App of a connection that is about to leave net/http, such as a WebSocket,
+// which calls it by stopping.To before it hijacks the connection. The shutdown waits for release,
+// for as long as it waits for requests. begun and cut end with the cause ErrShutdown and outlive
+// the request. It is false when the App takes nothing any more.
+func (s *shutdown) attachSocket() (begun, cut context.Context, release func(), ok bool) {
+	if !s.requests.acquire() {
+		return nil, nil, nil, false
+	}
+	s.attached.Add(1)
+	return s.begun, s.cut, func() {
+		s.attached.Add(-1)
+		s.requests.release()
+	}, true
+}
+
+// inFlight is how many requests are under way, sockets that have left net/http apart.
+func (s *shutdown) inFlight() int {
+	attached := s.attached.Load()
+	return int(max(0, s.requests.n.Load()-attached))
+}
+
+// state is AppStats.State.
+func (s *shutdown) state(isStarted bool) string {
+	select {
+	case <-s.stopped:
+		return "stopped"
+	default:
+	}
+	switch {
+	case s.begun.Err() != nil && s.stopCalled.Load():
+		return "draining"
+	case s.unready.Load():
+		return "unready"
+	case isStarted:
+		return "running"
+	}
+	return "new"
 }
 
 // follow makes the signals of outer those of s too.

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/genropy/genro-asgi-go/internal/counting"
 	"github.com/genropy/genro-asgi-go/internal/httpconn"
 	"github.com/genropy/genro-asgi-go/internal/respwriter"
 )
@@ -82,6 +83,7 @@ func stream(w *respwriter.Writer, r *http.Request, status int, contentType strin
 	}
 	ctx, stop := lasting(r.Context())
 	defer stop(nil)
+	defer counting.Begin(ctx, counting.Stream)()
 	out, release := newStreamWriter(ctx, w, status, streamWrite)
 	defer release()
 	err := write(ctx, out)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/genropy/genro-asgi-go/internal/counting"
 	"github.com/genropy/genro-asgi-go/internal/requestid"
 	"github.com/genropy/genro-asgi-go/internal/wsconn"
 )
@@ -67,6 +68,7 @@ type WebSocket struct {
 	mu       sync.Mutex     // guards what follows; held while the handshake is answered
 	state    WebSocketState // never Closed: see State
 	conn     *wsconn.Conn   // nil before it is open
+	ended    func()         // counts it out; nil while conn is
 	closeErr error          // why this side closed it (errClosedHere, ErrShutdown); nil if not
 	readErr  error          // how the connection ended for who receives, nil if it has not
 }
@@ -155,6 +157,7 @@ func (ws *WebSocket) Accept(subprotocols ...string) error {
 		return err
 	}
 	ws.conn = conn
+	ws.ended = counting.Begin(ws.request.Context(), counting.WebSocket)
 	conn.OnDone(func() { ws.cancel(nil) })
 	ws.answerLocked(WebSocketOpen, nil)
 	return nil

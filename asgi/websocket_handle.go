@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/genropy/genro-asgi-go/internal/counting"
 	"github.com/genropy/genro-asgi-go/internal/describe"
 	"github.com/genropy/genro-asgi-go/internal/stopping"
 	"github.com/genropy/genro-asgi-go/internal/wsconn"
@@ -218,17 +219,22 @@ func (ws *WebSocket) finish(err error, draining bool) {
 	if ws.state == WebSocketConnecting {
 		ws.answerLocked(WebSocketDenied, denial(err))
 	}
-	conn, closed := ws.conn, ws.stateLocked() == WebSocketClosed
+	conn, closed, ended := ws.conn, ws.stateLocked() == WebSocketClosed, ws.ended
 	ws.mu.Unlock()
 	if conn == nil {
 		return
 	}
+	defer ended()
 	code, reason := closeNormal, ""
 	raised, isRaised := errors.AsType[*WebSocketError](err)
 	_, gone := errors.AsType[*WebSocketDisconnect](err)
 	_, panicked := errors.AsType[*handlerPanicError](err)
+	aborted := panicked && errors.Is(err, http.ErrAbortHandler)
+	if panicked && !aborted {
+		counting.Panicked(ws.request.Context())
+	}
 	switch {
-	case panicked && errors.Is(err, http.ErrAbortHandler):
+	case aborted:
 		_ = conn.CloseNow() // as asked for: without a word
 	case !panicked && isRaised && maySend(raised.Code):
 		code, reason = raised.Code, fitReason(raised.Reason)

@@ -16,6 +16,7 @@ import (
 	chimiddleware "github.com/go-chi/chi/v5/middleware"
 
 	"github.com/genropy/genro-asgi-go/asgi"
+	"github.com/genropy/genro-asgi-go/internal/counting"
 	"github.com/genropy/genro-asgi-go/internal/requestid"
 )
 
@@ -27,8 +28,8 @@ const maxDetail = 1024
 // set, or else the defaults.
 //
 //   - Errors returned through asgi.Respond and asgi.Handle follow o.
-//   - A panic is logged with its stack and answered with 500. Its value is not sent, unless o.Debug
-//     is set.
+//   - A panic is logged with its stack and answered with 500, and counts as one of the app's
+//     (asgi.AppStats). Its value is not sent, unless o.Debug is set.
 //   - Plain answers of http.Error, http.NotFound, ServeMux, chi and others, with a status from 400
 //     to 599, become problems: those with exactly the headers http.Error sets, and those without
 //     any body or Content-Type. Their other headers, such as Allow, stay. The text becomes the
@@ -48,7 +49,8 @@ const maxDetail = 1024
 // from then on, so that chi's RequestID further in, and the server behind an httputil.ReverseProxy,
 // go by the same.
 //
-// Put Errors inside chi's Recoverer and Logger rather than around them. Recoverer hides panics from
+// Put Errors inside the middleware of a tracer, so that what it logs has the trace in its context,
+// and inside chi's Recoverer and Logger rather than around them. Recoverer hides panics from
 // what is around it: Errors still makes its 500 a problem, but of a failure after the header it
 // then learns by the second status alone, and Logger drops that.
 func Errors(o *asgi.ErrorOptions) func(http.Handler) http.Handler {
@@ -90,6 +92,7 @@ func (w *errorWriter) recover() {
 	case http.ErrAbortHandler:
 		panic(value)
 	}
+	counting.Panicked(w.r.Context())
 	asgi.WriteError(&w.commitWriter, w.r, &panicError{value, debug.Stack()})
 }
 

@@ -27,7 +27,7 @@ type conn struct {
 	hurried bool         // the write of the request being served has little time left
 	http2   bool         // it is http.Server.Shutdown's to end
 	body    *watchedBody // of the request being served, nil if it has none
-	answer  *PacedWriter // of the request being served, nil if it has none
+	answer  *PacedWriter // of the request being served, nil until its handler is called
 }
 
 // longAgo is a deadline that has passed.

@@ -20,20 +20,18 @@ const pieceSize = 128 << 10
 // is written or not, there is none between them.
 type PacedWriter struct {
 	respwriter.Writer
+	paced   bool // else it only tells what became of the answer
 	http2   bool
 	timeout atomic.Int64 // a time.Duration; the shutdown makes it shorter
 	own     atomic.Bool  // the handler sees to its deadlines
 	until   time.Time    // the deadline that was set last
 }
 
-// Pace returns w as a PacedWriter with timeout for each piece of the answer to r. It is nil where
-// timeout is negative, or where the server of r limits answers as a whole. The caller must call
-// Extend when the handler has returned.
+// Pace returns w as a PacedWriter with timeout for each piece of the answer to r. It sets no
+// deadline where timeout is negative, or where the server of r limits answers as a whole. The
+// caller must call Extend when the handler has returned.
 func Pace(w http.ResponseWriter, r *http.Request, timeout time.Duration) *PacedWriter {
-	if timeout < 0 || limitsWrites(r) {
-		return nil
-	}
-	p := &PacedWriter{http2: r.ProtoMajor == 2}
+	p := &PacedWriter{paced: timeout >= 0 && !limitsWrites(r), http2: r.ProtoMajor == 2}
 	p.Init(w)
 	p.timeout.Store(int64(timeout))
 	return p
@@ -48,6 +46,9 @@ func limitsWrites(r *http.Request) bool {
 // Extend gives what is written next its time. A writer without deadlines, such as a test's, is as
 // slow as its client.
 func (p *PacedWriter) Extend() {
+	if !p.paced {
+		return
+	}
 	timeout := time.Duration(p.timeout.Load())
 	until := time.Now().Add(timeout)
 	if p.own.Load() || p.Hijacked() || until.Sub(p.until) < min(time.Second, timeout/4) {
@@ -59,21 +60,25 @@ func (p *PacedWriter) Extend() {
 
 // takeBack ends the time that Extend gave, where it must not pass.
 func (p *PacedWriter) takeBack() {
-	if p.http2 && !p.own.Load() {
+	if p.paced && p.http2 && !p.own.Load() {
 		p.until = time.Time{}
 		_ = http.NewResponseController(p.Unwrap()).SetWriteDeadline(time.Time{})
 	}
 }
 
-// hurry shortens the time for what is written from now on. It is false where the handler sees to
-// its deadlines.
+// hurry shortens the time for what is written from now on. It is false where the deadlines are not
+// this writer's.
 func (p *PacedWriter) hurry(timeout time.Duration) bool {
-	if p == nil || p.own.Load() {
+	if p == nil || !p.paced || p.own.Load() {
 		return false
 	}
 	p.timeout.Store(min(p.timeout.Load(), int64(timeout)))
 	return true
 }
+
+// OwnDeadlines reports whether the handler has set a deadline itself, as a stream does for each of
+// its writes.
+func (p *PacedWriter) OwnDeadlines() bool { return p.own.Load() }
 
 // SetWriteDeadline is what http.ResponseController calls for a handler.
 func (p *PacedWriter) SetWriteDeadline(t time.Time) error {

@@ -151,15 +151,34 @@ func TestPacedWriter_LeavesNoDeadlineBetweenWritesOfHTTP2(t *testing.T) {
 	}
 }
 
-func TestPace_IsNotForWhatIsLimitedAlready(t *testing.T) {
+func TestPace_SetsNoDeadlineWhereAnswersAreLimitedAlready(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
-	if Pace(httptest.NewRecorder(), r, -1) != nil {
-		t.Error("a negative time limits nothing")
-	}
 	server := &http.Server{WriteTimeout: time.Second}
-	r = r.WithContext(context.WithValue(r.Context(), http.ServerContextKey, server))
-	if Pace(httptest.NewRecorder(), r, time.Minute) != nil {
-		t.Error("the server limits the answer as a whole")
+	limited := r.WithContext(context.WithValue(r.Context(), http.ServerContextKey, server))
+	h2 := limited.Clone(limited.Context())
+	h2.ProtoMajor = 2
+	for name, pace := range map[string]func(w http.ResponseWriter) *PacedWriter{
+		"a negative time": func(w http.ResponseWriter) *PacedWriter { return Pace(w, r, -1) },
+		"the server's":    func(w http.ResponseWriter) *PacedWriter { return Pace(w, limited, 1) },
+		"over HTTP/2":     func(w http.ResponseWriter) *PacedWriter { return Pace(w, h2, 1) },
+	} {
+		clock := &clockWriter{ResponseWriter: httptest.NewRecorder()}
+		w := pace(clock)
+		if _, err := w.Write(make([]byte, answerSize)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		w.Flush()
+		w.Extend()
+		if clock.deadlines != 0 || w.hurry(time.Second) {
+			t.Errorf("%s: %d deadlines, or it can be hurried", name, clock.deadlines)
+		}
+		if w.Status() != http.StatusOK || w.Bytes() != answerSize || w.OwnDeadlines() {
+			t.Errorf("%s: %d, %d bytes, %v", name, w.Status(), w.Bytes(), w.OwnDeadlines())
+		}
+		control := http.NewResponseController(w)
+		if err := control.SetWriteDeadline(time.Now()); err != nil || !w.OwnDeadlines() {
+			t.Errorf("%s: a deadline of the handler's own: %v", name, err)
+		}
 	}
 	if (*PacedWriter)(nil).hurry(time.Second) {
 		t.Error("there is no answer to hurry")

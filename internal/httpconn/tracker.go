@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,8 @@ const MaxPatience = 5 * time.Second
 type Tracker struct {
 	conns sync.Map // net.Conn → *conn: those of the server that are neither closed nor hijacked
 
+	accepted, ended atomic.Uint64 // how many have come into conns, and have left it
+
 	grace time.Duration // instead of halfCloseGrace; tests set it before Watch
 
 	mu       sync.Mutex    // guards what follows
@@ -26,15 +29,13 @@ type Tracker struct {
 }
 
 // Watch makes srv, which has not served yet, report its connections to t. It wraps the Handler, the
-// ConnContext and the ConnState of srv, and gives answers a [PacedWriter] of sendTimeout.
+// ConnContext and the ConnState of srv. The Handler that srv has gets a *[PacedWriter] of
+// sendTimeout.
 func (t *Tracker) Watch(srv *http.Server, sendTimeout time.Duration) {
 	next, connContext, connState := srv.Handler, srv.ConnContext, srv.ConnState
 	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := Pace(w, r, sendTimeout)
-		if answer != nil {
-			w = answer
-			defer answer.Extend() // for what net/http still holds back
-		}
+		defer answer.Extend() // for what net/http still holds back
 		// It is nil where a ConnContext that the program set later replaced ours.
 		if c := connOf(r.Context()); c != nil {
 			r = c.begin(r, answer, srv.WriteTimeout)
@@ -43,7 +44,7 @@ func (t *Tracker) Watch(srv *http.Server, sendTimeout time.Duration) {
 			r, release = c.holdHalfClosed(r)
 			defer release()
 		}
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(answer, r)
 	})
 	srv.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
 		if connContext != nil {
@@ -83,6 +84,7 @@ func (t *Tracker) Serving(l net.Listener) (stopped func(), ok bool) {
 func (t *Tracker) track(base context.Context, nc net.Conn) *conn {
 	c := &conn{nc: nc, base: base, grace: cmp.Or(t.grace, halfCloseGrace), accepted: time.Now()}
 	t.conns.Store(nc, c)
+	t.accepted.Add(1)
 	return c
 }
 
@@ -93,12 +95,22 @@ func (t *Tracker) follow(nc net.Conn, state http.ConnState, readTimeout time.Dur
 	switch state {
 	case http.StateNew: // tracked by then
 	case http.StateHijacked, http.StateClosed:
-		t.conns.Delete(nc)
+		if _, ok := t.conns.LoadAndDelete(nc); ok {
+			t.ended.Add(1)
+		}
 	default:
 		if c, ok := t.conns.Load(nc); ok {
 			c.(*conn).follow(state, readTimeout)
 		}
 	}
+}
+
+// Connections is how many connections are open, neither closed nor hijacked, and how many were
+// accepted in all.
+func (t *Tracker) Connections() (open int, total uint64) {
+	ended := t.ended.Load() // in this order: what ends in between was accepted
+	total = t.accepted.Load()
+	return int(total - ended), total
 }
 
 // Drain closes the listener and waits until all connections of HTTP/1 have ended, for as long as

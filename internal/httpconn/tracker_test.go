@@ -275,3 +275,43 @@ func TestTracker_WatchKeepsTheServersFunctions(t *testing.T) {
 		}
 	})
 }
+
+func TestTracker_CountsConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		r := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPut {
+				nc, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_ = nc.Close()
+				return
+			}
+			<-release
+		})
+		want := func(open int, total uint64) {
+			t.Helper()
+			synctest.Wait()
+			if o, n := r.tracker.Connections(); o != open || n != total {
+				t.Errorf("%d of %d, want %d of %d", o, n, open, total)
+			}
+		}
+		want(0, 0)
+		for range 3 {
+			r.dial(getRequest)
+		}
+		want(3, 3)
+		r.dial("PUT / HTTP/1.1\r\nHost: a\r\n\r\n") // is hijacked
+		answer := r.dial(lastRequest)
+		want(4, 5)
+		close(release)
+		if _, err := io.ReadAll(answer); err != nil { // it ends with its connection
+			t.Error(err)
+		}
+		want(3, 5)
+		_ = r.server.Close()
+		want(0, 5)
+	})
+}

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/genropy/genro-asgi-go/internal/counting"
 	"github.com/genropy/genro-asgi-go/internal/respwriter"
 	"github.com/genropy/genro-asgi-go/internal/stopping"
 )
@@ -71,6 +72,7 @@ type Stream struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	expire context.CancelFunc // of the deadline beneath ctx
+	ended  func()             // counts the stream out
 	beat   sync.WaitGroup
 
 	mu      sync.Mutex
@@ -83,11 +85,12 @@ type Stream struct {
 // was sent for as long as heartbeat, which keeps proxies from closing the stream and finds clients
 // that are gone; 0 is never. write sends bytes at once. When it fails, ctx ends or the credentials
 // of its request do (stopping.Expiry), the stream's context ends, and nothing more is sent. The
-// stream is to be stopped, also when the error is not nil.
+// stream is to be stopped once, also when the error is not nil. Until then it counts as one of its
+// server's (package counting).
 func Start(ctx context.Context, write func(p []byte) error, heartbeat time.Duration) (*Stream,
 	error,
 ) {
-	s := &Stream{write: write, expire: func() {}}
+	s := &Stream{write: write, expire: func() {}, ended: counting.Begin(ctx, counting.Events)}
 	if at := stopping.Expiry(ctx); !at.IsZero() {
 		ctx, s.expire = context.WithDeadlineCause(ctx, at, ErrExpired)
 	}
@@ -141,6 +144,7 @@ func (s *Stream) Stop() {
 	s.cancel(nil)
 	s.beat.Wait()
 	s.expire()
+	s.ended()
 }
 
 func (s *Stream) heartbeat(every time.Duration) {

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-type key struct{}
+// Key is the key of the context that From returns.
+type Key struct{}
 
 // ExpiryKey is the key of what WithExpiry puts into a context, for contexts that answer for their
 // values themselves.
@@ -30,21 +31,17 @@ func Expiry(ctx context.Context) time.Time {
 	return at
 }
 
-type attachKey struct{}
+// AttachKey is the key of a server's Attach in the contexts of its requests.
+type AttachKey struct{}
 
 // Attach registers what leaves net/http with the server of its request. begun ends when the
 // shutdown begins: say good-bye and release. cut ends when there is no more time. ok is false when
 // the server has been drained already.
 type Attach func() (begun, cut context.Context, release func(), ok bool)
 
-// WithAttach returns a context whose requests are attached by f.
-func WithAttach(ctx context.Context, f Attach) context.Context {
-	return context.WithValue(ctx, attachKey{}, f)
-}
-
 // To attaches to the server of ctx. Without one, begun and cut never end.
 func To(ctx context.Context) (begun, cut context.Context, release func(), ok bool) {
-	if f, _ := ctx.Value(attachKey{}).(Attach); f != nil {
+	if f, _ := ctx.Value(AttachKey{}).(Attach); f != nil {
 		return f()
 	}
 	return context.Background(), context.Background(), func() {}, true
@@ -53,12 +50,12 @@ func To(ctx context.Context) (begun, cut context.Context, release func(), ok boo
 // With returns a context whose requests are told by begun, which is cancelled when the server
 // begins to stop.
 func With(ctx, begun context.Context) context.Context {
-	return context.WithValue(ctx, key{}, begun)
+	return context.WithValue(ctx, Key{}, begun)
 }
 
 // From is the context that With was given, or one that is never cancelled.
 func From(ctx context.Context) context.Context {
-	if begun, _ := ctx.Value(key{}).(context.Context); begun != nil {
+	if begun, _ := ctx.Value(Key{}).(context.Context); begun != nil {
 		return begun
 	}
 	return context.Background()

@@ -30,10 +30,10 @@ func TestTo_AttachesToTheServer(t *testing.T) {
 	released := false
 	cut, stop := context.WithCancel(context.Background())
 	defer stop()
-	ctx := stopping.WithAttach(t.Context(),
+	ctx := context.WithValue(t.Context(), stopping.AttachKey{}, stopping.Attach(
 		func() (context.Context, context.Context, func(), bool) {
 			return t.Context(), cut, func() { released = true }, true
-		})
+		}))
 	begun, gotCut, release, ok := stopping.To(ctx)
 	release()
 	if begun != t.Context() || gotCut != cut || !released || !ok {
