@@ -36,23 +36,39 @@ func CallWith[Out any](ctx context.Context, c *Client, method string, params any
 	if err != nil {
 		return out, err
 	}
-	encode, err := c.encodeCall(ctx, method, encoded)
-	if err != nil {
+	retry := opts != nil && opts.Retry
+	if len(c.opts.CallMiddleware) > 0 {
+		err = c.through(ctx, &CallInfo{Method: method},
+			func(ctx context.Context, meta map[string]string) error {
+				result, err := c.call(ctx, method, encoded, meta, retry)
+				if err == nil {
+					err = clientcall.Decode("the result", method, result, &out)
+				}
+				return err
+			})
 		return out, err
 	}
-	var result []byte
-	switch {
-	case opts != nil && opts.Retry:
-		result, err = c.retryCall(ctx, encode)
-	case c.offline != nil:
-		result, err = c.offlineCall(ctx, len(method)+len(encoded), encode)
-	default:
-		result, err = c.current().request(ctx, nil, encode)
-	}
+	result, err := c.call(ctx, method, encoded, nil, retry)
 	if err == nil {
 		err = clientcall.Decode("the result", method, result, &out)
 	}
 	return out, err
+}
+
+// call makes a call and returns its result as it is. params are JSON, nil for none.
+func (c *Client) call(ctx context.Context, method string, params []byte, meta map[string]string,
+	retry bool,
+) ([]byte, error) {
+	encode, err := c.encodeCall(ctx, method, params, meta)
+	switch {
+	case err != nil:
+		return nil, err
+	case retry:
+		return c.retryCall(ctx, encode)
+	case c.offline != nil:
+		return c.offlineCall(ctx, waitingSize(method, params, meta), encode)
+	}
+	return c.current().request(ctx, nil, encode)
 }
 
 // Stream calls a method of the server that has a stream and yields its items, decoded as Call
@@ -82,10 +98,41 @@ func Stream[Item any](ctx context.Context, c *Client, method string, params any,
 			yield(none, clientcall.ErrNoStreams)
 			return
 		}
+		encoded, err := clientcall.EncodeParams(method, params)
+		if err == nil {
+			err = stream(ctx, c, method, encoded, opts, yield)
+		}
+		if err != nil {
+			var none Item
+			yield(none, err)
+		}
+	}
+}
+
+// stream is Stream without what yields the error, and its params are JSON, nil for none. It returns
+// nil when the loop was left.
+func stream[Item any](ctx context.Context, c *Client, method string, params []byte,
+	opts *wsx.StreamOptions, yield func(Item, error) bool,
+) error {
+	left := false
+	each := func(ctx context.Context, meta map[string]string) error {
+		if left {
+			return nil
+		}
 		l := c.current()
 		defer l.served.waitsFor(ctx)()
-		table := func() (*clientcall.Table, error) { return &l.calls, nil }
-		o := clientcall.StreamOptions(*opts)
-		clientcall.Items[Item](ctx, table, method, params, nil, o)(yield)
+		return clientcall.Each(ctx, &l.calls, method, params, meta, clientcall.StreamOptions(*opts),
+			func(item Item, err error) bool {
+				left = !yield(item, err)
+				return !left
+			})
 	}
+	if len(c.opts.CallMiddleware) == 0 {
+		return each(ctx, nil)
+	}
+	err := c.through(ctx, &CallInfo{Method: method, Stream: true}, each)
+	if left {
+		return nil // there is nobody to be told any more
+	}
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,13 +82,18 @@ type Options struct {
 	// client always connects again.
 	Final func(err error) bool
 	// OfflineMessages is how many notifications and calls may wait for the next connection while
-	// there is none, and OfflineBytes how many bytes of methods and params they may have together,
-	// 1 MiB when zero. They are sent in order, before anything later. Zero, the default, lets none
-	// wait: they fail with a *ClosedError. It takes Reconnect.
+	// there is none, and OfflineBytes how many bytes of methods, params and middleware's meta they
+	// may have together, 1 MiB when zero. They are sent in order, before anything later. Zero, the
+	// default, lets none wait: they fail with a *ClosedError. It takes Reconnect.
 	OfflineMessages, OfflineBytes int
 	// OnDropped is told of each notification that waited until the client ended, in a goroutine of
 	// the client's. It must not call Close.
 	OnDropped func(method string, params jsontext.Value)
+
+	// CallMiddleware is called around each Call, CallWith, Stream and Notify, the first of them
+	// outermost; with Retry it is around all attempts together. What the client asks by itself,
+	// such as subscriptions and wsx.auth, goes without. None is the default.
+	CallMiddleware []CallMiddleware
 
 	// OnState is told of every change of state, in order, in a goroutine of its own; err is how the
 	// connection ended. While the client reconnects it is told of each attempt that failed as well.
@@ -178,6 +184,9 @@ func Dial(ctx context.Context, url string, opts *Options) (*Client, error) {
 	}
 	if c.opts.MaxInFlight <= 0 {
 		c.opts.MaxInFlight = 64
+	}
+	if slices.ContainsFunc(c.opts.CallMiddleware, func(m CallMiddleware) bool { return m == nil }) {
+		panic("wsx: Dial: a CallMiddleware is nil")
 	}
 	if c.opts.Logger == nil {
 		c.opts.Logger = slog.Default()
@@ -297,14 +306,27 @@ func (c *Client) Notify(ctx context.Context, method string, params any) error {
 	if err != nil {
 		return err
 	}
-	message, err := c.encodeNotify(method, encoded)
+	if len(c.opts.CallMiddleware) > 0 {
+		return c.through(ctx, &CallInfo{Method: method, Notify: true},
+			func(ctx context.Context, meta map[string]string) error {
+				return c.notify(ctx, method, encoded, meta)
+			})
+	}
+	return c.notify(ctx, method, encoded, nil)
+}
+
+// notify sends a notification whose params are JSON, nil for none.
+func (c *Client) notify(ctx context.Context, method string, params []byte,
+	meta map[string]string,
+) error {
+	message, err := c.encodeNotify(method, params, meta)
 	if err != nil {
 		return err
 	}
 	if c.offline != nil {
 		return c.offlineNotify(ctx,
 			&waiting{
-				size: len(method) + len(encoded), method: method, params: encoded,
+				size: waitingSize(method, params, meta), method: method, params: params,
 				message: message,
 			})
 	}

@@ -125,6 +125,13 @@
 // something else that is to be read, such as a call with another context: then notifications are
 // lost until it returns, and it gets an [EventMissed] in their place.
 //
+// # Seen from outside
+//
+// Options.CallMiddleware is around each call, stream and notification, and can put members into its
+// meta: trace context, say, as traceparent and tracestate (W3C Trace Context), which the server's
+// handlers find in their requests. Middleware for the methods that the server calls is their
+// dispatcher's ([wsx.Dispatcher.Use]), where Request.Meta has the same.
+//
 // # Limits
 //
 // Each is an option: a message of the server may have 1 MiB (more is skipped) and take 5 min; 64

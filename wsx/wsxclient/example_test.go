@@ -141,6 +141,42 @@ func ExampleClient_Notify() {
 }
 
 // A client that connects again gives up where the server says that this is of no use.
+// A call carries its trace, and the handler finds it in the request's meta.
+func ExampleOptions_callMiddleware() {
+	d := wsx.NewDispatcher()
+	wsx.Handle(d, "trace", func(ctx context.Context, _ struct{}) (jsontext.Value, error) {
+		return wsx.RequestFrom(ctx).Meta, nil
+	})
+	server := wsx.NewServer(d, nil)
+	srv := httptest.NewServer(server)
+	defer srv.Close()
+	ctx := context.Background()
+	defer func() { _ = server.Stop(ctx) }()
+
+	c, err := wsxclient.Dial(ctx, srv.URL, &wsxclient.Options{
+		CallMiddleware: []wsxclient.CallMiddleware{
+			func(ctx context.Context, call *wsxclient.CallInfo,
+				next func(ctx context.Context) error,
+			) error {
+				call.Meta["traceparent"] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+				err := next(ctx)
+				fmt.Println(call.Method, "ended with", err)
+				return err
+			},
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = c.Close() }()
+	meta, err := wsxclient.Call[jsontext.Value](ctx, c, "trace", nil)
+	fmt.Println(string(meta), err)
+	// Output:
+	// trace ended with <nil>
+	// {"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"} <nil>
+}
+
 func ExampleFinal() {
 	for _, err := range []error{
 		&wsxclient.HandshakeError{Status: http.StatusForbidden},

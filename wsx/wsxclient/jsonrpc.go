@@ -28,21 +28,23 @@ func (e *JSONRPCError) Error() string { return fmt.Sprintf("JSON-RPC error %d", 
 // This file is what the rest of the package knows of dialects.
 
 // encodeCall returns what makes a call's message. params are JSON, nil for none.
-func (c *Client) encodeCall(ctx context.Context, method string,
-	params []byte,
+func (c *Client) encodeCall(ctx context.Context, method string, params []byte,
+	meta map[string]string,
 ) (func(id []byte) []byte, error) {
 	if !c.opts.JSONRPC {
-		return clientcall.Request(ctx, method, params, 0, false, nil), nil
+		return clientcall.Request(ctx, method, params, 0, false, meta), nil
 	}
-	return clientcall.JSONRPCRequest(method, params, nil)
+	return clientcall.JSONRPCRequest(method, params, meta)
 }
 
-func (c *Client) encodeNotify(method string, params []byte) ([]byte, error) {
+func (c *Client) encodeNotify(method string, params []byte,
+	meta map[string]string,
+) ([]byte, error) {
 	if !c.opts.JSONRPC {
-		return wire.AppendNotify(nil, method, params, nil), nil
+		return wire.AppendNotify(nil, method, params, wire.AppendMeta(nil, meta)), nil
 	}
 	params, err := clientcall.JSONRPCParams(method, params)
-	return wire.AppendJSONRPC(nil, nil, method, params, nil), err
+	return wire.AppendJSONRPC(nil, nil, method, params, wire.AppendMeta(nil, meta)), err
 }
 
 func (c *Client) appendSubscribe(id []byte, channel string, params, from []byte) []byte {

@@ -41,8 +41,18 @@ type waiting struct {
 	err    error // why it was not
 }
 
-// overhead is what a message has beyond its method and params, at most, its frame included.
+// overhead is what a message has beyond its method, params and middleware's meta, at most, its
+// frame included.
 const overhead = 256
+
+// waitingSize is what a message counts as in the offline queue.
+func waitingSize(method string, params []byte, meta map[string]string) int {
+	n := len(method) + len(params)
+	for name, value := range meta {
+		n += len(name) + len(value) + len(`"":"",`)
+	}
+	return n
+}
 
 // queueOffline lets w wait when there is no connection, or others wait already: then it reports
 // true. Otherwise it returns the connection that there is. The error is a *ClosedError.

@@ -71,27 +71,27 @@ func Items[T any](ctx context.Context, table func() (*Table, error), method stri
 	more map[string]string, o StreamOptions,
 ) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		if err := Each(ctx, table, method, params, more, o, yield); err != nil {
+		encoded, err := EncodeParams(method, params)
+		var t *Table
+		if err == nil {
+			t, err = table()
+		}
+		if err == nil {
+			err = Each(ctx, t, method, encoded, more, o, yield)
+		}
+		if err != nil {
 			var none T
 			yield(none, err)
 		}
 	}
 }
 
-// Each calls a method with more in the request's meta, yields the items, decoded and with an error
-// of nil, and keeps the result in o.Result. It returns nil when the loop has ended: the last item
-// is out and the result decoded, or yield has returned false.
-func Each[T any](ctx context.Context, table func() (*Table, error), method string, params any,
+// Each calls a method with params, JSON, and more in the request's meta, yields the items, decoded
+// and with an error of nil, and keeps the result in o.Result. It returns nil when the loop has
+// ended: the last item is out and the result decoded, or yield has returned false.
+func Each[T any](ctx context.Context, t *Table, method string, params []byte,
 	more map[string]string, o StreamOptions, yield func(T, error) bool,
 ) error {
-	encoded, err := EncodeParams(method, params)
-	if err != nil {
-		return err
-	}
-	t, err := table()
-	if err != nil {
-		return err
-	}
 	if o.Buffer <= 0 {
 		o.Buffer = DefaultBuffer
 	}
@@ -101,7 +101,7 @@ func Each[T any](ctx context.Context, table func() (*Table, error), method strin
 		progress = func(report []byte) { o.OnProgress(report) }
 	}
 	result, finished, err := t.Stream(ctx, o.Buffer,
-		Request(ctx, method, encoded, o.Buffer, progress != nil, more), func(raw []byte) bool {
+		Request(ctx, method, params, o.Buffer, progress != nil, more), func(raw []byte) bool {
 			var item T
 			if wrong = Decode("an item", method, raw, &item); wrong != nil {
 				return false
