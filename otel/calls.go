@@ -9,7 +9,6 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/genropy/genro-asgi-go/problem"
 	"github.com/genropy/genro-asgi-go/wsx"
 )
 
@@ -69,25 +68,17 @@ func peerCode(err error, jsonrpc bool) string {
 	return e.Code
 }
 
-// errorType is what error.type says of an error that nobody has given a code yet. It has few
-// values. It is "" of nil.
+// errorType is what error.type says of an error where no peer is told a code: the code that one
+// would be told, and of what is internal the name of its type. It is "" of nil.
 func errorType(err error) string {
 	if err == nil {
 		return ""
 	}
-	if e, ok := errors.AsType[*wsx.Error](err); ok && e.Code != "" {
-		return e.Code
-	}
-	if p := problem.Of(err); p != nil && p.Code != "" {
-		return p.Code
-	}
-	switch {
-	case errors.Is(err, errPanicked):
+	if errors.Is(err, errPanicked) {
 		return "panic"
-	case errors.Is(err, context.DeadlineExceeded):
-		return wsx.CodeDeadlineExceeded
-	case errors.Is(err, context.Canceled):
-		return wsx.CodeCancelled
+	}
+	if code := wsx.PeerError(err).Code; code != wsx.CodeInternalError {
+		return code
 	}
 	return semconv.ErrorType(err).Value.AsString()
 }

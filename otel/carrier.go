@@ -5,6 +5,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // extract is ctx with the remote span that carrier tells of; ctx itself where it tells of none.
@@ -82,4 +83,16 @@ func (m meta) members(yield func(name, value []byte) bool) {
 			}
 		}
 	}
+}
+
+// inject writes ctx's span into the map, which it makes where it is nil.
+func (t *Telemetry) inject(ctx context.Context, into map[string]string) map[string]string {
+	if t.tracer == nil || !trace.SpanContextFromContext(ctx).IsValid() {
+		return into
+	}
+	if into == nil {
+		into = make(map[string]string, 2)
+	}
+	t.opts.Propagator.Inject(ctx, propagation.MapCarrier(into))
+	return into
 }

@@ -36,8 +36,8 @@
 //     "genro.tasks" for tasks.
 //   - rpc.response.status_code and error.type of a failed call are the code that the peer is told,
 //     such as NOT_FOUND, and in JSON-RPC its number. Every code is an error, as those conventions
-//     say of JSON-RPC. error.type of other errors is the code of the problem.Error that an error
-//     is, DEADLINE_EXCEEDED, CANCELLED, or the name of the error's type.
+//     say of JSON-RPC. error.type of other errors is the code that a peer would be told of them
+//     (wsx.PeerError), and of internal ones the name of the error's type.
 //   - A span of a task is called by its kind ("submit report", "process report") and not by its
 //     queue, which is messaging.destination.name, as everybody looks for tasks by kind; the kind
 //     is genro.task.kind too, and the attempt genro.task.attempt.

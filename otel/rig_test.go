@@ -98,3 +98,11 @@ func (r *rig) points(name string) map[string]uint64 {
 	}
 	return points
 }
+
+// linksTo tells what is wrong with a span that should have one link, to another.
+func linksTo(t testing.TB, s, target tracetest.SpanStub) {
+	t.Helper()
+	if len(s.Links) != 1 || s.Links[0].SpanContext.SpanID() != target.SpanContext.SpanID() {
+		t.Errorf("the links of %q are %v and not %q", s.Name, s.Links, target.Name)
+	}
+}

@@ -3,10 +3,13 @@ package asgiotel_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"strings"
 	"testing"
 
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
 	asgiotel "github.com/genropy/genro-asgi-go/otel"
@@ -107,5 +110,107 @@ func TestRun_MarksWhatFailed(t *testing.T) {
 	}
 	if got := r.points("messaging.process.duration"); !maps.Equal(got, want) {
 		t.Errorf("%v, not %v", got, want)
+	}
+}
+
+// submitter is a manager whose submits r watches.
+func submitter(r *rig) (*tasks.Manager, *tasks.Kind[string, string]) {
+	jobs := tasks.New(memstore.New(), &tasks.Options{
+		Middleware: []tasks.Middleware{r.Run},
+		SubmitMiddleware: []func(context.Context, *tasks.Submission,
+			func(context.Context) error) error{r.Submit},
+	})
+	r.t.Cleanup(func() { _ = jobs.Stop(context.Background()) })
+	echo := func(_ context.Context, in string) (string, error) { return in, nil }
+	return jobs, tasks.Register(jobs, "report", 1, echo, nil)
+}
+
+func TestSubmit_IsWhatItsRunBelongsTo(t *testing.T) {
+	r := newRig(t, asgiotel.Options{})
+	jobs, report := submitter(r)
+	ctx, span := r.tracer.Start(t.Context(), "request")
+	given := map[string]string{"customer": "ada"}
+	task, err := report.Submit(ctx, "x", &tasks.SubmitOptions{Metadata: given})
+	span.End()
+	if err != nil || len(given) != 1 || task.Metadata["customer"] != "ada" {
+		t.Fatal(task, err)
+	}
+	if _, err := jobs.RunNext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	submit, process := r.only("submit report"), r.only("process report")
+	childOf(t, submit, r.only("request"))
+	childOf(t, process, submit)
+	linksTo(t, process, submit)
+	if submit.SpanKind != trace.SpanKindProducer || attr(submit, "messaging.message.id") !=
+		task.ID || attr(submit, "messaging.destination.name") != "default" ||
+		attr(submit, "messaging.operation.type") != "send" {
+		t.Error(submit.SpanKind, submit.Attributes)
+	}
+}
+
+func TestSubmit_OfManyHasASpanForEach(t *testing.T) {
+	r := newRig(t, asgiotel.Options{})
+	jobs, report := submitter(r)
+	ctx, span := r.tracer.Start(t.Context(), "request")
+	added, err := report.SubmitMany(ctx, []string{"a", "b", "c"}, nil)
+	span.End()
+	if err != nil {
+		t.Fatal(err)
+	}
+	submits := map[string]tracetest.SpanStub{} // by task
+	for _, s := range r.spans.GetSpans() {
+		if s.Name == "submit report" {
+			childOf(t, s, r.only("request"))
+			submits[attr(s, "messaging.message.id")] = s
+		}
+	}
+	r.spans.Reset()
+	for range added {
+		task, err := jobs.RunNext(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		childOf(t, r.only("process report"), submits[task.ID])
+		r.spans.Reset()
+	}
+	if len(submits) != 3 {
+		t.Errorf("%d submits", len(submits))
+	}
+}
+
+func TestSubmit_LeavesNoTaskRefusedForItsMetadata(t *testing.T) {
+	for _, size := range []int{30, 31, 32} {
+		r := newRig(t, asgiotel.Options{})
+		_, report := submitter(r)
+		full := map[string]string{}
+		for i := range size {
+			full[fmt.Sprint("key", i)] = "value"
+		}
+		task, err := report.Submit(t.Context(), "x", &tasks.SubmitOptions{Metadata: full})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if carried := task.Metadata["traceparent"] != ""; carried != (size < 32) {
+			t.Errorf("%d entries: carried %v", size, carried)
+		}
+	}
+	r := newRig(t, asgiotel.Options{})
+	_, report := submitter(r)
+	large := map[string]string{"large": strings.Repeat("x", 4090)}
+	if _, err := report.Submit(t.Context(), "x", &tasks.SubmitOptions{Metadata: large}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSubmit_MarksWhatIsRefused(t *testing.T) {
+	r := newRig(t, asgiotel.Options{})
+	_, report := submitter(r)
+	_, err := report.Submit(t.Context(), "x", &tasks.SubmitOptions{Queue: "nowhere"})
+	if !errors.Is(err, tasks.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if s := r.only("submit report"); s.Status.Code != codes.Error || attr(s, "error.type") != "NOT_FOUND" {
+		t.Error(s.Status, s.Attributes)
 	}
 }
