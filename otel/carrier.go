@@ -6,6 +6,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/genropy/genro-asgi-go/wsx/broker"
 )
 
 // extract is ctx with the remote span that carrier tells of; ctx itself where it tells of none.
@@ -96,3 +98,36 @@ func (t *Telemetry) inject(ctx context.Context, into map[string]string) map[stri
 	t.opts.Propagator.Inject(ctx, propagation.MapCarrier(into))
 	return into
 }
+
+// The names of W3C Trace Context, as the fields of an event's trace have no names.
+const (
+	traceparent = "traceparent"
+	tracestate  = "tracestate"
+)
+
+// traceCarrier is the trace of an event.
+type traceCarrier broker.Trace
+
+// Get implements propagation.TextMapCarrier.
+func (c *traceCarrier) Get(key string) string {
+	switch key {
+	case traceparent:
+		return c.Parent
+	case tracestate:
+		return c.State
+	}
+	return ""
+}
+
+// Set implements propagation.TextMapCarrier.
+func (c *traceCarrier) Set(key, value string) {
+	switch key {
+	case traceparent:
+		c.Parent = value
+	case tracestate:
+		c.State = value
+	}
+}
+
+// Keys implements propagation.TextMapCarrier.
+func (c *traceCarrier) Keys() []string { return []string{traceparent, tracestate} }

@@ -6,6 +6,7 @@ require (
 	github.com/genropy/genro-asgi-go v0.0.0
 	github.com/go-json-experiment/json v1.27.2
 	go.opentelemetry.io/otel v1.47.0
+	go.opentelemetry.io/otel/exporters/stdout/stdouttrace v1.47.0
 	go.opentelemetry.io/otel/metric v1.47.0
 	go.opentelemetry.io/otel/sdk v1.47.0
 	go.opentelemetry.io/otel/sdk/metric v1.47.0

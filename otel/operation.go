@@ -57,7 +57,7 @@ func (o *operations) of(name string) *operation {
 
 func (o *operations) make(name string) *operation {
 	op := &operation{span: o.verb, attrs: o.fixed, beyond: name == other}
-	if o.name != "" {
+	if o.name != "" && name != "" {
 		op.attrs = append(op.attrs[:len(op.attrs):len(op.attrs)], o.name.String(name))
 		switch {
 		case o.verb != "":
@@ -89,7 +89,8 @@ func (o *operations) failure(op *operation, code string) []metric.RecordOption {
 
 func (o *operations) codeAttrs(code string) []attribute.KeyValue {
 	attrs := []attribute.KeyValue{semconv.ErrorTypeKey.String(code)}
-	if o.code != "" {
+	isCode := strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == ""
+	if o.code != "" && isCode { // and not the name of a type
 		attrs = append(attrs, o.code.String(code))
 	}
 	return attrs

@@ -198,7 +198,8 @@ func TestSubmit_LeavesNoTaskRefusedForItsMetadata(t *testing.T) {
 	r := newRig(t, asgiotel.Options{})
 	_, report := submitter(r)
 	large := map[string]string{"large": strings.Repeat("x", 4090)}
-	if _, err := report.Submit(t.Context(), "x", &tasks.SubmitOptions{Metadata: large}); err != nil {
+	_, err := report.Submit(t.Context(), "x", &tasks.SubmitOptions{Metadata: large})
+	if err != nil {
 		t.Error(err)
 	}
 }
@@ -210,7 +211,8 @@ func TestSubmit_MarksWhatIsRefused(t *testing.T) {
 	if !errors.Is(err, tasks.ErrNotFound) {
 		t.Fatal(err)
 	}
-	if s := r.only("submit report"); s.Status.Code != codes.Error || attr(s, "error.type") != "NOT_FOUND" {
+	if s := r.only("submit report"); s.Status.Code != codes.Error ||
+		attr(s, "error.type") != "NOT_FOUND" {
 		t.Error(s.Status, s.Attributes)
 	}
 }

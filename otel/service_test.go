@@ -1,0 +1,5 @@
+package asgiotel_test
+
+func isService() bool { return false }
+
+func serve() {}
