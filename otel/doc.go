@@ -1,6 +1,6 @@
 // Package asgiotel traces and measures programs that are made of this toolkit, with OpenTelemetry:
-// spans and histograms of WSX and JSON-RPC calls of both ends, of published events, of tasks and of
-// worker processes, and instruments over the counts that every part keeps by itself.
+// spans and histograms of WSX and JSON-RPC calls that a server runs, of tasks and of worker
+// processes, and spans of the processing of events.
 //
 // The package is not called otel, its folder's name, because each file that sets it up imports
 // go.opentelemetry.io/otel too:
@@ -18,13 +18,10 @@
 //
 //	watch := asgiotel.New(nil)
 //	methods.Use(watch.WSX)
-//	wsxclient.Options{CallMiddleware: {watch.ClientCall}}
 //	tasks.Options{SubmitMiddleware: {watch.Submit}, Middleware: {watch.Run}}
+//	executor.Options{Middleware: {watch.Executor}}
 //
-// For HTTP there is otelhttp of OpenTelemetry's own; around a chi router it names its spans by the
-// route:
-//
-//	handler := otelhttp.NewHandler(router, "http")
+// For HTTP there is otelhttp of OpenTelemetry's own.
 //
 // # Conventions
 //
@@ -41,8 +38,8 @@
 //   - A span of a task is called by its kind ("submit report", "process report") and not by its
 //     queue, which is messaging.destination.name, as everybody looks for tasks by kind; the kind
 //     is genro.task.kind too, and the attempt genro.task.attempt.
-//   - A span of an event is called by its operation alone ("publish", "process"), as names of
-//     channels may be as many as users; the channel is messaging.destination.name.
+//   - A span of an event is called by its operation alone ("process"), as names of channels may be
+//     as many as users; the channel is messaging.destination.name.
 //
 // # Traces
 //
@@ -58,7 +55,7 @@
 //
 // # Metrics
 //
-// Middleware records rpc.server.call.duration, rpc.client.call.duration,
+// Middleware records rpc.server.call.duration, rpc.client.call.duration of worker processes,
 // messaging.client.operation.duration and messaging.process.duration, in seconds. Their attributes
 // are bounded: of methods, functions and kinds, 1,000 names are told apart by one Telemetry, and 64
 // codes of each; what comes beyond is _OTHER. Channels are no attributes of metrics.

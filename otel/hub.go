@@ -9,17 +9,17 @@ import (
 	"github.com/genropy/genro-asgi-go/wsx/broker"
 )
 
-// Event begins a span for the processing of an event that a subscriber got, with the channel and
-// the trace of the wsxclient.Event or broker.Event, and returns it with a context that has it. The
-// span of who published is its parent and its link. The caller ends it:
+// Event begins a span for the processing of an event that a listener got, with its channel and its
+// trace, and returns it with a context that has it. The span of who published is its parent and its
+// link. The caller ends it:
 //
-//	for event, err := range wsxclient.Subscribe[Order](ctx, client, "orders", nil) {
+//	for event, err := range hub.Listen(ctx, "orders", broker.Position{}) {
 //		ctx, span := watch.Event(ctx, event.Channel, event.Trace)
 //		…
 //		span.End()
 //	}
 //
-// Nothing is measured: how long an event waits and how many there are, the counts of the hub tell.
+// Nothing is measured.
 func (t *Telemetry) Event(ctx context.Context, channel string, from broker.Trace,
 ) (context.Context, trace.Span) {
 	if t.tracer == nil {
