@@ -48,10 +48,9 @@ type Telemetry struct {
 	meter  metric.Meter
 
 	wsxServer, jsonrpcServer       *operations
-	wsxClient, jsonrpcClient       *operations
 	executorClient, executorServer *operations
 	blocking                       *operations
-	publish, receive, subscribe    *operations
+	receive                        *operations
 	submit, run                    *operations
 }
 
@@ -105,9 +104,7 @@ func (t *Telemetry) makeCalls() {
 	wsx := semconv.RPCSystemNameKey.String(systemWSX)
 	executor := semconv.RPCSystemNameKey.String(systemExecutor)
 	t.wsxServer = calls(trace.SpanKindServer, wsx, server.Inst())
-	t.wsxClient = calls(trace.SpanKindClient, wsx, client.Inst())
 	t.jsonrpcServer = calls(trace.SpanKindServer, semconv.RPCSystemNameJSONRPC, server.Inst())
-	t.jsonrpcClient = calls(trace.SpanKindClient, semconv.RPCSystemNameJSONRPC, client.Inst())
 	t.executorClient = calls(trace.SpanKindClient, executor, client.Inst())
 	t.executorServer = calls(trace.SpanKindServer, executor, server.Inst())
 	t.executorClient.code, t.executorServer.code = "", ""
@@ -135,9 +132,7 @@ func (t *Telemetry) makeMessages() {
 	}
 	const producer, consumer = trace.SpanKindProducer, trace.SpanKindConsumer
 	send, process := semconv.MessagingOperationTypeSend, semconv.MessagingOperationTypeProcess
-	t.publish = messages(producer, systemWSX, "publish", sent.Inst(), send)
 	t.receive = messages(consumer, systemWSX, "process", processed.Inst(), process)
-	t.subscribe = messages(trace.SpanKindInternal, systemWSX, "subscribe", sent.Inst())
 	t.submit = messages(producer, systemTasks, "submit", sent.Inst(), send)
 	t.run = messages(consumer, systemTasks, "process", processed.Inst(), process)
 	t.submit.name, t.run.name = taskKindKey, taskKindKey
